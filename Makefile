@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+venv:  ## the environment, pinned and hashed
+	@scripts/venv.sh run
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
+
+demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 plays by itself
+	@scripts/venv.sh run
+	@.venv/bin/frameroom demo $(if $(STORY),--story $(STORY)) $(ARGS)
+
+test:  ## all tests, on real parts
+	@scripts/venv.sh dev
+	@$(PY) -m pytest $(ARGS)
+
+check:  ## lint, types, imports
+	@scripts/venv.sh dev
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+bench:  ## the figures
+	@scripts/venv.sh dev
+	@$(PY) -m bench
+
+lock:  ## pin the requirements again
+	@scripts/venv.sh dev
+	@for f in uv run dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
+
+clean:  ## take the environment and caches away
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: venv help demo test check bench lock clean

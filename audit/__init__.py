@@ -1,0 +1,1 @@
+"""What anyone can check afterwards: events, sealing, the log, recordings. Formats: docs/formats.md."""

@@ -1,0 +1,159 @@
+"""The closed set of events, and how one becomes an entry of the log.
+
+An event's personal fields never stand in its entry: only a salted commitment does (audit/sealing.py). Ids are
+random and opaque. What each kind may carry is data (`KINDS`); anything else is refused when the event is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+OPERATOR_LOG: Final = "_operator"
+SCHEMA: Final = 1
+MAX_ENTRY: Final = 65_535
+
+
+class EventError(ValueError):
+    """An event outside the closed set, or one that lacks what its kind needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What events of one kind carry: ids it must have, data keys and personal fields it may have."""
+
+    ids: frozenset[str]
+    data: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
+
+
+def _kind(ids: str = "", data: str = "", personal: str = "") -> Kind:
+    return Kind(frozenset(ids.split()), frozenset(data.split()), frozenset(personal.split()))
+
+
+_OP = "system session grant operation"
+KINDS: Final[Mapping[str, Kind]] = {
+    "log.started": _kind("", "version node behind_ms"),
+    "log.stopped": _kind("", "node"),
+    "log.restored": _kind("", "size lost checkpoint_size"),
+    "heartbeat": _kind("", "behind_ms sessions"),
+    "engineer.added": _kind("", "engineer roles", "name email"),
+    "engineer.changed": _kind("", "engineer what", "name email"),
+    "engineer.disabled": _kind("", "engineer"),
+    "engineer.enabled": _kind("", "engineer"),
+    "engineer.key_added": _kind("", "engineer fingerprint kind"),
+    "engineer.key_removed": _kind("", "engineer fingerprint"),
+    "engineer.totp_enrolled": _kind("", "engineer"),
+    "engineer.codes_issued": _kind("", "engineer count"),
+    "auth.refused": _kind("", "count", "address"),
+    "auth.failed": _kind("", "engineer factor reason count", "address"),
+    "auth.succeeded": _kind("", "engineer factor fingerprint", "address"),
+    "door.refused": _kind("", "engineer what count"),
+    "customer.added": _kind("", "region", "name"),
+    "contact.added": _kind("", "contact notices", "name email phone position"),
+    "approver.added": _kind("", "approver", "name email phone"),
+    "agreement.set": _kind("", "version digest operations consent_by_phone"),
+    "agreement.confirmed": _kind("", "version how", "by"),
+    "roster.changed": _kind("", "engineer state"),
+    "system.added": _kind("system", "connector secrecy pin", "name host"),
+    "system.removed": _kind("system"),
+    "request.submitted": _kind("system request", "engineer operations from_ms until_ms digest", "ticket reason"),
+    "request.granted": _kind("system request grant", "how until_ms operations"),
+    "request.denied": _kind("system request", "how", "reason"),
+    "request.expired": _kind("system request"),
+    "request.withdrawn": _kind("system request"),
+    "consent.recorded": _kind("system request", "approver at_ms digest", "by to words"),
+    "grant.revoked": _kind("system grant", "how in_flight", "reason"),
+    "grant.expired": _kind("system grant"),
+    "session.opened": _kind("system session grant", "engineer factor fingerprint", "address"),
+    "session.closed": _kind("system session grant", "reason operations segments bytes"),
+    "session.failed": _kind("system session grant", "reason"),
+    "session.refused": _kind("system", "engineer reason"),
+    "operation.intended": _kind(_OP, "name fields", "person"),
+    "operation.done": _kind(_OP, "name count", "before after person"),
+    "operation.refused": _kind(_OP, "name code"),
+    "operation.failed": _kind(_OP, "name code"),
+    "operation.unknown": _kind(_OP, "name code"),
+    "recording.segment": _kind("session", "n digest first_us last_us bytes"),
+    "recording.closed": _kind("session", "segments digest bytes"),
+    "secret.issued": _kind(_OP, "link secret to", "address"),
+    "secret.sent": _kind("operation", "link"),
+    "secret.undelivered": _kind("operation", "link"),
+    "secret.opened": _kind("operation", "link"),
+    "secret.expired": _kind("operation", "link"),
+    "notice.sent": _kind("", "what", "address"),
+    "notice.failed": _kind("", "what code", "address"),
+    "looked.recording": _kind("session", "who why"),
+    "looked.audit": _kind("", "who why"),
+}
+
+# Every first gets exactly one of the others, joined by the id they share.
+PROMISES: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "request.submitted": (
+        "request",
+        frozenset({"request.granted", "request.denied", "request.expired", "request.withdrawn"}),
+    ),
+    "operation.intended": (
+        "operation",
+        frozenset({"operation.done", "operation.refused", "operation.failed", "operation.unknown"}),
+    ),
+    "session.opened": ("session", frozenset({"session.closed", "session.failed"})),
+}
+
+IDS: Final = ("system", "session", "grant", "request", "operation", "subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A field that tells of a person: its value is sealed under `key_id` ("session:ses_…", "subject:sub_…")."""
+
+    field: str
+    value: Any
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `log` is the customer's id, or OPERATOR_LOG; `actor` an id, never a name."""
+
+    kind: str
+    log: str
+    actor: str
+    system: str | None = None
+    session: str | None = None
+    grant: str | None = None
+    request: str | None = None
+    operation: str | None = None
+    subject: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    personal: tuple[Personal, ...] = ()
+
+    def __post_init__(self) -> None:
+        kind = KINDS.get(self.kind)
+        if kind is None:
+            raise EventError(f"{self.kind!r} is not an event of this log")
+        missing = [name for name in sorted(kind.ids) if getattr(self, name) is None]
+        if missing:
+            raise EventError(f"{self.kind} needs {', '.join(missing)}")
+        stray = set(self.data) - kind.data
+        stray |= {p.field for p in self.personal} - kind.personal
+        if stray:
+            raise EventError(f"{self.kind} does not carry {', '.join(sorted(stray))}")
+
+    def body(self, event_id: str, time_ms: int, commitments: Mapping[str, str]) -> dict[str, Any]:
+        """What is hashed, before canonical encoding."""
+        body: dict[str, Any] = {
+            "v": SCHEMA,
+            "id": event_id,
+            "time": time_ms,
+            "kind": self.kind,
+            "log": self.log,
+            "actor": self.actor,
+        }
+        body.update({name: value for name in IDS if (value := getattr(self, name)) is not None})
+        if self.data:
+            body["data"] = dict(self.data)
+        if commitments:
+            body["commit"] = dict(commitments)
+        return body

@@ -1,0 +1,216 @@
+"""`frameroom audit verify`: recomputes everything from the stored bytes and names the first fault.
+
+Steps: 1 every leaf hash from its entry, 2 indexes without a gap, 3 the root at every checkpoint and its signature,
+4 times that never run back, 5 commitments against what can be opened, 6 exactly-one promises, 7 every recorded
+segment against its digest and count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit import checkpoint
+from audit.events import PROMISES
+from audit.log import ERASED, AuditLog, Row, all_entries
+from audit.merkle import Frontier, leaf_hash
+from audit.sealing import SealingError
+from audit.sequencer import object_name, origin
+from audit.storage import LocalObjects
+from audit.tables import checkpoints, logs
+
+_LATE_MS: Final = 5_000
+"""On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not hold: in which log, at which index (None: not at one), and what."""
+
+    log: str
+    index: int | None
+    what: str
+
+    def __str__(self) -> str:
+        place = "" if self.index is None else f", entry {self.index}"
+        return f"log {self.log}{place}: {self.what}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at and what was wrong, first fault first."""
+
+    logs: int = 0
+    entries: int = 0
+    checkpoints: int = 0
+    segments: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was found."""
+        return not self.faults
+
+
+class _OneLog:
+    """The check of one log, entry by entry."""
+
+    def __init__(self, report: Report, log: str, notes: dict[int, list[str]], vkey: str, deployment: str) -> None:
+        self.report, self.log, self.notes, self.vkey = report, log, notes, vkey
+        self.origin = origin(deployment, log)
+        self.frontier = Frontier()
+        self.last_time = 0
+        self.outcomes: dict[str, Counter[str]] = {first: Counter() for first in PROMISES}
+        self.firsts: dict[str, dict[str, int]] = {first: {} for first in PROMISES}
+        self.segments: dict[str, list[str]] = {}
+
+    def fault(self, index: int | None, what: str) -> None:
+        self.report.faults.append(Fault(self.log, index, what))
+
+    def entry(self, row: Row) -> None:
+        index = self.frontier.size
+        self.report.entries += 1
+        if row.index != index:
+            self.fault(index, f"expected entry {index}, found {row.index}: one was inserted, cut out or moved")
+        hashed = leaf_hash(row.entry)
+        if hashed != row.leaf:
+            self.fault(index, "the entry is not what was hashed when it was appended")
+        self.frontier.append(hashed)
+        try:
+            self.read(index, row.body)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.fault(index, "the entry's bytes are no entry of this log")
+        for note in self.notes.pop(self.frontier.size, ()):
+            self.check_note(note)
+
+    def read(self, index: int, body: dict[str, Any]) -> None:
+        if body["log"] != self.log:
+            self.fault(index, f"the entry belongs to log {body['log']}")
+        time_ms = int(body["time"])
+        if time_ms < self.last_time - _LATE_MS:
+            self.fault(index, "its time is before the entry in front of it")
+        self.last_time = max(self.last_time, time_ms)
+        self.promise(index, body)
+
+    def check_note(self, note: str) -> None:
+        self.report.checkpoints += 1
+        size = self.frontier.size
+        try:
+            found = checkpoint.verify(note, self.vkey, self.origin)
+        except checkpoint.NoteError as error:
+            self.fault(size - 1, f"the checkpoint of {size} entries does not hold: {error}")
+            return
+        if (found.size, found.root) != (size, self.frontier.root()):
+            self.fault(size - 1, f"the first {size} entries are not those that the signed checkpoint commits to")
+
+    def promise(self, index: int, body: dict[str, Any]) -> None:
+        kind = body["kind"]
+        for first, (joined, outcomes) in PROMISES.items():
+            if kind == first:
+                self.firsts[first][body[joined]] = index
+            elif kind in outcomes:
+                self.outcomes[first][body[joined]] += 1
+        if kind == "recording.segment":
+            self.segments.setdefault(body["session"], []).append(body["data"]["digest"])
+        elif kind == "recording.closed":
+            told, seen = body["data"]["segments"], len(self.segments.get(body["session"], []))
+            if told != seen:
+                self.fault(index, f"the recording has {told} segments, the log names {seen}")
+
+    def finish(self, open_ids: frozenset[str]) -> None:
+        for first, (joined, _) in PROMISES.items():
+            for identity, index in self.firsts[first].items():
+                times = self.outcomes[first][identity]
+                if times > 1 or (times == 0 and identity not in open_ids):
+                    self.fault(index, f"{first} of {joined} {identity} has {times} outcomes instead of one")
+
+
+async def verify_database(
+    connection: AsyncConnection,
+    audit: AuditLog,
+    objects: LocalObjects,
+    vkey: str,
+    deployment: str,
+    *,
+    open_ids: frozenset[str] = frozenset(),
+    only: Sequence[str] = (),
+    held: Sequence[str] = (),
+) -> Report:
+    """Check all logs (or `only` some).
+
+    `open_ids`: sessions, operations, requests that are rightly without an outcome. `held`: checkpoints that somebody
+    kept (the mail after a visit), which the log must extend.
+    """
+    report = Report()
+    states = {row.log_id: row for row in await connection.execute(select(logs))}
+    for log, state in sorted(states.items()):
+        if only and log not in only:
+            continue
+        report.logs += 1
+        found = await connection.execute(
+            select(checkpoints.c.size, checkpoints.c.note).where(checkpoints.c.log_id == log)
+        )
+        one = _OneLog(report, log, {row.size: [row.note] for row in found}, vkey, deployment)
+        if state.size not in one.notes:
+            one.fault(None, f"it has {state.size} entries and no checkpoint that says so")
+        _take_outside_notes(one, objects, held)
+        async for row in all_entries(connection, log):
+            one.entry(row)
+            await _check_personal(one, connection, audit, row)
+        if one.frontier.size != state.size:
+            one.fault(None, f"it should have {state.size} entries and has {one.frontier.size}")
+        for size in sorted(one.notes):
+            one.fault(
+                None, f"a checkpoint commits to {size} entries and {one.frontier.size} are left: the tail was cut"
+            )
+        one.finish(open_ids)
+        for session, digests in one.segments.items():
+            _check_segments(one, session, digests, objects)
+    return report
+
+
+def _take_outside_notes(one: _OneLog, objects: LocalObjects, held: Sequence[str]) -> None:
+    """Checkpoints that lie outside the database, where whoever alters the database cannot take them along."""
+    published = objects.get(object_name(one.log))
+    if published is None:
+        one.fault(None, "its published checkpoint is gone from the object store")
+    outside = [(published or b"").decode(errors="replace")] if published is not None else []
+    for note in (*outside, *held):
+        try:
+            found = checkpoint.parse(note)
+            if note in held and found.origin != one.origin:
+                continue
+            checkpoint.verify(note, one.vkey, one.origin)
+        except checkpoint.NoteError as error:
+            one.fault(None, f"a checkpoint outside the database does not hold: {error}")
+            continue
+        known = one.notes.setdefault(found.size, [])
+        if note not in known:
+            known.append(note)
+
+
+async def _check_personal(one: _OneLog, connection: AsyncConnection, audit: AuditLog, row: Row) -> None:
+    try:
+        fields, destroyed = await audit.personal_of(connection, row)
+    except (SealingError, KeyError, TypeError, ValueError, AttributeError) as error:
+        one.fault(row.index, f"a personal field cannot be checked: {error}")
+        return
+    gone = sorted(name for name, value in fields.items() if value is ERASED)
+    if gone and not destroyed:
+        one.fault(row.index, f"what was sealed of {', '.join(gone)} is gone, though no key was destroyed")
+
+
+def _check_segments(one: _OneLog, session: str, digests: list[str], objects: LocalObjects) -> None:
+    for number, digest in enumerate(digests):
+        one.report.segments += 1
+        data = objects.get(f"recordings/{one.log}/{session}/{number}")
+        if data is None:
+            one.fault(None, f"segment {number} of the recording of {session} is missing")
+        elif hashlib.sha256(data).hexdigest() != digest:
+            one.fault(None, f"segment {number} of the recording of {session} is not what was recorded")

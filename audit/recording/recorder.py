@@ -1,0 +1,387 @@
+"""One recorder a process: a journal for all sessions, one fdatasync a batch, segments cut from it.
+
+No recording, no session: when output is not durable within `max_lag_ms`, or the journal or a segment cannot be
+written, the session's `on_failed` is called once, and the session ends. There is no switch to go on without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit.recording.disk import Answer, DiskThread, Space
+from audit.recording.disk import free_space as _space
+from audit.recording.frames import MARKER, OUTPUT, RESIZE, pack, seal_record, seal_segment
+from audit.recording.frames import Segment as Segment
+from audit.recording.recover import Recovered as Recovered
+from audit.recording.recover import recover as recover
+from audit.sealing import FileKeyStore, SealingError
+from audit.storage import LocalObjects, StorageError
+
+
+class RecordingRefused(Exception):
+    """No recording can be opened, so no session either: the disk is nearly full or the recorder has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a recorder behaves; milliseconds, bytes and per cent as named."""
+
+    batch_ms: int = 50
+    max_lag_ms: int = 1000
+    segment_ms: int = 5000
+    segment_bytes: int = 256 << 10
+    warn_free_percent: int = 20
+    refuse_free_percent: int = 5
+    reserve_bytes: int = 256 << 20
+    """Only a session of an incident may be opened on what lies between this and `refuse_free_percent`."""
+    session_quota_bytes: int = 512 << 20
+    customer_quota_bytes: int = 8 << 30
+    """Of a customer's open sessions together."""
+    journal_bytes: int = 64 << 20
+
+
+OnSegment = Callable[[Segment], Awaitable[None]]
+Watcher = Callable[[int, bytes], None]
+
+
+class SessionRecording:
+    """One session's recording. `output`, `resize`, `marker` are cheap and never wait."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        customer: str,
+        session: str,
+        key: bytes,
+        on_segment: OnSegment,
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self.customer, self.session, self.key = customer, session, key
+        self._recorder, self.on_segment, self.on_failed = recorder, on_segment, on_failed
+        self._start = time.monotonic_ns()
+        self.pending = bytearray()
+        self.pending_since: float | None = None
+        self.in_flight_since: float | None = None
+        self.uncut = bytearray()
+        self.uncut_first = self.uncut_last = self.last_us = 0
+        self.uncut_since = 0.0
+        self.uncut_chunk = 0
+        self.chunk = 0
+        self.unlogged: tuple[Segment, bytes] | None = None
+        self.cutting = asyncio.Lock()
+        self.segments: list[Segment] = []
+        self.total = 0
+        self.failed: str | None = None
+        self.watchers: set[Watcher] = set()
+
+    def _add(self, direction: int, data: bytes) -> None:
+        if self.failed is not None:
+            return
+        self.last_us = (time.monotonic_ns() - self._start) // 1000
+        self.pending += pack(self.last_us, direction, data)
+        self.total += len(data)
+        if self.pending_since is None:
+            self.pending_since = time.monotonic()
+            self._recorder.wake(self)
+        for watcher in tuple(self.watchers):
+            watcher(direction, data)
+        if self.total > self._recorder.limits.session_quota_bytes:
+            self.fail("its recording is over the quota")
+        elif self._recorder.spent(self.customer, len(data)) > self._recorder.limits.customer_quota_bytes:
+            self.fail("the recordings of the customer's open sessions are over their quota")
+
+    def output(self, data: bytes) -> None:
+        """What the terminal is shown."""
+        self._add(OUTPUT, data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """A new size of the terminal."""
+        self._add(RESIZE, f"{columns}x{rows}".encode())
+
+    def marker(self, text: str) -> None:
+        """A named moment (the start of an operation)."""
+        self._add(MARKER, text.encode("utf-8", "replace"))
+
+    def lag_ms(self) -> int:
+        """Age of the oldest byte that is not durable yet."""
+        since = self.in_flight_since if self.in_flight_since is not None else self.pending_since
+        return 0 if since is None else int((time.monotonic() - since) * 1000)
+
+    def fail(self, reason: str) -> None:
+        """End it: once, with the reason."""
+        if self.failed is None:
+            self.failed = reason
+            self.on_failed(reason)
+
+    async def durable(self) -> None:
+        """Return when all that was added so far is on the disk. RecordingRefused when it never will be."""
+        if await self._recorder.flush_within(self._recorder.limits.max_lag_ms) is False:
+            self.fail("its recording could not be made durable in time")
+        if self.failed is not None:
+            raise RecordingRefused(self.failed)
+
+    async def close(self) -> str:
+        """Cut the last segment; the digest over all segments' digests, in order (hex)."""
+        await self._recorder.finish(self)
+        return hashlib.sha256("".join(s.digest for s in self.segments).encode()).hexdigest()
+
+
+Batched = tuple[SessionRecording, int, bytes]
+
+
+class Recorder:
+    """Owns the journal. `run` belongs to the caller's TaskGroup and serves every session of the process."""
+
+    def __init__(self, folder: Path, objects: LocalObjects, keys: FileKeyStore, limits: Limits | None = None) -> None:
+        self.folder, self.objects, self.keys = folder, objects, keys
+        self.limits = limits or Limits()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._disk = DiskThread()
+        self._new_journal()
+        self._sessions: set[SessionRecording] = set()
+        self._dirty: set[SessionRecording] = set()
+        self._in_flight: list[SessionRecording] = []
+        self._uncut: set[SessionRecording] = set()
+        self._spent: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._busy: Answer | None = None
+        self.broken: str | None = None
+        self.sync: Callable[[int], None] = os.fdatasync
+        self.space: Callable[[Path], Space] = _space
+
+    def _new_journal(self) -> None:
+        path = self.folder / f"{os.getpid()}-{time.time_ns()}.journal"
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        # Held as long as this process lives, so that nobody recovers a journal that is being written.
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._path, self._written, self._needed = path, 0, False
+
+    def hung(self) -> bool:
+        """True while the disk has not answered for half of what a session may wait."""
+        return any(recording.lag_ms() > self.limits.max_lag_ms // 2 for recording in self._in_flight)
+
+    def nearly_full(self) -> bool:
+        """True below `warn_free_percent`: the operator is to be told."""
+        usage = self.space(self.folder)
+        return usage.free * 100 < usage.total * self.limits.warn_free_percent
+
+    def spent(self, customer: str, more: int) -> int:
+        """Bytes that the customer's open sessions have recorded, `more` of them now."""
+        self._spent[customer] = self._spent.get(customer, 0) + more
+        return self._spent[customer]
+
+    def open(
+        self,
+        customer: str,
+        session: str,
+        *,
+        columns: int,
+        rows: int,
+        on_segment: OnSegment,
+        on_failed: Callable[[str], None],
+        incident: bool = False,
+    ) -> SessionRecording:
+        """Start recording a session. RecordingRefused when it could not be kept. `incident` may use the reserve."""
+        if self.broken is not None:
+            raise RecordingRefused(f"the recorder has failed ({self.broken})")
+        try:
+            if self.hung():
+                raise OSError(errno.ETIMEDOUT, "the disk does not answer")
+            usage = self.space(self.folder)
+        except OSError as error:
+            raise RecordingRefused(f"the recorder has failed ({error.strerror})") from error
+        floor = usage.total * self.limits.refuse_free_percent // 100
+        if usage.free < (min(floor, self.limits.reserve_bytes) // 4 if incident else floor):
+            raise RecordingRefused("the disk that recordings are kept on is nearly full")
+        try:
+            key = self.keys.get_or_create(customer, f"session:{session}")
+        except (OSError, SealingError) as error:
+            raise RecordingRefused("the recording's key could not be kept") from error
+        recording = SessionRecording(self, customer, session, key, on_segment, on_failed)
+        self._sessions.add(recording)
+        recording.resize(columns, rows)
+        return recording
+
+    def wake(self, recording: SessionRecording) -> None:
+        """A session has something new."""
+        self._dirty.add(recording)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Flush, cut and watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._flush_loop())
+            group.create_task(self._watch_loop())
+
+    async def _flush_loop(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._wake.wait()
+            await asyncio.sleep(self.limits.batch_ms / 1000)
+            await self.flush_now()
+            now = time.monotonic()
+            for recording in tuple(self._uncut):
+                if recording.failed is not None:
+                    continue
+                old = recording.uncut and now - recording.uncut_since > self.limits.segment_ms / 1000
+                if old or len(recording.uncut) >= self.limits.segment_bytes:
+                    await self._cut(recording)
+            await self._shorten()
+
+    async def _watch_loop(self) -> None:
+        # Apart from the flush loop, so that a hung fdatasync is seen: what counts is completed ones.
+        while True:
+            await asyncio.sleep(self.limits.max_lag_ms / 10_000)
+            # Only what waits for a disk: an idle session costs nothing here.
+            for recording in (*self._in_flight, *tuple(self._dirty)):
+                if recording.lag_ms() > self.limits.max_lag_ms * 8 // 10:
+                    recording.fail("its recording could not be made durable in time")
+
+    async def flush_within(self, limit_ms: int) -> bool:
+        """`flush_now`, but a hung disk is waited for no longer than this. False when it did not answer."""
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                await self.flush_now()
+        except TimeoutError:
+            return False
+        return True
+
+    async def flush_now(self) -> None:
+        """Make everything that is pending durable, in one fdatasync.
+
+        Who waits may be cancelled (a session that ends): the write goes on, and settles itself when it is done.
+        """
+        while (busy := self._busy) is not None:
+            if busy.done():
+                # Awaiting what is done never yields, and its settling is a callback that needs the loop to run.
+                await asyncio.sleep(0)
+            else:
+                await asyncio.shield(busy)
+        self._wake.clear()
+        batch: list[Batched] = []
+        records = bytearray()
+        for recording in self._dirty:
+            frames, recording.pending = bytes(recording.pending), bytearray()
+            recording.in_flight_since, recording.pending_since = recording.pending_since, None
+            if frames:
+                recording.chunk += 1
+                records += seal_record(recording.key, recording.customer, recording.session, recording.chunk, frames)
+                batch.append((recording, recording.chunk, frames))
+        self._in_flight, self._dirty = list(self._dirty), set()
+        if batch:
+            self._busy = self._disk.start(self._write, self._fd, bytes(records))
+            self._busy.add_done_callback(lambda answer: self._settle(batch, answer.result()))
+            await asyncio.shield(self._busy)
+
+    def _settle(self, batch: list[Batched], error: OSError | None) -> None:
+        self._busy = None
+        self._merge(batch)
+        if error is not None:
+            self._needed = True
+            self.broken = error.strerror or type(error).__name__
+            for recording in tuple(self._sessions):
+                recording.fail(f"the recording could not be written ({self.broken})")
+
+    def _merge(self, batch: list[Batched]) -> None:
+        for recording, chunk, frames in batch:
+            if not recording.uncut:
+                recording.uncut_since = time.monotonic()
+                recording.uncut_first = int.from_bytes(frames[:8], "big")
+            recording.uncut += frames
+            recording.uncut_chunk = chunk
+            recording.uncut_last = recording.last_us
+            self._uncut.add(recording)
+        for recording in self._in_flight:
+            recording.in_flight_since = None
+        self._in_flight = []
+
+    def _write(self, fd: int, records: bytes) -> None:
+        view = memoryview(records)
+        while view:
+            written = os.write(fd, view)
+            view = view[written:]
+        self.sync(fd)
+        self._written += len(records)
+
+    async def _cut(self, recording: SessionRecording) -> None:
+        """Store what is durable as the next segment and have it entered in the log: one at a time, in order."""
+        async with recording.cutting:
+            try:
+                if recording.unlogged is None:
+                    recording.unlogged = await self._store_segment(recording)
+                if recording.unlogged is None:
+                    return
+                segment, _ = recording.unlogged
+                await recording.on_segment(segment)
+            except Exception as error:  # whatever kept it from being stored and logged ends this one session
+                recording.fail(str(error) if isinstance(error, StorageError) else f"segment: {type(error).__name__}")
+                return
+            recording.segments.append(segment)
+            recording.unlogged = None
+
+    async def _store_segment(self, recording: SessionRecording) -> tuple[Segment, bytes] | None:
+        frames, recording.uncut = bytes(recording.uncut), bytearray()
+        self._uncut.discard(recording)
+        if not frames:
+            return None
+        number, chunk = len(recording.segments), recording.uncut_chunk
+        first, last = recording.uncut_first, recording.uncut_last
+        name = f"recordings/{recording.customer}/{recording.session}/{number}"
+        try:
+            data = seal_segment(recording.key, recording.customer, recording.session, number, chunk, frames)
+            if not await asyncio.to_thread(self.objects.put_new, name, data):
+                raise StorageError(f"{name} is there already")
+        except BaseException:
+            recording.uncut = bytearray(frames) + recording.uncut
+            recording.uncut_first = first
+            self._uncut.add(recording)
+            raise
+        return Segment(number, hashlib.sha256(data).hexdigest(), first, last, len(data)), data
+
+    async def finish(self, recording: SessionRecording) -> None:
+        """Flush and cut what is left of one session, and let it go. A dead disk is not waited for."""
+        await self.flush_within(self.limits.max_lag_ms)
+        await self._cut(recording)
+        if recording.uncut or recording.pending or recording.unlogged or recording in self._in_flight:
+            # The journal is all that has the rest: the next start recovers it.
+            self._needed = True
+            recording.fail("the end of its recording could not be stored")
+        for waiting in (self._sessions, self._dirty, self._uncut):
+            waiting.discard(recording)
+        left = self._spent.get(recording.customer, 0) - recording.total
+        if left > 0:
+            self._spent[recording.customer] = left
+        else:
+            self._spent.pop(recording.customer, None)
+
+    async def _shorten(self) -> None:
+        """Empty a journal that has grown, once everything in it is in segments."""
+        if self._written < self.limits.journal_bytes or self.broken is not None:
+            return
+        for recording in tuple(self._uncut):
+            await self._cut(recording)
+        if self._busy is not None:
+            return
+        if self._needed:
+            os.close(self._fd)
+            self._new_journal()
+        elif not self._uncut:
+            self._written = 0
+            self._busy = self._disk.start(os.ftruncate, self._fd, 0)
+            self._busy.add_done_callback(lambda answer: self._settle([], answer.result()))
+
+    def close(self) -> None:
+        """Take the journal away when nothing in it is needed; otherwise the next start recovers it."""
+        os.close(self._fd)
+        if not self._needed and not any(r.uncut or r.pending or r.unlogged for r in self._sessions):
+            self._path.unlink(missing_ok=True)

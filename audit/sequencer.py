@@ -1,0 +1,128 @@
+"""The sequencer: gives entries their index and publishes signed checkpoints, never the other way round.
+
+Steps, each safe to be cut short: 1 lock the log (one sequencer at a time), 2 number the entries that have no index,
+3 extend the compact range and sign, all in one transaction; 4 put the checkpoint into the object store. A crash
+before the commit leaves nothing; a crash after it leaves an older checkpoint in the store, which step 4 overtakes.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit import checkpoint
+from audit.checkpoint import Checkpoint, Signer
+from audit.merkle import Frontier
+from audit.storage import LocalObjects
+from audit.tables import checkpoints, entries, logs
+
+_BATCH = 5_000
+
+
+class LogBehind(Exception):
+    """The object store holds a checkpoint that this database does not reach or contradicts: it may not go on."""
+
+
+def origin(deployment: str, log: str) -> str:
+    """The checkpoint's origin line of one log."""
+    return f"{deployment}/{log}"
+
+
+def object_name(log: str) -> str:
+    """Where a log's newest checkpoint lies."""
+    return f"log/{log}/checkpoint"
+
+
+class Sequencer:
+    """Works on connections that its caller opens, scopes and commits."""
+
+    def __init__(self, signer: Signer, deployment: str, objects: LocalObjects) -> None:
+        self._signer = signer
+        self._deployment = deployment
+        self._objects = objects
+
+    async def unsequenced(self, connection: AsyncConnection) -> list[str]:
+        """Logs that have entries without an index."""
+        found = await connection.execute(select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct())
+        return list(found.scalars())
+
+    async def integrate(self, connection: AsyncConnection, log: str) -> str | None:
+        """Steps 1 to 3 for one log, in the caller's transaction; the note to be published, or None."""
+        if connection.dialect.name == "postgresql":
+            await connection.execute(
+                text("select pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(log.encode()) + (7 << 40)}
+            )
+        state = (await connection.execute(select(logs).where(logs.c.log_id == log))).one_or_none()
+        waiting = (
+            await connection.execute(
+                select(entries.c.seq, entries.c.leaf_hash, entries.c.time_ms)
+                .where(entries.c.log_id == log, entries.c.idx.is_(None))
+                .order_by(entries.c.seq)
+                .limit(_BATCH)
+            )
+        ).all()
+        if not waiting:
+            return None
+        frontier = Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
+        numbered = []
+        for row in waiting:
+            numbered.append({"b_seq": row.seq, "b_idx": frontier.size})
+            frontier.append(row.leaf_hash)
+        await connection.execute(
+            update(entries).where(entries.c.seq == bindparam("b_seq")).values(idx=bindparam("b_idx")),
+            numbered,
+        )
+        last = max(row.time_ms for row in waiting)
+        values = {"size": frontier.size, "frontier": frontier.to_bytes(), "last_time_ms": last}
+        if state:
+            await connection.execute(update(logs).where(logs.c.log_id == log).values(**values))
+        else:
+            await connection.execute(insert(logs).values(log_id=log, **values))
+        note = self._signer.sign(Checkpoint(origin(self._deployment, log), frontier.size, frontier.root()))
+        await connection.execute(insert(checkpoints).values(log_id=log, size=frontier.size, time_ms=last, note=note))
+        return note
+
+    def publish(self, log: str, note: str) -> None:
+        """Step 4, after the commit: by compare-and-swap, so that two nodes never set a checkpoint back."""
+        size = checkpoint.parse(note).size
+
+        def newer(held: bytes | None) -> bytes | None:
+            return note.encode() if held is None or checkpoint.parse(held.decode()).size < size else None
+
+        self._objects.update(object_name(log), newer)
+
+    async def check_not_behind(self, connection: AsyncConnection) -> None:
+        """At start: every checkpoint in the store must be one that this database made; what a crash left unpublished
+        is published.
+
+        Raises LogBehind when the store knows more: the database was rolled back or restored, and going on would fork.
+        """
+        for name in self._objects.list("log"):
+            await self._check_held(connection, name)
+        newest = select(checkpoints.c.log_id, func.max(checkpoints.c.size).label("size")).group_by(checkpoints.c.log_id)
+        top = newest.subquery()
+        notes = select(checkpoints.c.log_id, checkpoints.c.note).join(
+            top, (checkpoints.c.log_id == top.c.log_id) & (checkpoints.c.size == top.c.size)
+        )
+        for row in await connection.execute(notes):
+            self.publish(row.log_id, row.note)
+
+    async def _check_held(self, connection: AsyncConnection, name: str) -> None:
+        log = name.split("/")[1]
+        held = self._objects.get(name) or b""
+        try:
+            found = checkpoint.verify(held.decode(), self._signer.vkey, origin(self._deployment, log))
+        except (checkpoint.NoteError, UnicodeDecodeError) as error:
+            raise LogBehind(
+                f"log {log}: the object store's checkpoint does not hold ({error}). Put back the one that stood there, "
+                "or the signing key that made it."
+            ) from error
+        query = select(checkpoints.c.note).where(checkpoints.c.log_id == log, checkpoints.c.size == found.size)
+        here = (await connection.execute(query)).scalar_one_or_none()
+        if here is None or checkpoint.parse(here).root != found.root:
+            raise LogBehind(
+                f"log {log}: the object store holds a checkpoint of {found.size} entries that this database does "
+                "not have. Going on would fork the log. Restore a newer backup of the database."
+            )

@@ -1,0 +1,136 @@
+"""Where objects go: segments of recordings and checkpoints. Durable before a call returns."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+class StorageError(Exception):
+    """The object store could not do it; nothing that was there is changed."""
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each durable in its parent before anything is put into it."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(made.parent)
+
+
+def _temporary(path: Path, data: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file that was not there, durably and all at once; False (and nothing done) when it was."""
+    temporary = _temporary(path, data)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write or replace a file, durably and all at once."""
+    temporary = _temporary(path, data)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+class LocalObjects:
+    """Objects in a local folder; names are relative paths with `/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _path(self, name: str) -> Path:
+        parts = name.split("/")
+        if any(not p or p.startswith(".") or not p.isprintable() for p in parts):
+            raise StorageError(f"not an object's name: {name!r}")
+        return self.folder.joinpath(*parts)
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Store a new object; False when the name is taken. StorageError when the disk says no."""
+        path = self._path(name)
+        try:
+            make_folder(path.parent)
+            return write_new(path, data)
+        except OSError as error:
+            raise StorageError(f"could not store {name}: {error.strerror}") from error
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store or replace an object. For what several may write at once, `update`."""
+        path = self._path(name)
+        try:
+            make_folder(path.parent)
+            replace(path, data)
+        except OSError as error:
+            raise StorageError(f"could not store {name}: {error.strerror}") from error
+
+    def get(self, name: str) -> bytes | None:
+        """The object's bytes, or None. StorageError when it is there and cannot be read."""
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"could not read {name}: {error.strerror}") from error
+
+    def update(self, name: str, decide: Callable[[bytes | None], bytes | None]) -> bool:
+        """Compare and swap: `decide` is given what is held and says what is to stand there (None: leave it).
+
+        Nobody else updates the object in between, in this process or another. True when it was replaced.
+        """
+        path = self._path(name)
+        make_folder(path.parent)
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            data = decide(self.get(name))
+            if data is None:
+                return False
+            self.put(name, data)
+            return True
+        finally:
+            os.close(lock)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Names under a folder, sorted."""
+        base = self._path(prefix)
+        for path in sorted(base.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self.folder).as_posix()

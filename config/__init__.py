@@ -1,0 +1,1 @@
+"""What the operator writes: one TOML file, checked whole, with every error at once."""

@@ -1,0 +1,176 @@
+"""From a TOML file and the environment to Settings; every problem at once, each with key, line and an example."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.settings import SECRET_KEYS, Settings
+
+PREFIX = "FRAMEROOM_"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at which key (and line, where it stands in the file), and what was expected."""
+
+    key: str
+    line: int | None
+    words: str
+
+    def __str__(self) -> str:
+        place = f"line {self.line}, " if self.line else ""
+        return f"{place}{self.key}: {self.words}"
+
+
+class ConfigError(Exception):
+    """All problems of a configuration."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def _lines(text: str) -> dict[str, int]:
+    """Key path → line. Enough for files of sections and plain keys, which is all that Settings has."""
+    found: dict[str, int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r"\s*\[([\w.-]+)\]", line):
+            section = match[1]
+            found.setdefault(section, number)
+        elif match := re.match(r"\s*([\w-]+)\s*=", line):
+            found.setdefault(f"{section}.{match[1]}".strip("."), number)
+    return found
+
+
+def known_keys() -> dict[str, str]:
+    """Every key path and its description."""
+    return {
+        f"{section}.{key}": field.description or ""
+        for section, holder in Settings.model_fields.items()
+        for key, field in type(holder.default).model_fields.items()
+    }
+
+
+def _environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list[Problem]) -> None:
+    keys = known_keys()
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or "__" not in name:
+            continue
+        key = ".".join(part.lower() for part in name.removeprefix(PREFIX).split("__"))
+        if key not in keys:
+            problems.append(Problem(name, None, f"no such setting{_nearest(key, list(keys))}"))
+        elif key in SECRET_KEYS:
+            problems.append(
+                Problem(name, None, 'a secret never comes from the environment; write "file:PATH" in the file')
+            )
+        else:
+            section, _, last = key.partition(".")
+            within = raw.setdefault(section, {})
+            if isinstance(within, dict):  # anything else is reported with the file's own problems
+                listed = isinstance(getattr(getattr(Settings(), section), last), tuple)
+                within[last] = [part.strip() for part in value.split(",") if part.strip()] if listed else value
+
+
+def _nearest(key: str, keys: list[str]) -> str:
+    near = difflib.get_close_matches(key, keys, 1, 0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _secrets(raw: dict[str, Any], folder: Path, lines: Mapping[str, int], problems: list[Problem]) -> None:
+    for key in SECRET_KEYS:
+        section, _, last = key.partition(".")
+        within = raw.get(section)
+        value = within.get(last) if isinstance(within, dict) else None
+        if not isinstance(within, dict) or value is None:
+            continue
+        if not isinstance(value, str) or not value.startswith("file:"):
+            problems.append(
+                Problem(key, lines.get(key), 'a secret stands in a file of its own: "file:keys/smtp-password"')
+            )
+            continue
+        path = folder / value.removeprefix("file:")
+        try:
+            if path.stat().st_mode & 0o077:
+                problems.append(Problem(key, lines.get(key), f"{path} can be read by others: chmod 600 it"))
+            within[last] = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            problems.append(Problem(key, lines.get(key), f"{path} cannot be read ({error.strerror})"))
+        except ValueError:  # not UTF-8, or a path with a NUL in it
+            problems.append(Problem(key, lines.get(key), f"{path!s:.200} is not a file of text".replace("\0", "?")))
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read, check, return. ConfigError with everything that is wrong."""
+    problems: list[Problem] = []
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            [Problem(str(path), None, f"cannot be read ({error.strerror}); make one with `frameroom init`")]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(str(path), None, f"is not TOML: {error}")]) from error
+    lines = _lines(text)
+    _environment(raw, environ, problems)
+    _secrets(raw, path.parent, lines, problems)
+    settings = Settings()
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        known = known_keys()
+        for one in error.errors():
+            key = ".".join(str(part) for part in one["loc"][:2])
+            if one["type"] == "model_type":
+                problems.append(Problem(key, lines.get(key), f"is a section: write [{key}] and its settings below it"))
+                continue
+            unknown = one["type"] == "extra_forbidden"
+            words = f"no such setting{_nearest(key, [*known, *Settings.model_fields])}" if unknown else one["msg"]
+            expected = f" ({known[key]})" if key in known else ""
+            problems.append(Problem(key, lines.get(key), words + expected))
+    if problems:
+        raise ConfigError(problems)
+    data = settings.storage.data_dir
+    storage = settings.storage.model_copy(update={"data_dir": data if data.is_absolute() else path.parent / data})
+    return settings.model_copy(update={"storage": storage})
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """For `config show`: no secret."""
+    shown = settings.model_dump(mode="json")
+    for key in SECRET_KEYS:
+        section, _, last = key.partition(".")
+        if shown[section][last] is not None:
+            shown[section][last] = "(withheld)"
+    if (url := shown["storage"]["database_url"]) is not None:
+        # What stands between the user's name and the host is a password, and so is password= in the query.
+        url = re.sub(r"(://[^:@/?]*):[^/?]*@", r"\1:(withheld)@", url)
+        shown["storage"]["database_url"] = re.sub(r"(?i)(pass\w*=)[^&]*", r"\1(withheld)", url)
+    return shown
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the file, for editors: keys, bounds, defaults and meanings."""
+    return Settings.model_json_schema()
+
+
+def reference() -> str:
+    """The text of reference.toml: every setting with its meaning and default."""
+    parts = ["# Every setting of Frameroom, with its default. Secrets stand in files of their own.\n"]
+    for section, holder in Settings.model_fields.items():
+        parts.append(f"\n[{section}]\n")
+        for key, field in type(holder.default).model_fields.items():
+            default = holder.default.model_dump(mode="json")[key]
+            written = f"# {key} =" if default is None else f"{key} = {json.dumps(default)}"
+            parts.append(f"# {field.description}\n{written}\n")
+    return "".join(parts)

@@ -1,0 +1,104 @@
+"""Every setting, with its default, bounds and unit. reference.toml documents each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Deployment(_Section):
+    """Whose Frameroom this is."""
+
+    name: str = Field(
+        "frameroom.example", pattern=r"[a-z0-9.-]+", description="origin of the logs, a DNS name of yours"
+    )
+    company: str = Field("The maintenance company", description="as customers read it")
+    company_domains: tuple[str, ...] = Field((), description="your own mail domains: they cannot approve")
+    region: Literal["uk", "eu"] = Field("uk", description="where data stays")
+    ring: str = Field("Ring your telephone maintainer.", description="whom a user rings, in words")
+
+
+class Storage(_Section):
+    """Where things lie."""
+
+    data_dir: Path = Field(Path("data"), description="database, recordings and keys of one deployment")
+    database_url: str | None = Field(
+        None, repr=False, description="postgresql://…; without it a SQLite file in data_dir"
+    )
+
+
+class Ssh(_Section):
+    """The SSH door."""
+
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a door is for others to reach
+    port: int = Field(2222, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    login_grace_s: int = Field(20, ge=5, le=120, description="seconds to the first valid signature")
+    factor_grace_s: int = Field(90, ge=10, le=600, description="seconds from there to the second factor")
+    max_connection_hours: int = Field(8, ge=1, le=24, description="hours a connection may last")
+    user_ca_keys: tuple[str, ...] = Field((), description="public key lines of plain CAs whose user certificates count")
+    proxy_from: tuple[str, ...] = Field((), description="networks of balancers that send PROXY v2, and must")
+    max_channels: int = Field(10, ge=1, le=100, description="channels a connection")
+
+
+class Portal(_Section):
+    """The one-time pages."""
+
+    host: str = Field("127.0.0.1", description="address to listen on, behind a TLS proxy")
+    port: int = Field(8443, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    url: str | None = Field(None, description="the public https address that mails carry")
+
+
+class Ops(_Section):
+    """Health and metrics."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(9465, ge=0, le=65535, description="TCP port; 0 takes a free one")
+
+
+class Mail(_Section):
+    """How mail leaves."""
+
+    host: str = Field("localhost", description="SMTP server")
+    port: int = Field(587, ge=1, le=65535, description="its port")
+    tls: Literal["starttls", "tls", "none"] = Field("starttls", description='"none" is for this machine only')
+    sender: str = Field("frameroom@localhost", description="From address")
+    username: str | None = Field(None, description="login, where the server wants one")
+    password: str | None = Field(None, repr=False, description='secret: "file:PATH"')
+    ca_file: Path | None = Field(None, description="certificate authority, where it is not a public one")
+
+    @model_validator(mode="after")
+    def _in_the_clear_stays_here(self) -> Self:
+        """Mail carries links that give permission: without TLS it never leaves this machine."""
+        if self.tls == "none" and self.host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError('mail.tls = "none" is for a server on this machine; write "starttls" or "tls"')
+        return self
+
+
+class Recording(_Section):
+    """No recording, no session."""
+
+    batch_ms: int = Field(50, ge=5, le=500, description="milliseconds between fdatasyncs")
+    max_lag_ms: int = Field(1000, ge=200, le=1000, description="milliseconds that output may be ahead of the disk")
+    session_quota_mb: int = Field(512, ge=1, le=65536, description="megabytes a session")
+    refuse_free_percent: int = Field(5, ge=1, le=50, description="free disk, per cent, below which none is opened")
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    deployment: Deployment = Deployment()
+    storage: Storage = Storage()
+    ssh: Ssh = Ssh()
+    portal: Portal = Portal()
+    ops: Ops = Ops()
+    mail: Mail = Mail()
+    recording: Recording = Recording()
+
+
+SECRET_KEYS = frozenset({"mail.password"})

@@ -1,0 +1,1 @@
+"""How to talk to a phone system, and nothing else. Start at `contract`."""

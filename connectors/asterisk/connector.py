@@ -1,0 +1,384 @@
+"""The operations on an Asterisk in PostgreSQL realtime. The SQL is in `statements`, the wire in `link`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from connectors.asterisk.link import Link, Row, Transaction, connect
+from connectors.asterisk.people import device, name_of, parts, person, renamed
+from connectors.asterisk.proof import Proof as Findings
+from connectors.asterisk.proof import check_lines, prove
+from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.asterisk.statements import MAX_PAGE, statements
+from connectors.contract import (
+    UNSET,
+    Capabilities,
+    Change,
+    CheckLine,
+    Device,
+    DiagCommand,
+    Operation,
+    Page,
+    Person,
+    Proof,
+    Removal,
+    ResetDone,
+    Secrecy,
+    Secret,
+    SecretKind,
+    SecretRules,
+    Target,
+    Unseal,
+)
+from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, ProtocolViolation, Refused
+
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_CACHED: Final = (
+    "Asterisk caches accounts: the old password goes on working until somebody runs "
+    "'sorcery memory cache expire res_pjsip/auth' on its console, or the cache ages out"
+)
+_STAYS: Final = (
+    "recorded messages and greetings on the phone system's disk",
+    "dialplan, queue and group entries that name this extension",
+    "calls in progress",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Everything that is one person's: the endpoints (one a device) and the mailbox that they name."""
+
+    ids: list[str]
+    callerids: list[str | None]
+    auths: list[str]
+    aors: list[str]
+    extension: str
+    context: str
+    mailbox: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], person_id: str) -> _Own:
+        """From the rows of `own`. NotFound when the person's own is not among them."""
+        mine = next((row for row in rows if row[0] == person_id), None)
+        if mine is None:
+            raise NotFound("there is no such person on the phone system")
+        auths = parts(*(row[2] for row in rows))
+        aors = parts(*(row[3] for row in rows))
+        return cls([r[0] for r in rows], [r[1] for r in rows], auths, aors, mine[4] or "", mine[6] or "", mine[5] or "")
+
+    @property
+    def box(self) -> dict[str, str]:
+        """The mailbox, as statements want it."""
+        return {"context": self.context, "mailbox": self.mailbox}
+
+
+class AsteriskConnector:
+    """An open connection to one Asterisk's database."""
+
+    def __init__(self, link: Link, settings: AsteriskRealtimeSettings, findings: Findings) -> None:
+        self._link = link
+        self._settings = settings
+        self._findings = findings
+        self._scope: dict[str, Any] = {
+            "contexts": list(settings.user_contexts),
+            "vmcontext": settings.voicemail_context,
+        }
+
+    def capabilities(self) -> Capabilities:
+        """What this very connection can do: `selected` where the role turned out able to read secrets."""
+        return capabilities(self._settings, self._findings)
+
+    async def check(self) -> Sequence[CheckLine]:
+        """Reach, identity, credential, what the role could read, which rights it lacks, what the log would hold."""
+        pinned = self._settings.sslmode == "pinned"
+        identity = "its certificate is the pinned one" if pinned else "not checked: no TLS, this machine only"
+        return (
+            CheckLine("reach", True, "the database answers"),
+            CheckLine("identity", pinned, identity),
+            CheckLine("credential", True, "it takes our role and password"),
+            *await check_lines(self._link, self._settings),
+        )
+
+    async def find(self, words: str, limit: int) -> Page:
+        """People who match every word, whatever its case; % and _ are letters like others."""
+        table = self._settings.ddi
+        split = [table.word(word) if table else word for word in words.split()]
+        if not split:
+            return Page((), None)
+        rows = await self._link.read("find", words=split, limit=min(limit, MAX_PAGE), **self._scope)
+        return Page(tuple(person(row, self._settings) for row in rows), None)
+
+    async def people(self, cursor: str | None, limit: int) -> Page:
+        """By id, in byte order; the cursor is the last id."""
+        size = min(limit, MAX_PAGE)
+        # One more than asked for tells whether this is the last page without an empty one after it.
+        rows = await self._link.read("people", cursor=cursor or "", limit=min(size + 1, MAX_PAGE), **self._scope)
+        people = tuple(person(row, self._settings) for row in rows[:size])
+        more = len(rows) > size or (size == MAX_PAGE and len(rows) == MAX_PAGE)
+        return Page(people, people[-1].id if more else None)
+
+    async def view(self, person_id: str) -> Person:
+        """One person."""
+        rows = await self._link.read("view", id=person_id, **self._scope)
+        if not rows:
+            raise NotFound("there is no such person on the phone system")
+        return person(rows[0], self._settings)
+
+    async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
+        """Caller id on all of the person's devices, mailbox name and email, direct number: all or nothing."""
+        async with self._link.transaction() as work:
+            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
+            boxes = await work.read("lock-box", **own.box) if own.mailbox else []
+            if change.name is not UNSET:
+                await self._rename(work, own, boxes, change.name, expected)
+            if change.email is not UNSET:
+                await self._mail(work, own, boxes, change.email, expected)
+            if change.ddi is not UNSET:
+                await self._number(work, own, change.ddi, expected)
+        return await self.view(person_id)
+
+    async def _rename(self, work: Transaction, own: _Own, boxes: list[Row], name: str, expected: Person) -> None:
+        fullname = boxes[0][1] if boxes else None
+        if name_of(own.callerids[0], fullname) != expected.name:
+            raise Conflict("the name changed since it was shown; nothing was written")
+        for endpoint, callerid in zip(own.ids, own.callerids, strict=True):
+            await work.write("set-callerid", id=endpoint, callerid=renamed(callerid, name, own.extension))
+        if boxes and not await self._sharers(work, own):
+            await work.write("set-fullname", name=name, **own.box)
+
+    async def _mail(self, work: Transaction, own: _Own, boxes: list[Row], email: str | None, expected: Person) -> None:
+        if not boxes:
+            raise Refused("this person has no mailbox, and an address is kept there", next_step="Have one made first.")
+        if (boxes[0][2] or None) != expected.email:
+            raise Conflict("the email changed since it was shown; nothing was written")
+        if sharers := await self._sharers(work, own):
+            raise Refused(
+                f"the mailbox also belongs to {', '.join(sharers)}", next_step="Change it at the phone system."
+            )
+        await work.write("set-email", email=email, **own.box)
+
+    async def _sharers(self, work: Transaction, own: _Own) -> list[str]:
+        if not own.mailbox:
+            return []
+        rows = await work.read("box-others", ids=own.ids, vmcontext=self._settings.voicemail_context, **own.box)
+        return [str(row[0]) for row in rows]
+
+    async def _number(self, work: Transaction, own: _Own, ddi: str | None, expected: Person) -> None:
+        table = self._settings.ddi
+        if table is None:
+            raise NotSupported("this phone system's settings name no table of direct numbers")
+        rows = [str(row[0]) for row in await work.read("lock-ddis", extension=own.extension)]
+        if tuple(map(table.shown, rows)) != (expected.ddis or ()):
+            raise Conflict("the direct numbers changed since they were shown; nothing was written")
+        if len(rows) > 1:
+            raise Refused("this person has several numbers", next_step="Change them at the phone system.")
+        if ddi is None:
+            await work.write("delete-ddis", extension=own.extension)
+            return
+        number: str | None = None
+        try:
+            number = table.stored(ddi)
+        except ValueError:
+            number = None
+        if number is None:
+            raise InvalidValue("the phone system's table holds numbers of its own country only")
+        owners = await work.read("ddi-owner", number=number)
+        if any(row[0] != own.extension for row in owners):
+            raise Conflict("that number is somebody else's; nothing was written")
+        if rows and rows[0] != number:
+            await work.write("move-ddi", old=rows[0], new=number, extension=own.extension)
+        elif not rows:
+            await work.write("insert-ddi", number=number, extension=own.extension)
+
+    async def plan_removal(self, person_id: str) -> Removal:
+        """What goes and what stays, without touching it."""
+        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        return (await self._plan(self._link, own))[0]
+
+    async def _plan(self, source: Link | Transaction, own: _Own) -> tuple[Removal, dict[str, list[str]], bool, bool]:
+        """The removal in words; which auths and aors are the person's alone; whether mailbox and numbers are."""
+        shared = await source.read("parts-others", ids=own.ids)
+        kept = set(parts(*(row[1] for row in shared))), set(parts(*(row[2] for row in shared)))
+        mine = {"auths": [a for a in own.auths if a not in kept[0]], "aors": [a for a in own.aors if a not in kept[1]]}
+        gone = [f"the telephone accounts {', '.join(own.ids)} and their registrations"]
+        stays = list(_STAYS)
+        if len(mine["auths"]) < len(own.auths):
+            stays.append("a SIP password that other accounts share")
+        boxes = await source.read("box", **own.box) if own.mailbox else []
+        vmcontext = self._settings.voicemail_context
+        sharers = await source.read("box-others", ids=own.ids, vmcontext=vmcontext, **own.box) if boxes else []
+        if boxes and not sharers:
+            gone.append(f"the mailbox {own.mailbox}@{own.context}")
+        elif sharers:
+            stays.append(f"the mailbox, which {', '.join(str(row[0]) for row in sharers)} also uses")
+        numbers = list[str]()
+        if self._settings.ddi is None:
+            stays.append("direct numbers: this phone system's settings name no table of them")
+        else:
+            shown = self._settings.ddi.shown
+            numbers = [shown(str(row[0])) for row in await source.read("ddis", extension=own.extension)]
+            others = await source.read("extension-others", ids=own.ids, extension=own.extension) if numbers else []
+            if numbers:
+                words = f"the direct numbers {', '.join(numbers)}"
+                (stays if others else gone).append(words + (", which others also have" if others else ""))
+                numbers = [] if others else numbers
+        if self._settings.sorcery_cache != "none":
+            stays.append(_CACHED.replace("the old password goes", "the removed account goes"))
+        return Removal(tuple(gone), tuple(stays)), mine, bool(boxes and not sharers), bool(numbers)
+
+    async def remove(self, person_id: str, expected: Person) -> Removal:
+        """Accounts, registrations, mailbox, numbers: one transaction, if it still is the person who was shown."""
+        async with self._link.transaction() as work:
+            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
+            boxes = await work.read("lock-box", **own.box) if own.mailbox else []
+            now = (own.extension, name_of(own.callerids[0], boxes[0][1] if boxes else None))
+            if now != (expected.extension, expected.name):
+                raise Conflict("the person changed since they were shown; nothing was removed")
+            removal, mine, box, numbers = await self._plan(work, own)
+            await work.write("delete-contacts", ids=own.ids)
+            if await work.write("delete-endpoints", ids=own.ids) != len(own.ids):
+                raise Conflict("the person's accounts changed meanwhile; nothing was removed")
+            await work.write("delete-auths", ids=mine["auths"])
+            await work.write("delete-aors", ids=mine["aors"])
+            if box:
+                await work.write("delete-box", **own.box)
+            if numbers:
+                await work.write("delete-ddis", extension=own.extension)
+        return removal
+
+    async def devices(self, person_id: str) -> Sequence[Device]:
+        """Registrations of all of the person's devices."""
+        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        return tuple(device(*row) for row in await self._link.read("devices", ids=own.ids))
+
+    async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
+        """PINs are digits in a plain column; SIP passwords reach the database as a hash alone."""
+        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        match kind:
+            case SecretKind.VOICEMAIL:
+                if not own.mailbox or not await self._link.read("box", **own.box):
+                    raise NotSupported("this person has no mailbox")
+                stored = "in clear in the phone system's database, where our role cannot read it"
+                return SecretRules("0123456789", 6, 10, False, stored)
+            case SecretKind.SIP:
+                if not own.auths:
+                    raise NotSupported("this person's telephones have no SIP password of their own")
+                name = "MD5" if self._settings.digest == "md5" else "SHA-256"
+                return SecretRules(_LETTERS, 20, 64, False, f"as a {name} digest of name, realm and password")
+            case _:
+                raise NotSupported("Asterisk has no portal password")
+
+    async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
+        """One transaction. A SIP reset always writes all three credential columns: a digest left behind would win."""
+        if kind is SecretKind.PORTAL:
+            raise NotSupported("Asterisk has no portal password")
+        async with self._link.transaction() as work:
+            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
+            if kind is SecretKind.VOICEMAIL:
+                return await self._reset_pin(work, own, secret)
+            return await self._reset_sip(work, own, secret)
+
+    async def _reset_pin(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
+        if not own.mailbox or not await work.read("lock-box", **own.box):
+            raise NotSupported("this person has no mailbox")
+        if sharers := await self._sharers(work, own):
+            raise Refused(
+                f"the mailbox also belongs to {', '.join(sharers)}", next_step="Change it at the phone system."
+            )
+        await work.write("set-pin", secret=secret.reveal(), **own.box)
+        return ResetDone()
+
+    async def _reset_sip(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
+        if not own.auths:
+            raise NotSupported("this person's telephones have no SIP password of their own")
+        shared = await work.read("parts-others", ids=own.ids)
+        if set(own.auths) & set(parts(*(row[1] for row in shared))):
+            raise Refused("the SIP password is shared with other people", next_step="Change it at the phone system.")
+        rows = await work.read("lock-auths", ids=own.auths)
+        if len(rows) != len(own.auths):
+            raise Refused("a telephone account names a password entry that does not exist")
+        for auth, auth_type, username, realm in rows:
+            if auth_type == "google_oauth" or not username:
+                raise NotSupported("a telephone account signs in by other means than a password")
+            await self._write_digest(work, auth, username, realm or self._settings.realm, secret)
+        notes = () if len(rows) == 1 else (f"all {len(rows)} devices of this person take the new password",)
+        return ResetDone(notes + (() if self._settings.sorcery_cache == "none" else (_CACHED,)))
+
+    async def _write_digest(self, work: Transaction, auth: str, username: str, realm: str, secret: Secret) -> None:
+        # RFC 7616 section 3.4.2, A1. MD5 is what telephones' own protocol asks for; it protects nothing of ours.
+        plain = f"{username}:{realm}:{secret.reveal()}".encode()
+        if self._settings.digest == "md5":
+            hashed = hashlib.md5(plain, usedforsecurity=False).hexdigest()
+            done = await work.write("set-md5", id=auth, hash=hashed)
+        else:
+            done = await work.write("set-sha256", id=auth, hash=f"SHA-256:{hashlib.sha256(plain).hexdigest()}")
+        if done != 1:
+            raise ProtocolViolation("the database wrote another number of rows than it showed; nothing was written")
+
+    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
+        """There is no console behind a database."""
+        raise NotSupported("diagnostics need Asterisk's console; this connection is to its database")
+        yield b""
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._link.close()
+
+
+def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Findings | None = None) -> Capabilities:
+    """Of the family, or of one open connection with what was found at its start."""
+    secrecy, why = Secrecy.ENFORCED, "the database itself refuses our role every password column; asked at each connect"
+    if findings is not None and not findings.enforced:
+        secrecy = Secrecy.SELECTED
+        why = f"THE ROLE COULD READ SECRETS ({'; '.join(findings.readable[:8])}); no request of ours names one"
+    cannot = {
+        "diag": "there is no console behind a database",
+        "reset-portal": "Asterisk has no portal password",
+        "must-change": "Asterisk cannot make a user change a new PIN",
+        "messages": "recorded messages and greetings of a removed person stay on the phone system's disk",
+    }
+    if settings is None or settings.ddi is None:
+        cannot["ddi"] = "not available unless the settings name the site's table of direct numbers"
+    if settings is None or settings.sorcery_cache != "none":
+        cannot["sorcery cache"] = _CACHED
+    return Capabilities(
+        title="Asterisk with users in PostgreSQL",
+        operations=frozenset(Operation) - {Operation.DIAG, Operation.RESET_PORTAL},
+        secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
+        secrecy_why=why,
+        proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
+        proven_how="tables and role of Asterisk 22.10.1 on a real PostgreSQL; captures of a live Asterisk",
+        cannot=cannot,
+    )
+
+
+class AsteriskRealtimeFamily:
+    """Asterisk in PostgreSQL realtime, as the registry knows it."""
+
+    name = "asterisk-realtime"
+    settings_model: type[BaseModel] = AsteriskRealtimeSettings
+    default_port = 5432
+
+    def capabilities(self) -> Capabilities:
+        """Of any system of this family whose role is as documented."""
+        return capabilities()
+
+    async def connect(self, target: Target, unseal: Unseal) -> AsteriskConnector:
+        """Identity, credential, then proof that the role can read no secret. SecretReadable when it can."""
+        settings = target.settings
+        if not isinstance(settings, AsteriskRealtimeSettings):
+            raise InvalidValue("the settings of this phone system are of another connector")
+        link = await connect(target, settings, unseal)
+        try:
+            link.use(statements(settings))
+            found = await link.read("collations")
+            link.use(statements(settings, str(found[0][0]) if found else None))
+            return AsteriskConnector(link, settings, await prove(link, settings))
+        except BaseException:
+            await link.close()
+            raise

@@ -1,0 +1,236 @@
+"""Every SQL statement that this connector can send, by name. Values are bound at the server; identifiers are ours.
+
+Reads name their columns. Nothing returns rows from a write. A statement that is not here cannot be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from psycopg import sql
+
+from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.errors import InvalidValue
+from connectors.guard import Check, Guard, Template, number, optional, secret, text
+
+READABLE: Final[Mapping[str, frozenset[str]]] = {
+    "ps_endpoints": frozenset({"id", "callerid", "aors", "auth", "mailboxes", "context", "transport"}),
+    "ps_auths": frozenset({"id", "auth_type", "username", "realm"}),
+    "ps_aors": frozenset({"id", "contact", "max_contacts"}),
+    "voicemail": frozenset({"uniqueid", "context", "mailbox", "fullname", "email", "pager"}),
+    "ps_contacts": frozenset({"id", "endpoint", "uri", "expiration_time"}),
+}
+"""What the role may read of the tables touched; every other column of theirs counts as a secret."""
+
+MAX_PAGE: Final = 500
+_ID = text(255)
+_BOX = text(80)
+_NAME = text(80, pattern=r'[^"\\<>\s](?:[^"\\<>]*[^"\\<>\s])?')
+_EMAIL = optional(text(80, pattern=r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+"))
+_DDI = text(20, pattern=r"\+?[0-9]{6,16}")
+
+
+def _listed(inner: Check, most: int) -> Check:
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, list) or len(value) > most:
+            raise InvalidValue(f"{name} must be a list of at most {most}")
+        for item in value:
+            inner(name, item)
+
+    return check
+
+
+_IDS = _listed(_ID, 64)
+_PEOPLE = {"contexts": _listed(text(40), 64), "vmcontext": _BOX, "limit": number(1, MAX_PAGE)}
+_MAILBOX = {"context": _BOX, "mailbox": _BOX}
+
+GUARD: Final = Guard(
+    Template("begin", True),
+    Template("commit", True),
+    Template("rollback", True),
+    Template("role", False),
+    Template("readable", False, {"schema": text(63), "allowed": _listed(text(200), 200), "touched": _IDS}),
+    Template("missing", False, {"rights": _listed(text(200), 200)}),
+    Template("logging", False),
+    Template("collations", False),
+    Template("people", False, _PEOPLE | {"cursor": text(255)}),
+    Template("find", False, _PEOPLE | {"words": _listed(text(200), 16)}),
+    Template("view", False, {"contexts": _PEOPLE["contexts"], "vmcontext": _BOX, "id": _ID}),
+    Template("own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
+    Template("lock-own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
+    Template("box", False, _MAILBOX),
+    Template("lock-box", False, _MAILBOX),
+    Template("box-others", False, _MAILBOX | {"vmcontext": _BOX, "ids": _IDS}),
+    Template("parts-others", False, {"ids": _IDS}),
+    Template("extension-others", False, {"ids": _IDS, "extension": text(80)}),
+    Template("lock-auths", False, {"ids": _IDS}),
+    Template("devices", False, {"ids": _IDS}),
+    Template("ddis", False, {"extension": text(80)}),
+    Template("lock-ddis", False, {"extension": text(80)}),
+    Template("ddi-owner", False, {"number": _DDI}),
+    Template("set-callerid", True, {"id": _ID, "callerid": text(40)}),
+    Template("set-fullname", True, _MAILBOX | {"name": _NAME}),
+    Template("set-email", True, _MAILBOX | {"email": _EMAIL}),
+    Template("set-pin", True, _MAILBOX | {"secret": secret}),
+    Template("set-md5", True, {"id": _ID, "hash": text(32, pattern=r"[0-9a-f]{32}")}),
+    Template("set-sha256", True, {"id": _ID, "hash": text(72, pattern=r"SHA-256:[0-9a-f]{64}")}),
+    Template("insert-ddi", True, {"number": _DDI, "extension": text(80)}),
+    Template("move-ddi", True, {"old": text(40), "new": _DDI, "extension": text(80)}),
+    Template("delete-ddis", True, {"extension": text(80)}),
+    Template("delete-contacts", True, {"ids": _IDS}),
+    Template("delete-endpoints", True, {"ids": _IDS}),
+    Template("delete-auths", True, {"ids": _IDS}),
+    Template("delete-aors", True, {"ids": _IDS}),
+    Template("delete-box", True, _MAILBOX),
+)
+
+# The rows that are people. `{extension}` is the caller id's number, else the endpoint's own name; `{box}` and
+# `{boxcontext}` are the first mailbox named.
+_USER: Final = """
+    select e.id, e.callerid, e.auth, e.aors, e.mailboxes, {extension} as extension, {box} as box,
+           {boxcontext} as boxcontext
+    from {ps_endpoints} e
+    where (cardinality(%(contexts)s::text[]) = 0 or e.context = any(%(contexts)s::text[]))
+      and (coalesce(e.mailboxes, '') <> '' or coalesce(e.callerid, '') <> '')
+"""
+_SHOWN: Final = """
+    select p.id, p.callerid, p.extension, v.fullname, v.email, {ddis} as ddis from {source} p
+    left join lateral (select x.fullname, x.email from {voicemail} x
+        where x.mailbox = p.box and x.context = p.boxcontext order by x.uniqueid limit 1) v on true
+"""
+# Two endpoints with one caller id and one mailbox are one person's two devices; the first stands for both.
+# Concatenated from constants of this file, never from values: hence the noqa of S608.
+_PERSONS: Final = (
+    "with u as ("  # noqa: S608
+    + _USER
+    + """), persons as (select u.* from u where not exists (select 1 from u o
+    where o.callerid = u.callerid and o.mailboxes = u.mailboxes and o.mailboxes <> ''
+      and o.id collate "C" < u.id collate "C"))
+"""
+)
+_OWN: Final = (
+    "select p.id, p.callerid, p.auth, p.aors, p.extension, p.box, p.boxcontext from ("  # noqa: S608
+    + _USER
+    + """
+      and (e.id = %(id)s or (e.mailboxes <> '' and (e.callerid, e.mailboxes) =
+        (select s.callerid, s.mailboxes from {ps_endpoints} s where s.id = %(id)s)))) p order by p.id collate "C"
+"""
+)
+_BOX_ROW: Final = (
+    "select x.uniqueid, x.fullname, x.email from {voicemail} x "
+    "where x.context = %(context)s and x.mailbox = %(mailbox)s order by x.uniqueid"
+)
+_DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
+_HAY: Final = "concat_ws(' ', p.id, p.extension, p.callerid, v.fullname, v.email, array_to_string({ddis}, ' '))"
+
+_TEXTS: Final[Mapping[str, str]] = {
+    "begin": "begin isolation level read committed",
+    "commit": "commit",
+    "rollback": "rollback",
+    "role": """select r.rolname::text, r.rolsuper, r.rolreplication, r.rolcreaterole, r.rolbypassrls,
+        pg_catalog.pg_has_role(session_user, 'pg_execute_server_program', 'MEMBER')
+        or pg_catalog.pg_has_role(session_user, 'pg_read_server_files', 'MEMBER')
+        from pg_catalog.pg_roles r where pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')""",
+    "readable": """select distinct n.nspname::text, c.relname::text, a.attname::text,
+          pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER')
+        from pg_catalog.pg_class c
+        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        join pg_catalog.pg_roles r on pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
+        where c.relkind in ('r', 'p', 'v', 'm', 'f')
+          and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%%'
+          and (pg_catalog.has_column_privilege(r.oid, c.oid, a.attnum, 'SELECT')
+               or (n.nspname = %(schema)s and c.relname = any(%(touched)s::text[])
+                   and pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER')))
+          and ((n.nspname = %(schema)s and c.relname = any(%(touched)s::text[])
+                and not (c.relname || '.' || a.attname) = any(%(allowed)s::text[]))
+            or a.attname in ('password', 'secret', 'md5_cred', 'password_digest', 'refresh_token', 'oauth_secret',
+                             'imappassword', 'sippasswd', 'vmsecret', 'pin'))
+        order by 1, 2, 3 limit 200""",
+    "missing": """select w.r from unnest(%(rights)s::text[]) w(r)
+        where case when split_part(w.r, ' ', 3) = ''
+          then not pg_catalog.has_table_privilege(split_part(w.r, ' ', 2), split_part(w.r, ' ', 1))
+          else not pg_catalog.has_column_privilege(
+            split_part(w.r, ' ', 2), split_part(w.r, ' ', 3), split_part(w.r, ' ', 1)) end""",
+    "logging": """select pg_catalog.current_setting('log_statement'),
+        pg_catalog.current_setting('log_min_duration_statement'),
+        coalesce(pg_catalog.current_setting('log_parameter_max_length', true), '-1')""",
+    "collations": """select c.collname::text from pg_catalog.pg_collation c
+        where c.collname in ('und-x-icu', 'pg_c_utf8') and c.collnamespace = 'pg_catalog'::regnamespace
+          and c.collencoding in (-1, 6) order by c.collname desc""",
+    "people": _PERSONS + _SHOWN + 'where p.id collate "C" > %(cursor)s order by p.id collate "C" limit %(limit)s',
+    "find": _PERSONS + _SHOWN + """where not exists (select 1 from unnest(%(words)s::text[]) w(word)
+        where position(lower(normalize(w.word){collate}) in lower(normalize(""" + _HAY + """){collate})) = 0)
+        order by p.id collate "C" limit %(limit)s""",  # noqa: S608
+    "view": "with persons as (" + _USER + "and e.id = %(id)s)" + _SHOWN,
+    "own": _OWN,
+    "lock-own": _OWN + " for update",
+    "box": _BOX_ROW,
+    "lock-box": _BOX_ROW + " for update",
+    "box-others": """select e.id from {ps_endpoints} e where {box} = %(mailbox)s and {boxcontext} = %(context)s
+        and e.id <> all(%(ids)s::text[]) limit 20""",
+    "parts-others": """select e.id, e.auth, e.aors from {ps_endpoints} e where e.id <> all(%(ids)s::text[]) and exists
+        (select 1 from {ps_endpoints} m where m.id = any(%(ids)s::text[]) and (
+          string_to_array(replace(e.auth, ' ', ''), ',') && string_to_array(replace(m.auth, ' ', ''), ',')
+          or string_to_array(replace(e.aors, ' ', ''), ',') && string_to_array(replace(m.aors, ' ', ''), ',')))
+        limit 20""",
+    "extension-others": """select e.id from {ps_endpoints} e where {extension} = %(extension)s
+        and e.id <> all(%(ids)s::text[]) limit 20""",
+    "lock-auths": """select a.id, a.auth_type::text, a.username, a.realm from {ps_auths} a
+        where a.id = any(%(ids)s::text[]) order by a.id for update""",
+    "devices": """select c.endpoint, c.uri, c.expiration_time from {ps_contacts} c
+        where c.endpoint = any(%(ids)s::text[]) order by c.expiration_time desc nulls last, c.id limit 100""",
+    "set-callerid": "update {ps_endpoints} set callerid = %(callerid)s where id = %(id)s",
+    "set-fullname": "update {voicemail} set fullname = %(name)s where context = %(context)s and mailbox = %(mailbox)s",
+    "set-email": "update {voicemail} set email = %(email)s where context = %(context)s and mailbox = %(mailbox)s",
+    "set-pin": "update {voicemail} set password = %(secret)s where context = %(context)s and mailbox = %(mailbox)s",
+    "set-md5": """update {ps_auths} set auth_type = 'md5', password = null, password_digest = null,
+        md5_cred = %(hash)s where id = %(id)s""",
+    "set-sha256": """update {ps_auths} set auth_type = 'md5', password = null, md5_cred = null,
+        password_digest = %(hash)s where id = %(id)s""",
+    "delete-contacts": "delete from {ps_contacts} where endpoint = any(%(ids)s::text[])",
+    "delete-endpoints": "delete from {ps_endpoints} where id = any(%(ids)s::text[])",
+    "delete-auths": "delete from {ps_auths} where id = any(%(ids)s::text[])",
+    "delete-aors": "delete from {ps_aors} where id = any(%(ids)s::text[])",
+    "delete-box": "delete from {voicemail} where context = %(context)s and mailbox = %(mailbox)s",
+}  # fmt: skip
+_DDI_TEXTS: Final[Mapping[str, str]] = {
+    "ddis": _DDI_ROWS,
+    "lock-ddis": _DDI_ROWS + " for update",
+    "ddi-owner": "select d.{ext}::text from {ddi} d where d.{number}::text = %(number)s",
+    "insert-ddi": "insert into {ddi} ({number}, {ext}) values (%(number)s, %(extension)s)",
+    "move-ddi": """update {ddi} set {number} = %(new)s
+        where {number}::text = %(old)s and {ext}::text = %(extension)s""",
+    "delete-ddis": "delete from {ddi} where {ext}::text = %(extension)s",
+}
+_EXTENSION: Final = (
+    r"coalesce(substring(e.callerid from '<\s*([^<>]+?)\s*>\s*$'), "
+    r"substring(e.callerid from '^\s*([0-9+*#]+)\s*$'), e.id)"
+)
+
+
+def statements(settings: AsteriskRealtimeSettings, collation: str | None = None) -> dict[str, sql.Composed]:
+    """The statements for one phone system, its identifiers quoted into their places."""
+    names = {table: sql.Identifier(settings.namespace, table) for table in READABLE}
+    first = "split_part(split_part(e.mailboxes, ',', 1), '@', {})"
+    in_column = settings.mailbox == "mailboxes"
+    parts: dict[str, sql.Composable] = {
+        **names,
+        "source": sql.Identifier("persons"),
+        "extension": sql.SQL(_EXTENSION),
+        "box": sql.SQL(f"trim({first.format(1)})" if in_column else _EXTENSION),
+        "boxcontext": sql.SQL(f"coalesce(nullif(trim({first.format(2)}), ''), %(vmcontext)s::text)"),
+        "collate": sql.SQL(" collate {}").format(sql.Identifier(collation)) if collation else sql.SQL(""),
+        "ddis": sql.SQL("null::text[]"),
+    }
+    texts = dict(_TEXTS)
+    if settings.ddi is not None:
+        texts |= _DDI_TEXTS
+        parts["ddi"] = sql.Identifier(settings.namespace, settings.ddi.table)
+        parts["number"] = sql.Identifier(settings.ddi.number_column)
+        parts["ext"] = sql.Identifier(settings.ddi.extension_column)
+        parts["ddis"] = sql.SQL(
+            "array(select d.{number}::text from {ddi} d where d.{ext}::text = p.extension order by 1)"
+        ).format(**{key: parts[key] for key in ("number", "ddi", "ext")})
+    return {name: sql.SQL(template).format(**parts) for name, template in texts.items()}

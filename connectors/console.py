@@ -1,0 +1,187 @@
+"""Diagnostic commands: a fixed grammar of *look* commands, and the filter that their output passes.
+
+What an engineer types is parsed; what is sent is rendered again from the parse. Abbreviations, which Asterisk's own
+prompt takes, are refused: `pjsip show a` must not become what nobody reviewed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from connectors.contract import DiagCommand
+from connectors.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A catalogue entry: fixed words, `None` where a name goes; what it shows, in plain words."""
+
+    words: tuple[str | None, ...]
+    shows: str
+
+    @property
+    def name(self) -> str:
+        """The stable name."""
+        return "-".join("x" if word is None else word for word in self.words)
+
+    def usage(self) -> str:
+        """As help prints it."""
+        return " ".join("NAME" if word is None else word for word in self.words)
+
+
+ASTERISK: Final = (
+    Entry(("core", "show", "version"), "the version of Asterisk"),
+    Entry(("core", "show", "uptime"), "how long it has been running"),
+    Entry(("core", "show", "channels"), "calls going on now"),
+    Entry(("core", "show", "calls"), "how many calls go on and went on"),
+    Entry(("manager", "show", "connected"), "programs connected to its management interface"),
+    Entry(("module", "show", "like", None), "modules whose name holds NAME"),
+    Entry(("pjsip", "show", "endpoints"), "every telephone and whether it is reachable"),
+    Entry(("pjsip", "show", "endpoint", None), "one telephone"),
+    Entry(("pjsip", "show", "aors"), "addresses of record"),
+    Entry(("pjsip", "show", "contacts"), "registered telephones"),
+    Entry(("pjsip", "show", "registrations"), "registrations with providers"),
+    Entry(("pjsip", "qualify", None), "whether one telephone answers now"),
+    Entry(("voicemail", "show", "users"), "mailboxes and how many messages wait"),
+)
+_CATALOGUES: Final[Mapping[str, tuple[Entry, ...]]] = MappingProxyType({"lab": ASTERISK})
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LONGEST_COMMAND: Final = 200
+
+
+def catalogue(family: str) -> tuple[Entry, ...]:
+    """What may be asked of a family's phone systems; empty where there is no console."""
+    return _CATALOGUES.get(family, ())
+
+
+def parse(line: str, catalogue: tuple[Entry, ...] = ASTERISK) -> DiagCommand:
+    """The command that a line means. InvalidValue, naming the nearest that is allowed, when it means none."""
+    words = line.split(" ")
+    if len(line) <= _LONGEST_COMMAND and line.isascii() and line.isprintable():
+        for entry in catalogue:
+            if len(entry.words) == len(words) and all(
+                bool(_NAME.fullmatch(given)) if wanted is None else given == wanted
+                for wanted, given in zip(entry.words, words, strict=True)
+            ):
+                rendered = tuple(
+                    given if wanted is None else wanted for wanted, given in zip(entry.words, words, strict=True)
+                )
+                return DiagCommand(rendered, entry.name)
+    near = difflib.get_close_matches(line[:_LONGEST_COMMAND], [entry.usage() for entry in catalogue], 1, 0.4)
+    hint = f"Did you mean `{near[0]}`? " if near else ""
+    raise InvalidValue(
+        "that is not on the list of diagnostic commands",
+        next_step=f"{hint}`diag` without words shows the list.",
+    )
+
+
+def complete(prefix: str, catalogue: tuple[Entry, ...] = ASTERISK) -> tuple[str, ...]:
+    """Words that can come next at the end of `prefix`, sorted. Local: nothing is asked of the phone system."""
+    *before, last = prefix.split(" ")
+    fits = (
+        entry.words[len(before)]
+        for entry in catalogue
+        if len(entry.words) > len(before)
+        and all(wanted in (given, None) for wanted, given in zip(entry.words, before, strict=False))
+    )
+    return tuple(sorted({word for word in fits if word is not None and word.startswith(last)}))
+
+
+def look(name: str, value: object) -> None:
+    """A guard's check: exactly what a catalogue entry renders to, so that no connector can send another line."""
+    if not isinstance(value, str) or parse(value).render() != value:
+        raise InvalidValue(f"{name} is not on the list of diagnostic commands")
+
+
+# One pass over a line: what an earlier removal leaves behind is never looked at again, so nothing can be assembled.
+_TERMINAL: Final = re.compile(
+    r"(?P<colour>\x1b\[[0-9;:]{0,32}m)"
+    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+_SECRET_FIELD: Final = re.compile(
+    r"((?:pass(?:word|wd|phrase|code)?|pwd|secret|md5_cred|_digest|token|auth_pass|authorization|authenticate"
+    r"|private_?key|api_?key|(?<![a-z])pin)(?:[a-z_]|\[\d+\])*[\"']?[ \t]*(?:=>?|:)[ \t]*)\S.*",
+    re.IGNORECASE,
+)
+# Applications whose argument is a PIN, as `core show channels` prints them while a caller is being asked for it.
+_SECRET_CALL: Final = re.compile(r"((?:Authenticate|VMAuthenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*", re.IGNORECASE)
+_SUSPECTS: Final = (
+    b"pass", b"pwd", b"secret", b"cred", b"digest", b"token", b"auth_pass", b"authorization", b"authenticate",
+    b"key", b"pin", b"disa", b"senddtmf", b"agentlogin",
+)  # fmt: skip
+_PLAIN: Final = re.compile(rb"[\t\n -~]*")
+_LONGEST_LINE: Final = 8192
+_WITHHELD: Final = "(withheld)"
+_LEFT_OUT: Final = b"(a line that was too long was left out)"
+
+
+class OutputFilter:
+    """Redacts and sanitises a stream of output, whole lines at a time, so that no split can hide a secret.
+
+    `redactions`: values that never pass, besides what stands in a field that looks secret. A line longer than
+    8 KiB is left out from its first to its last byte, for part of it could be part of a secret.
+    """
+
+    def __init__(self, redactions: Iterable[str] = ()) -> None:
+        self._redactions = tuple(sorted({value for value in redactions if value}, key=len, reverse=True))
+        self._held = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What of the output so far may be shown; an unfinished line waits."""
+        if self._skipping:
+            _, newline, data = data.partition(b"\n")
+            if not newline:
+                return b""
+            self._skipping = False
+        data = self._held + data
+        cut = data.rfind(b"\n") + 1
+        ready, self._held = self._clean(data[:cut]), data[cut:]
+        if len(self._held) > _LONGEST_LINE:
+            self._held, self._skipping = b"", True
+            ready += _LEFT_OUT + b"\n"
+        return ready
+
+    def flush(self) -> bytes:
+        """The last, unfinished line."""
+        ready, self._held, self._skipping = self._clean(self._held), b"", False
+        return ready
+
+    def _clean(self, data: bytes) -> bytes:
+        lines = data.split(b"\n")
+        if max(map(len, lines)) <= _LONGEST_LINE and self._harmless(data):
+            return data
+        last = lines.pop()
+        return b"".join([self._line(line) + b"\n" for line in lines]) + self._line(last)
+
+    def _harmless(self, data: bytes) -> bool:
+        """Whether data holds nothing that a closer look could change: most output, at the speed of a search."""
+        if self._redactions or not _PLAIN.fullmatch(data):
+            return False
+        lower = data.lower()
+        return not any(suspect in lower for suspect in _SUSPECTS)
+
+    def _line(self, line: bytes) -> bytes:
+        if len(line) > _LONGEST_LINE:
+            return _LEFT_OUT
+        if self._harmless(line):
+            return line
+        body = line.removesuffix(b"\r")
+        text = body.decode("utf-8", "replace")
+        text = _TERMINAL.sub(lambda match: match["colour"] or "", text)
+        plain = _COLOUR.sub("", text)
+        redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD}", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
+        for value in self._redactions:
+            redacted = redacted.replace(value, _WITHHELD)
+        # Colour inside a secret would hide it: a line that had one is shown without colour.
+        shown = text if redacted == plain else redacted
+        return shown.encode("utf-8", "replace") + line[len(body) :]

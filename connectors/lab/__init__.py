@@ -1,0 +1,1 @@
+"""A training phone system that ships with Frameroom, and the connector to it."""

@@ -1,0 +1,1 @@
+"""Connections to phone systems: pinned, bounded, with a deadline on every step."""

@@ -1,0 +1,151 @@
+"""SSH to a phone system: the host key is the pinned one or nothing is sent; every step has a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import Final
+
+import asyncssh
+
+from connectors.contract import Credential, Target, Unseal
+from connectors.errors import (
+    CredentialRefused,
+    Fault,
+    IdentityMismatch,
+    InvalidValue,
+    ProtocolViolation,
+    Unreachable,
+)
+
+MAX_OUTPUT: Final = 64 << 20
+"""Bytes of one command's output; past it the command is ended (ProtocolViolation)."""
+MAX_SECONDS: Final = 600.0
+"""Longest that one command may go on, however steadily it talks."""
+
+
+class _Client(asyncssh.SSHClient):
+    """Asks for the credential only when key exchange, and with it the host key, is behind us."""
+
+    def __init__(self, unseal: Unseal) -> None:
+        self._unseal = unseal
+        self._credential: Credential | None = None
+        self._password_given = False
+        self.failure: BaseException | None = None
+        """What kept the credential from being used: asyncssh would drop it."""
+
+    async def _get(self) -> Credential:
+        if self._credential is None:
+            try:
+                self._credential = await self._unseal()
+            except Exception as error:
+                self.failure = error
+                raise
+        return self._credential
+
+    async def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
+        """The key, once."""
+        if self._credential is not None:
+            return None
+        credential = await self._get()
+        if credential.private_key is None:
+            return None
+        try:
+            return asyncssh.load_keypairs([asyncssh.import_private_key(credential.private_key)])[0]
+        except (ValueError, asyncssh.Error):
+            # The reader's own words could quote the key: they go no further.
+            self.failure = CredentialRefused("the stored private key cannot be read")
+            return None
+
+    async def password_auth_requested(self) -> str | None:
+        """The password, once, and only where no key is stored."""
+        credential = await self._get()
+        if self._password_given or credential.private_key is not None:
+            return None
+        self._password_given = True
+        return credential.password
+
+
+@lru_cache(maxsize=256)
+def _options(pin: str, login: str, timeout_ms: int) -> asyncssh.SSHClientConnectionOptions:
+    """Made once for each phone system: making them costs more than the key exchange."""
+    return asyncssh.SSHClientConnectionOptions(
+        username=login,
+        known_hosts=([_pinned(pin)], [], []),
+        client_keys=None,
+        agent_path=None,
+        config=None,
+        preferred_auth="publickey,password",
+        login_timeout=timeout_ms / 1000,
+    )
+
+
+def _pinned(pin: str) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_public_key(pin)
+    except (ValueError, asyncssh.Error) as error:
+        wrong = InvalidValue("the pinned host key is not an OpenSSH public key", next_step="Pin the key again.")
+        wrong.fault = Fault.OPERATOR
+        raise wrong from error
+
+
+def _host_key_refused(error: BaseException) -> bool:
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return True
+    # A host that offers keys of another kind only fails earlier, while algorithms are agreed on.
+    return isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in str(error).lower()
+
+
+async def connect(target: Target, unseal: Unseal, login: str) -> asyncssh.SSHClientConnection:
+    """An authenticated connection. Unreachable, IdentityMismatch, CredentialRefused; what `unseal` raises passes."""
+    options = _options(target.pin, login, target.connect_timeout_ms)
+    client = _Client(unseal)
+    try:
+        async with asyncio.timeout(target.connect_timeout_ms / 1000):
+            connection, _ = await asyncssh.create_connection(lambda: client, target.host, target.port, options=options)
+    except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
+        if client.failure is not None:
+            raise client.failure from None
+        if _host_key_refused(error):
+            raise IdentityMismatch("the phone system's host key is not the pinned one; nothing was sent") from error
+        if isinstance(error, asyncssh.PermissionDenied):
+            raise CredentialRefused("the phone system refused our credential") from error
+        raise Unreachable(f"the phone system cannot be reached ({type(error).__name__})") from error
+    return connection
+
+
+async def stream(
+    connection: asyncssh.SSHClientConnection, command: str, timeout_ms: int, *, max_bytes: int = MAX_OUTPUT
+) -> AsyncIterator[bytes]:
+    """The output of one command, as it comes: each chunk within the deadline, all of it within the caps.
+
+    Whoever stops listening before the end ends the command. Unreachable when it could not be asked at all,
+    ProtocolViolation when the answer breaks off, stalls, or goes past a cap.
+    """
+    process: asyncssh.SSHClientProcess[bytes] | None = None
+    loop = asyncio.get_running_loop()
+    end, size = loop.time() + MAX_SECONDS, 0
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            process = await connection.create_process(command, encoding=None, stderr=asyncssh.STDOUT)
+        while True:
+            async with asyncio.timeout(timeout_ms / 1000):
+                data: bytes = await process.stdout.read(65536)
+            if not data:
+                break
+            size += len(data)
+            if size > max_bytes or loop.time() > end:
+                raise ProtocolViolation("the phone system's answer was too long; the rest was left out")
+            yield data
+        async with asyncio.timeout(timeout_ms / 1000):
+            await process.wait_closed()
+        if process.exit_status is None:
+            raise ProtocolViolation("the phone system's answer broke off")
+    except (OSError, TimeoutError, asyncssh.Error) as error:
+        if process is None:
+            raise Unreachable(f"the phone system does not take the command ({type(error).__name__})") from error
+        raise ProtocolViolation(f"the phone system stopped answering ({type(error).__name__})") from error
+    finally:
+        if process is not None:
+            process.channel.abort()

@@ -1,0 +1,1 @@
+"""Who may: customers, agreements, requests, grants."""

@@ -1,0 +1,194 @@
+"""Customers, their contacts and approvers, agreements and phone systems: what the operator writes down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from audit.events import Event, Personal
+from audit.log import AuditLog
+from connectors.contract import Credential
+from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.lifecycle import AgreementState, advance
+from gateway.model import Agreement, PhoneSystem, Terms, new_id
+from gateway.store.engine import Scope, Store
+from gateway.store.tables import agreements, approvers, contacts, customers, roster, systems
+from gateway.vault import Vault
+
+
+def system_of(row: Any) -> PhoneSystem:
+    """The value of a table's row."""
+    return PhoneSystem(
+        row.customer_id, row.id, row.name, row.connector, row.host, row.port, row.pin, row.settings, row.credential,
+        row.site, row.asset, row.removed_ms is not None,
+    )  # fmt: skip
+
+
+async def agreement_of(scope: Scope) -> Agreement | None:
+    """The customer's newest agreement."""
+    query = (
+        select(agreements)
+        .where(agreements.c.customer_id == scope.customer_id)
+        .order_by(agreements.c.version.desc())
+        .limit(1)
+    )
+    row = (await scope.execute(query)).first()
+    if row is None:
+        return None
+    return Agreement(row.customer_id, row.version, AgreementState(row.state), Terms.model_validate_json(row.terms))
+
+
+class Directory:
+    """Writes each change with its event, in one transaction."""
+
+    def __init__(self, store: Store, audit: AuditLog, vault: Vault, company_domains: tuple[str, ...]) -> None:
+        self._store, self._audit, self._vault = store, audit, vault
+        self._company = company_domains
+
+    async def _log(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
+        await self._audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))
+
+    async def add_customer(self, actor: str, name: str, region: str = "uk") -> str:
+        """A new customer's id. ConflictError when the name is taken."""
+        customer_id = new_id("cus")
+        async with self._store.everyone() as scope:
+            taken = await scope.execute(select(customers.c.id).where(customers.c.name == name))
+            if taken.first() is not None:
+                raise ConflictError(f"there is a customer {name} already")
+        async with self._store.scope(customer_id) as scope:
+            now = self._audit.clock.now()
+            await scope.execute(insert(customers).values(id=customer_id, name=name, region=region, added_ms=now))
+            personal = (Personal("name", name, f"customer:{customer_id}"),)
+            await self._log(scope, "customer.added", actor, data={"region": region}, personal=personal)
+        return customer_id
+
+    async def customer_list(self) -> list[dict[str, str]]:
+        """Every customer by name."""
+        async with self._store.everyone() as scope:
+            found = await scope.execute(select(customers).order_by(customers.c.name))
+            return [{"id": r.id, "name": r.name, "region": r.region} for r in found]
+
+    async def customer_id(self, name_or_id: str) -> str:
+        """Find a customer by id or name. NotFoundError."""
+        async with self._store.everyone() as scope:
+            query = select(customers.c.id).where((customers.c.id == name_or_id) | (customers.c.name == name_or_id))
+            found = (await scope.execute(query)).scalar_one_or_none()
+        if found is None:
+            raise NotFoundError(
+                f"no customer is called {name_or_id}", next_step="`frameroom customer list` shows them."
+            )
+        return str(found)
+
+    async def add_contact(self, actor: str, customer_id: str, values: dict[str, str]) -> str:
+        """A person who is told of visits: name, position, email, phone, notices (each, changes, none)."""
+        contact_id = new_id("con")
+        async with self._store.scope(customer_id) as scope:
+            await scope.execute(insert(contacts).values(customer_id=customer_id, id=contact_id, **values))
+            key = f"subject:{contact_id}"
+            personal = tuple(Personal(f, values[f], key) for f in ("name", "email", "phone", "position"))
+            data = {"contact": contact_id, "notices": values["notices"]}
+            await self._log(scope, "contact.added", actor, data=data, personal=personal)
+        return contact_id
+
+    async def add_approver(self, actor: str, customer_id: str, name: str, email: str, phone: str) -> str:
+        """A person whose yes counts. The company's own addresses cannot be approvers."""
+        if "@" not in email:
+            raise InvalidError(f"{email} is no mail address", next_step="It looks like kate@customer.example.")
+        if email.rpartition("@")[2].lower() in self._company:
+            raise InvalidError("an address of the maintenance company cannot approve for a customer")
+        approver_id = new_id("apr")
+        async with self._store.scope(customer_id) as scope:
+            await scope.execute(
+                insert(approvers).values(customer_id=customer_id, id=approver_id, name=name, email=email, phone=phone)
+            )
+            key = f"subject:{approver_id}"
+            given = (("name", name), ("email", email), ("phone", phone))
+            personal = tuple(Personal(field, value, key) for field, value in given)
+            await self._log(scope, "approver.added", actor, data={"approver": approver_id}, personal=personal)
+        return approver_id
+
+    async def set_agreement(self, actor: str, customer_id: str, terms: Terms) -> int:
+        """A new version, a draft that permits nothing until it is confirmed; its number."""
+        async with self._store.scope(customer_id) as scope:
+            query = select(func.max(agreements.c.version)).where(agreements.c.customer_id == customer_id)
+            version = ((await scope.execute(query)).scalar() or 0) + 1
+            text = terms.model_dump_json()
+            await scope.execute(
+                insert(agreements).values(
+                    customer_id=customer_id, id=new_id("agr"), version=version, state=AgreementState.DRAFT, terms=text
+                )
+            )
+            data = {
+                "version": version,
+                "digest": self._vault.digest("terms", text),
+                "operations": sorted(terms.operations),
+                "consent_by_phone": terms.consent_by_phone,
+            }
+            await self._log(scope, "agreement.set", actor, data=data)
+        return version
+
+    async def confirm_agreement(self, actor: str, customer_id: str, by: str, how: str) -> None:
+        """Record that the customer confirmed the newest version: by whom, and how it came to us."""
+        async with self._store.scope(customer_id) as scope:
+            agreement = await agreement_of(scope)
+            if agreement is None:
+                raise NotFoundError("there is no agreement to confirm", next_step="`frameroom agreement set` first.")
+            state = advance(agreement.state, AgreementState.CONFIRMED)
+            here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
+            await scope.execute(update(agreements).where(here).values(state=state))
+            personal = (Personal("by", by, f"customer:{customer_id}"),)
+            data = {"version": agreement.version, "how": how}
+            await self._log(scope, "agreement.confirmed", actor, data=data, personal=personal)
+
+    async def name_engineer(self, actor: str, customer_id: str, engineer_id: str, vetoed: bool = False) -> None:
+        """Put an engineer on the customer's list, or strike them off it."""
+        async with self._store.scope(customer_id) as scope:
+            here = (roster.c.customer_id == customer_id) & (roster.c.engineer_id == engineer_id)
+            await scope.execute(roster.delete().where(here))
+            await scope.execute(insert(roster).values(customer_id=customer_id, engineer_id=engineer_id, vetoed=vetoed))
+            data = {"engineer": engineer_id, "state": "vetoed" if vetoed else "named"}
+            await self._log(scope, "roster.changed", actor, data=data)
+
+    async def add_system(
+        self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential, secrecy: list[str]
+    ) -> str:
+        """A phone system: name, connector, host, port, pin, settings (JSON), site, asset; its credential sealed."""
+        system_id = new_id("sys")
+        sealed = self._vault.seal_credential(customer_id, system_id, credential)
+        async with self._store.scope(customer_id) as scope:
+            same = (systems.c.customer_id == customer_id) & (systems.c.name == values["name"])
+            if (await scope.execute(select(systems.c.id).where(same))).first() is not None:
+                raise ConflictError(f"this customer has a phone system {values['name']} already")
+            await scope.execute(
+                insert(systems).values(customer_id=customer_id, id=system_id, credential=sealed, **values)
+            )
+            key = f"customer:{customer_id}"
+            await self._log(
+                scope, "system.added", actor, system=system_id,
+                data={
+                    "connector": values["connector"], "secrecy": secrecy,
+                    "pin": self._vault.digest("pin", values["pin"]),
+                },
+                personal=(Personal("name", values["name"], key), Personal("host", values["host"], key)),
+            )  # fmt: skip
+        return system_id
+
+    async def systems_for(self, engineer_id: str, words: str = "") -> list[tuple[str, PhoneSystem]]:
+        """(customer's name, phone system) of every customer whose list names the engineer, filtered by words."""
+        query = (
+            select(systems, customers.c.name.label("customer"))
+            .join(customers, customers.c.id == systems.c.customer_id)
+            .join(roster, roster.c.customer_id == systems.c.customer_id)
+            .where(roster.c.engineer_id == engineer_id, ~roster.c.vetoed, systems.c.removed_ms.is_(None))
+            .order_by(customers.c.name, systems.c.name)
+        )
+        wanted = words.casefold().split()
+        async with self._store.everyone() as scope:
+            rows = (await scope.execute(query)).all()
+        found = []
+        for row in rows:
+            text = " ".join((row.customer, row.name, row.site, row.asset, row.id)).casefold()
+            if all(word in text for word in wanted):
+                found.append((str(row.customer), system_of(row)))
+        return found

@@ -1,0 +1,337 @@
+"""Requests, yeses, grants: how permission comes about, ends, and is asked for at the time of use."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from audit import canonical
+from audit.events import Event, Personal
+from audit.log import AuditLog
+from connectors.contract import Operation
+from gateway import notify
+from gateway.access.directory import agreement_of, system_of
+from gateway.errors import InvalidError, NotFoundError, NotPermittedError, StateError
+from gateway.identity.engineers import engineer_of
+from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
+from gateway.model import DAY, MINUTE, Engineer, Grant, PhoneSystem, Request, new_id
+from gateway.policy import Decision, Facts, decide
+from gateway.store.engine import Scope, Store
+from gateway.store.tables import (
+    approvals,
+    approvers,
+    customers,
+    engineers,
+    grants,
+    operations,
+    requests,
+    roster,
+    systems,
+)
+
+_PENDING_PER_ENGINEER = 10
+BY_PHONE = "by telephone"
+
+
+def _operations(text: str) -> frozenset[Operation]:
+    return frozenset(Operation(word) for word in text.split())
+
+
+def _words(operations_: frozenset[Operation]) -> str:
+    return " ".join(sorted(operations_))
+
+
+def grant_of(row: Any) -> Grant:
+    """The value of a table's row."""
+    return Grant(
+        row.customer_id, row.id, row.request_id, row.system_id, row.engineer_id, _operations(row.operations),
+        row.from_ms, row.until_ms, GrantState(row.state), row.version, row.how, tuple(row.approver_ids.split()),
+    )  # fmt: skip
+
+
+def request_of(row: Any) -> Request:
+    """The value of a table's row."""
+    return Request(
+        row.customer_id, row.id, row.system_id, row.engineer_id, _operations(row.operations), row.from_ms,
+        row.until_ms, row.ticket, row.reason, RequestState(row.state), row.digest, row.submitted_ms,
+    )  # fmt: skip
+
+
+def request_bytes(request: Request) -> bytes:
+    """The canonical bytes that a yes is a yes to; their SHA-256 is the request's digest."""
+    return canonical.encode(
+        {
+            "v": 1,
+            "customer": request.customer_id,
+            "request": request.id,
+            "system": request.system_id,
+            "engineer": request.engineer_id,
+            "operations": sorted(request.operations),
+            "from": request.from_ms,
+            "until": request.until_ms,
+            "ticket": request.ticket,
+            "reason": request.reason,
+        }
+    )
+
+
+class Permission:
+    """Writes each change with its event, in one transaction."""
+
+    def __init__(self, store: Store, audit: AuditLog) -> None:
+        self._store, self._audit = store, audit
+
+    @property
+    def now(self) -> int:
+        """Time as permission counts it."""
+        return self._audit.clock.now()
+
+    async def _log(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
+        await self._audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))
+
+    async def submit(
+        self,
+        engineer_id: str,
+        system: PhoneSystem,
+        wanted: frozenset[Operation],
+        minutes: int,
+        ticket: str,
+        reason: str,
+    ) -> Request:
+        """Ask the customer. Refused when the agreement could never allow it."""
+        customer_id, now = system.customer_id, self.now
+        request = Request(
+            customer_id, new_id("req"), system.id, engineer_id, wanted, now, now + minutes * MINUTE, ticket, reason,
+            RequestState.WAITING, "", now,
+        )  # fmt: skip
+        request = replace(request, digest=hashlib.sha256(request_bytes(request)).hexdigest())
+        async with self._store.scope(customer_id) as scope:
+            await self._check_request(scope, request, minutes)
+            await scope.execute(
+                insert(requests).values(
+                    customer_id=customer_id, id=request.id, system_id=system.id, engineer_id=engineer_id,
+                    operations=_words(wanted), from_ms=request.from_ms, until_ms=request.until_ms, ticket=ticket,
+                    reason=reason, state=RequestState.WAITING, digest=request.digest, submitted_ms=now,
+                )
+            )  # fmt: skip
+            key = f"request:{request.id}"
+            await self._log(
+                scope, "request.submitted", engineer_id, system=system.id, request=request.id,
+                data={
+                    "engineer": engineer_id, "operations": sorted(wanted), "from_ms": request.from_ms,
+                    "until_ms": request.until_ms, "digest": request.digest,
+                },
+                personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
+            )  # fmt: skip
+        return request
+
+    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
+        agreement = await agreement_of(scope)
+        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
+            raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
+        beyond = request.operations - agreement.terms.operations
+        if beyond:
+            raise NotPermittedError(
+                f"The customer's agreement does not allow {_words(beyond)}.",
+                next_step=f"It allows {_words(agreement.terms.operations)}.",
+            )
+        if not 1 <= minutes <= agreement.terms.max_minutes:
+            raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")
+        if agreement.terms.ticket_required and not request.ticket:
+            raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
+        if not request.reason:
+            raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
+        waiting = select(requests.c.id).where(
+            requests.c.customer_id == scope.customer_id,
+            requests.c.engineer_id == request.engineer_id,
+            requests.c.state == RequestState.WAITING,
+        )
+        if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
+            raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
+
+    async def record_consent(
+        self, actor: str, recorded_by: str, customer_id: str, request_id: str, approver_id: str, at_ms: int, words: str
+    ) -> Grant:
+        """Enter a yes given by telephone. Labelled so for good, and mailed to all approvers in the same transaction."""
+        async with self._store.scope(customer_id) as scope:
+            request, approver = await self._consent_basis(scope, request_id, approver_id, at_ms)
+            await scope.execute(
+                insert(approvals).values(
+                    customer_id=customer_id, id=new_id("app"), request_id=request_id, approver_id=approver_id,
+                    request_digest=request.digest, how=BY_PHONE, recorded_by=recorded_by, at_ms=at_ms,
+                )
+            )  # fmt: skip
+            how = f"{BY_PHONE}, recorded by {recorded_by}"
+            grant = Grant(
+                customer_id, new_id("gra"), request_id, request.system_id, request.engineer_id, request.operations,
+                request.from_ms, request.until_ms, GrantState.OPEN, 1, how, (approver_id,),
+            )  # fmt: skip
+            await self._write_grant(scope, actor, request, grant)
+            key = f"request:{request_id}"
+            personal = (
+                Personal("by", approver.name, key),
+                Personal("to", recorded_by, key),
+                Personal("words", words, key),
+            )
+            await self._log(
+                scope, "consent.recorded", actor, system=request.system_id, request=request_id, personal=personal,
+                data={"approver": approver_id, "at_ms": at_ms, "digest": request.digest},
+            )  # fmt: skip
+            await notify.consent_recorded(scope, request, grant, approver.name, at_ms, self.now)
+        return grant
+
+    async def _consent_basis(self, scope: Scope, request_id: str, approver_id: str, at_ms: int) -> tuple[Request, Any]:
+        agreement = await agreement_of(scope)
+        if agreement is None or not agreement.terms.consent_by_phone or agreement.state is not AgreementState.CONFIRMED:
+            raise NotPermittedError(
+                "This customer's agreement does not allow a yes by telephone.",
+                next_step="Ask the approver to answer the mail.",
+            )
+        request = await self.request(scope, request_id)
+        if request.state is not RequestState.WAITING:
+            raise StateError(f"the request is {request.state.value} already")
+        if not request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
+            raise InvalidError("The call cannot have been before the request or in the future.")
+        if at_ms < self.now - DAY:
+            raise InvalidError("A yes given more than a day ago cannot be entered any more.")
+        query = select(approvers).where(
+            approvers.c.customer_id == scope.customer_id,
+            approvers.c.id == approver_id,
+            approvers.c.removed_ms.is_(None),
+        )
+        approver = (await scope.execute(query)).first()
+        if approver is None:
+            raise NotFoundError(
+                "that is no approver of this customer", next_step="`frameroom approver list` shows them."
+            )
+        mail = select(engineers.c.email).where(engineers.c.id == request.engineer_id)
+        if (await scope.execute(mail)).scalar_one().casefold() == approver.email.casefold():
+            raise NotPermittedError("Nobody approves their own request.")
+        return request, approver
+
+    async def _write_grant(self, scope: Scope, actor: str, request: Request, grant: Grant) -> None:
+        state = advance(request.state, RequestState.GRANTED)
+        here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
+        await scope.execute(update(requests).where(here).values(state=state))
+        await scope.execute(
+            insert(grants).values(
+                customer_id=grant.customer_id, id=grant.id, request_id=grant.request_id, system_id=grant.system_id,
+                engineer_id=grant.engineer_id, operations=_words(grant.operations), from_ms=grant.from_ms,
+                until_ms=grant.until_ms, state=grant.state, version=1, how=grant.how,
+                approver_ids=" ".join(grant.approver_ids),
+            )
+        )  # fmt: skip
+        await self._log(
+            scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
+            data={"how": BY_PHONE, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
+        )  # fmt: skip
+
+    async def request(self, scope: Scope, request_id: str) -> Request:
+        """NotFoundError when this customer has no such request."""
+        query = select(requests).where(requests.c.customer_id == scope.customer_id, requests.c.id == request_id)
+        row = (await scope.execute(query)).first()
+        if row is None:
+            raise NotFoundError("there is no such request", next_step="`frameroom request list` shows them.")
+        return request_of(row)
+
+    async def revoke(
+        self, actor: str, customer_id: str, grant_id: str, reason: str, how: str = "by the customer"
+    ) -> int:
+        """End a grant now. How many operations had begun before it and are still without an outcome."""
+        async with self._store.scope(customer_id) as scope:
+            grant = await self.grant(scope, grant_id, lock=True)
+            state = advance(grant.state, GrantState.REVOKED)
+            await self._end(scope, grant, state)
+            busy = select(operations.c.id).where(
+                operations.c.customer_id == customer_id,
+                operations.c.grant_id == grant_id,
+                operations.c.state == "intended",
+            )
+            in_flight = [str(o) for o in (await scope.execute(busy)).scalars()]
+            await self._log(
+                scope, "grant.revoked", actor, system=grant.system_id, grant=grant_id,
+                data={"how": how, "in_flight": in_flight}, personal=(Personal("reason", reason, f"grant:{grant_id}"),),
+            )  # fmt: skip
+            await notify.revoked(scope, grant, reason, self.now)
+        return len(in_flight)
+
+    async def _end(self, scope: Scope, grant: Grant, state: GrantState) -> None:
+        here = (grants.c.customer_id == scope.customer_id) & (grants.c.id == grant.id)
+        await scope.execute(update(grants).where(here).values(state=state, version=grant.version + 1))
+
+    async def expire(self) -> None:
+        """End every grant and request that is past its time."""
+        now = self.now
+        async with self._store.everyone() as scope:
+            late = (grants.c.state == GrantState.OPEN) & (grants.c.until_ms <= now)
+            over = [grant_of(r) for r in await scope.execute(select(grants).where(late))]
+            unanswered = (requests.c.state == RequestState.WAITING) & (requests.c.until_ms <= now)
+            asked = [request_of(r) for r in await scope.execute(select(requests).where(unanswered))]
+        for grant in over:
+            async with self._store.scope(grant.customer_id) as scope:
+                fresh = await self.grant(scope, grant.id, lock=True)
+                if fresh.state is GrantState.OPEN:
+                    await self._end(scope, fresh, GrantState.EXPIRED)
+                    await self._log(scope, "grant.expired", "clock", system=grant.system_id, grant=grant.id)
+        for request in asked:
+            async with self._store.scope(request.customer_id) as scope:
+                state = advance(RequestState.WAITING, RequestState.EXPIRED)
+                here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
+                changed = await scope.execute(
+                    update(requests).where(here, requests.c.state == RequestState.WAITING).values(state=state)
+                )
+                if changed.rowcount:
+                    await self._log(scope, "request.expired", "clock", system=request.system_id, request=request.id)
+
+    async def grant(self, scope: Scope, grant_id: str, *, lock: bool = False) -> Grant:
+        """NotFoundError when this customer has no such grant. With `lock`, nobody changes it before the commit."""
+        query = select(grants).where(grants.c.customer_id == scope.customer_id, grants.c.id == grant_id)
+        row = (await scope.execute(query.with_for_update() if lock else query)).first()
+        if row is None:
+            raise NotFoundError("there is no such permission", next_step="`frameroom grant list` shows them.")
+        return grant_of(row)
+
+    async def open_grants(self, engineer_id: str) -> list[Grant]:
+        """The engineer's open grants, the one that ends last first."""
+        query = select(grants).where(grants.c.engineer_id == engineer_id, grants.c.state == GrantState.OPEN)
+        async with self._store.everyone() as scope:
+            return [grant_of(r) for r in await scope.execute(query.order_by(grants.c.until_ms.desc()))]
+
+    async def requests_of(self, engineer_id: str) -> list[Request]:
+        """The engineer's requests, newest first."""
+        query = select(requests).where(requests.c.engineer_id == engineer_id)
+        async with self._store.everyone() as scope:
+            return [
+                request_of(r) for r in await scope.execute(query.order_by(requests.c.submitted_ms.desc()).limit(50))
+            ]
+
+    async def facts(self, scope: Scope, engineer_id: str, system_id: str, grant_id: str | None, lock: bool) -> Facts:
+        """Everything a decision rests on, read in this transaction."""
+        engineer: Engineer = engineer_of(
+            (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
+        )
+        here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+        system = system_of((await scope.execute(select(systems).where(here))).one())
+        named = select(roster.c.vetoed).where(
+            roster.c.customer_id == scope.customer_id, roster.c.engineer_id == engineer_id
+        )
+        on_roster = (await scope.execute(named)).scalar_one_or_none() is False
+        grant = await self.grant(scope, grant_id, lock=lock) if grant_id else None
+        return Facts(engineer, on_roster, system, await agreement_of(scope), grant, self.now)
+
+    async def explain(self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None) -> Decision:
+        """What policy would say, and why."""
+        open_here = [g for g in await self.open_grants(engineer_id) if g.system_id == system.id]
+        naming = [g for g in open_here if operation in g.operations] or open_here
+        async with self._store.scope(system.customer_id) as scope:
+            facts = await self.facts(scope, engineer_id, system.id, naming[0].id if naming else None, False)
+        return decide(facts if at_ms is None else replace(facts, now_ms=at_ms), operation)
+
+    async def customer_name(self, customer_id: str) -> str:
+        """For prompts."""
+        async with self._store.scope(customer_id) as scope:
+            query = select(customers.c.name).where(customers.c.id == customer_id)
+            return str((await scope.execute(query)).scalar_one())

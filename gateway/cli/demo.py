@@ -1,0 +1,226 @@
+"""`frameroom demo`: everything on loopback, on real parts, ready to be tried; or a story that plays by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import click
+import pyotp
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from config import load as loading
+from config.settings import Settings
+from connectors.contract import Operation
+from connectors.lab import server as lab_server
+from gateway.cli import story
+from gateway.wiring.app import App, make_keys, migrate
+from gateway.wiring.control import ask
+from gateway.wiring.serve import serve_until
+
+CUSTOMER, SYSTEM, LOGIN = "Brook & Sons", "Head office", "ana"
+
+
+@dataclass  # no slots: Python up to 3.11.2 leaves a __weakref__ that aiosmtpd's look at its handler trips over
+class Mails:
+    """A local mail catcher."""
+
+    caught: list[dict[str, str]] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """aiosmtpd's hook: keep the message."""
+        content = envelope.content or b""
+        raw = content.encode() if isinstance(content, str) else content
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        self.caught.append({"to": ", ".join(envelope.rcpt_tos), "text": str(message.get_content())})
+        self.arrived.set()
+        return "250 kept"
+
+    async def wait_for(self, words: str, count: int = 1) -> str:
+        """The text of the first message that holds `words`, once `count` of them have come."""
+        while True:
+            self.arrived.clear()
+            found = [mail["text"] for mail in self.caught if words in mail["text"]]
+            if len(found) >= count:
+                return found[0]
+            await self.arrived.wait()
+
+
+@dataclass(slots=True)
+class Demo:
+    """What a running demo is made of."""
+
+    folder: Path
+    settings: Settings
+    app: App
+    lab: lab_server.Lab
+    mails: Mails
+    totp: str
+
+    async def admin(self, name: str, /, **given: Any) -> Any:
+        """A command of the operator's, over the control socket. RuntimeError with its words when it is refused."""
+        answer = await ask(self.settings.storage.data_dir / "control.sock", name, given) or {"error": "not running"}
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+    @property
+    def key(self) -> Path:
+        """The engineer's private key."""
+        return self.folder / "ana_key"
+
+    def ssh(self, *more: str) -> list[str]:
+        """The exact ssh command."""
+        return [
+            "ssh", "-p", str(self.app.door.port), "-i", str(self.key), "-o",
+            f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "IdentitiesOnly=yes", *more,
+            f"{LOGIN}@127.0.0.1",
+        ]  # fmt: skip
+
+
+def _settings(folder: Path, mail_port: int) -> Settings:
+    file = folder / "frameroom.toml"
+    file.write_text(
+        '[deployment]\nname = "demo.frameroom.example"\ncompany = "Line & Wire Ltd"\n'
+        'company_domains = ["company.example"]\n'
+        '[ssh]\nhost = "127.0.0.1"\nport = 0\n[portal]\nport = 0\n[ops]\nport = 0\n'
+        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port}\ntls = "none"\nsender = "frameroom@company.example"\n',
+        encoding="utf-8",
+    )
+    return loading.load(file, {})
+
+
+@asynccontextmanager
+async def started(folder: Path, people: int = 40) -> AsyncIterator[Demo]:
+    """A demo with a customer, an engineer and a phone system, but no permission yet."""
+    loop = asyncio.get_running_loop()
+    mails = Mails()
+    catcher = await loop.create_server(lambda: SMTP(mails, hostname="localhost"), "127.0.0.1", 0)
+    settings = _settings(folder, catcher.sockets[0].getsockname()[1])
+    make_keys(settings.storage.data_dir / "keys")
+    # Alembic drives its own synchronous connection.
+    await asyncio.to_thread(migrate, settings)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    apps: list[App] = []
+
+    def on_ready(app: App) -> None:
+        apps.append(app)
+        ready.set()
+
+    async with lab_server.start(folder / "lab", people=people) as lab, asyncio.TaskGroup() as group:
+        serving = group.create_task(serve_until(settings, stop, on_ready))
+        waiting = group.create_task(ready.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if apps:
+            try:
+                demo = Demo(folder, settings, apps[0], lab, mails, "")
+                await _furnish(demo)
+                yield demo
+            finally:
+                stop.set()
+                await serving
+                catcher.close()
+
+
+async def _furnish(demo: Demo) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519", "ana@laptop")
+    key.write_private_key(str(demo.key))
+    demo.key.chmod(0o600)
+    await demo.admin("engineer add", login=LOGIN, name="Ana Silva", email="ana@company.example", roles=[])
+    await demo.admin("engineer key", login=LOGIN, key=key.export_public_key().decode())
+    demo.totp = (await demo.admin("engineer totp", login=LOGIN))["secret"]
+    await demo.admin("customer add", name=CUSTOMER)
+    await demo.admin("customer engineer", customer=CUSTOMER, login=LOGIN, veto=False)
+    for name in ("Kate Brook", "Omar Aziz"):
+        email = f"{name.split()[0].lower()}@customer.example"
+        await demo.admin("approver add", customer=CUSTOMER, name=name, email=email, phone="+442079460900")
+    await demo.admin(
+        "contact add", customer=CUSTOMER, name="Kate Brook", email="kate@customer.example", position="Office manager",
+        phone="+442079460900", notices="each",
+    )  # fmt: skip
+    terms = {
+        "operations": ["find", "view", "alter", "remove", "reset-voicemail", "reset-sip", "diag"],
+        "mail_domains": ["customer.example"],
+        "consent_by_phone": True,
+    }
+    await demo.admin("agreement set", customer=CUSTOMER, terms=terms)
+    await demo.admin("agreement confirm", customer=CUSTOMER, by="Kate Brook", how="the demo's own set-up")
+    await demo.admin(
+        "system add", customer=CUSTOMER, name=SYSTEM, connector="lab", host="127.0.0.1", port=demo.lab.ssh_port,
+        pin=demo.lab.host_key, login="frameroom", password=None, private_key=demo.lab.client_key, settings="{}",
+        site="Leeds", asset="",
+    )  # fmt: skip
+    host_key = (demo.settings.storage.data_dir / "keys" / "ssh_host_ed25519").read_bytes()
+    public = asyncssh.import_private_key(host_key).export_public_key().decode()
+    (demo.folder / "known_hosts").write_text(f"[127.0.0.1]:{demo.app.door.port} {public}", encoding="utf-8")
+
+
+async def permit(demo: Demo, operations: str, minutes: int = 120) -> str:
+    """Ask as the engineer and enter a yes by telephone, as both happen for real; the grant's id."""
+    commands = demo.app.commands
+    engineer = next(e for e in await demo.app.parts.engineers.all() if e.login == LOGIN)
+    _, system = (await commands.places.systems_for(engineer.id))[0]
+    wanted = frozenset(Operation(word) for word in operations.split(","))
+    request = await demo.app.parts.permission.submit(engineer.id, system, wanted, minutes, "T-1", "The demo")
+    consent = await demo.admin(
+        "request record-consent", request=request.id, by="Omar Aziz", recorded_by="the demo", at_ms=None, words="yes"
+    )
+    return str(consent["grant"])
+
+
+def _write_state(demo: Demo, path: Path) -> None:
+    state = {
+        "folder": str(demo.folder), "config": str(demo.folder / "frameroom.toml"), "ssh_port": demo.app.door.port,
+        "portal": demo.app.portal_url(), "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
+        "totp": demo.totp, "ssh": demo.ssh(), "lab": {"ssh_port": demo.lab.ssh_port, "sip_port": demo.lab.sip_port},
+        "customer": CUSTOMER, "system": SYSTEM,
+    }  # fmt: skip
+    path.write_text(json.dumps(state, indent=2), encoding="utf-8")
+
+
+async def run(name: str | None, folder: Path | None, state_file: Path | None) -> int:
+    """The command: 0 when all went well."""
+    place = folder or Path(tempfile.mkdtemp(prefix="frameroom-demo-"))
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        async with started(place) as demo:
+            if name is not None:
+                return await story.play(demo)
+            await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")
+            if state_file is not None:
+                _write_state(demo, state_file)
+            stop = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+            _instructions(demo)
+            await stop.wait()
+            return 0
+    finally:
+        if folder is None:
+            shutil.rmtree(place)
+
+
+def _instructions(demo: Demo) -> None:
+    frameroom = f"{Path(sys.prefix) / 'bin' / 'frameroom'} -c {demo.folder / 'frameroom.toml'}"
+    click.echo(
+        f"Frameroom is running, with a training phone system of 40 people ({CUSTOMER}, {SYSTEM}).\n\n"
+        f"Come in as the engineer Ana:\n  {' '.join(demo.ssh())}\n"
+        f"When asked for the one-time code: {pyotp.TOTP(demo.totp).now()} (later: `oathtool -b --totp {demo.totp}`)\n"
+        'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag\n\n'
+        f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
+        f"Files: {demo.folder} (gone at the end). Ctrl-C ends it."
+    )

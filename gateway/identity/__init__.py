@@ -1,0 +1,1 @@
+"""Who the engineers are and what proves it."""

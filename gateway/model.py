@@ -1,0 +1,142 @@
+"""The nouns as values: pure, typed, without I/O. Times are Unix milliseconds UTC."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from connectors.contract import Operation
+from gateway.lifecycle import AgreementState, GrantState, RequestState
+
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+
+def new_id(kind: str) -> str:
+    """A random, opaque id: kind, underscore, 24 hex digits."""
+    return f"{kind}_{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Engineer:
+    """A designated person. `roles` may hold "out-of-hours"."""
+
+    id: str
+    login: str
+    name: str
+    email: str
+    enabled: bool
+    roles: frozenset[str]
+
+
+class Hours(BaseModel):
+    """Working hours in the agreement's zone: ISO weekdays (1 Monday), minutes since midnight, end exclusive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weekdays: frozenset[Annotated[int, Field(ge=1, le=7)]] = frozenset({1, 2, 3, 4, 5})
+    start_minute: Annotated[int, Field(ge=0, lt=1440)] = 8 * 60
+    end_minute: Annotated[int, Field(gt=0, le=1440)] = 18 * 60
+
+
+class Terms(BaseModel):
+    """What the customer agreed to: the outer limit of every request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operations: frozenset[Operation]
+    mail_domains: tuple[str, ...] = ()
+    zone: str = "Europe/London"
+    hours: Hours | None = None
+    """None: any hour. Outside them only engineers with the role "out-of-hours" may come in."""
+    max_minutes: Annotated[int, Field(ge=5, le=7 * 24 * 60)] = 8 * 60
+    ticket_required: bool = True
+    consent_by_phone: bool = False
+    only_approver_may_receive: bool = False
+    """A secret may go to the approver who approved the grant when there is no other."""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no such time zone: {value}; expected one like Europe/London") from error
+        return value
+
+    @field_validator("mail_domains")
+    @classmethod
+    def _plain_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for domain in value:
+            if "@" in domain or "." not in domain or domain != domain.strip().lower():
+                raise ValueError(f"{domain!r} is no mail domain; expected one like customer.example")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One version of a customer's agreement."""
+
+    customer_id: str
+    version: int
+    state: AgreementState
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSystem:
+    """A customer's phone system, credential still sealed."""
+
+    customer_id: str
+    id: str
+    name: str
+    connector: str
+    host: str
+    port: int
+    pin: str
+    settings_json: str
+    sealed_credential: bytes
+    site: str
+    asset: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who wants which operations where, why, from when to when."""
+
+    customer_id: str
+    id: str
+    system_id: str
+    engineer_id: str
+    operations: frozenset[Operation]
+    from_ms: int
+    until_ms: int
+    ticket: str
+    reason: str
+    state: RequestState
+    digest: str
+    submitted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a yes produced. `version` grows with every change; `how` says how the yes came, in words."""
+
+    customer_id: str
+    id: str
+    request_id: str
+    system_id: str
+    engineer_id: str
+    operations: frozenset[Operation]
+    from_ms: int
+    until_ms: int
+    state: GrantState
+    version: int
+    how: str
+    approver_ids: tuple[str, ...]

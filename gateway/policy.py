@@ -1,0 +1,135 @@
+"""May this engineer do this, here, now? Pure: everything it looks at is a parameter, and it explains itself.
+
+SSH, command line and every later way in ask this one function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from connectors.contract import Operation
+from gateway.lifecycle import AgreementState, GrantState
+from gateway.model import Agreement, Engineer, Grant, PhoneSystem, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer. `steps` are the questions asked, in order, each with its answer in words; the last one decided."""
+
+    allowed: bool
+    code: str
+    words: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a decision rests on, read in one transaction."""
+
+    engineer: Engineer
+    on_roster: bool
+    system: PhoneSystem
+    agreement: Agreement | None
+    grant: Grant | None
+    now_ms: int
+
+
+def within_hours(terms: Terms, at_ms: int) -> bool:
+    """True when `at_ms` falls in the working hours, in the agreement's own zone (daylight saving counted)."""
+    if terms.hours is None:
+        return True
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(terms.zone))
+    minute = local.hour * 60 + local.minute
+    return local.isoweekday() in terms.hours.weekdays and terms.hours.start_minute <= minute < terms.hours.end_minute
+
+
+def decide(facts: Facts, operation: Operation) -> Decision:
+    """Ask every question in order; the first no is the answer."""
+    steps: list[str] = []
+    for code, question, fine, refusal in _questions(facts, operation):
+        steps.append(f"{question}: {'yes' if fine else 'no'}")
+        if not fine:
+            return Decision(False, code, refusal, tuple(steps))
+    return Decision(True, "permitted", f"{operation.value} is permitted", tuple(steps))
+
+
+def _questions(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, str]]:
+    """(code, question, answer, what to say when it is no), in the order in which they are asked."""
+    return [*_standing(facts, operation), *_permitted(facts, operation)]
+
+
+def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, str]]:
+    """What has to hold whoever permitted what: engineer, phone system, agreement, hours."""
+    engineer, agreement = facts.engineer, facts.agreement
+    confirmed = agreement is not None and agreement.state is AgreementState.CONFIRMED
+    terms = agreement.terms if agreement is not None else None
+    in_terms = terms is not None and operation in terms.operations
+    in_time = terms is not None and (within_hours(terms, facts.now_ms) or "out-of-hours" in engineer.roles)
+    return [
+        ("engineer-disabled", "the engineer is enabled", engineer.enabled, "Your account is switched off."),
+        (
+            "not-on-roster",
+            "the customer's list names the engineer",
+            facts.on_roster,
+            "The customer's list of engineers does not name you.",
+        ),
+        (
+            "system-removed",
+            "the phone system is in service",
+            not facts.system.removed,
+            "It is out of service.",
+        ),
+        (
+            "agreement-not-confirmed",
+            "the agreement is confirmed",
+            confirmed,
+            "The customer's agreement is not confirmed.",
+        ),
+        (
+            "not-in-agreement",
+            f"the agreement names {operation.value}",
+            in_terms,
+            f"The customer's agreement does not allow {operation.value}.",
+        ),
+        (
+            "out-of-hours",
+            "it is within working hours, or the engineer may work outside them",
+            in_time,
+            "It is outside the customer's working hours, and you are not on call.",
+        ),
+    ]
+
+
+def _permitted(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, str]]:
+    """What the customer's own permission has to be: given, to this engineer, here, now, for this."""
+    engineer, grant = facts.engineer, facts.grant
+    ours = (
+        grant is not None
+        and grant.engineer_id == engineer.id
+        and grant.system_id == facts.system.id
+        and grant.customer_id == facts.system.customer_id
+    )
+    is_open = ours and grant is not None and grant.state is GrantState.OPEN
+    started = is_open and grant is not None and grant.from_ms <= facts.now_ms
+    not_over = is_open and grant is not None and facts.now_ms < grant.until_ms
+    named = is_open and grant is not None and operation in grant.operations
+    ask = "Ask with `request`."
+    return [
+        (
+            "no-grant",
+            "the customer gave this engineer permission here",
+            ours,
+            f"The customer gave no permission. {ask}",
+        ),
+        ("grant-over", "the permission is neither revoked nor expired", is_open, "The permission was ended."),
+        ("grant-not-begun", "the permission has begun", started, "The permission has not begun yet."),
+        ("grant-expired", "the permission is not past its end", not_over, f"The permission has ended. {ask}"),
+        (
+            "not-in-grant",
+            f"the permission names {operation.value}",
+            named,
+            f"The customer's permission does not include {operation.value}. {ask}",
+        ),
+    ]

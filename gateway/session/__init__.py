@@ -1,0 +1,1 @@
+"""A visit: the SSH door, the session, its commands."""

@@ -1,0 +1,107 @@
+"""The channel half of the seam (asyncssh_seam.py lists what it relies on): tap, screening, line editor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from asyncssh.channel import SSHServerChannel
+from asyncssh.editor import SSHLineEditor, SSHLineEditorChannel, SSHLineEditorSession
+from asyncssh.packet import SSHPacket
+
+_REQUEST = 98
+_ENV = re.compile(rb"TERM|LANG|LC_[A-Z]+")
+_CHANNEL_REQUESTS = frozenset({"pty-req", "shell", "exec", "env", "window-change", "signal", "break"})
+# Harmless, and any answer will do: not worth an event.
+_QUIET = frozenset({"keepalive@openssh.com", "winadj@putty.projects.tartarus.org",
+                    "simple@putty.projects.tartarus.org", "eow@openssh.com"})  # fmt: skip
+_KNOWN_REQUESTS = frozenset({"x11-req", "auth-agent-req@openssh.com", "subsystem", "xon-xoff"})
+
+
+class ChannelPolicy(Protocol):
+    """What a channel tells the door."""
+
+    def refused(self, what: str) -> None:
+        """Something that is not allowed was asked for."""
+
+
+def wire_name(data: bytes) -> str:
+    """A name from the wire, for comparing: ASCII only, at most 64 characters."""
+    return data[:64].decode("ascii", "replace")
+
+
+class Editor(SSHLineEditor):
+    """asyncssh's line editor, its pattern of printable characters built once for each set of keys."""
+
+    _built: dict[frozenset[str], Any] = {}  # noqa: RUF012 - shared by all on purpose
+
+    def _build_printable(self) -> None:
+        keys = frozenset(self._keymap)
+        if keys not in self._built:
+            super()._build_printable()
+            self._built[keys] = self._printable
+        self._printable = self._built[keys]
+
+
+class _EditorChannel(SSHLineEditorChannel):
+    """asyncssh's, making our editor."""
+
+    def create_editor(self) -> SSHLineEditor | None:
+        """The editor, where there is a terminal."""
+        term = self._orig_chan.get_terminal_type()
+        if term:
+            known = "xterm" if term not in ("dumb", "unknown") and not term.startswith("emacs") else "dumb"
+            self._editor = Editor(
+                self._orig_chan, self._orig_session, self._line_echo, self._history_size, self._max_line_length,
+                known, self._orig_chan.get_terminal_size()[0],
+            )  # fmt: skip
+        return self._editor
+
+
+class TappedChannel(SSHServerChannel[str]):
+    """A channel whose every shown byte passes a tap, and whose every request is screened."""
+
+    tapped: Any = None
+    policy: ChannelPolicy | None = None
+
+    def set_tap(self, tap: Any) -> None:
+        """Let `tap` see every byte shown. A method: the line editor's wrapper would keep an attribute to itself."""
+        self.tapped = tap
+
+    def write(self, data: str, datatype: Any = None) -> None:
+        """Show it, and let the recorder see it first."""
+        if self.tapped is not None:
+            self.tapped(data.encode("utf-8", "replace"))
+        super().write(data, datatype)
+
+    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
+        """Refuse, count and answer what is not named, before asyncssh looks for a handler."""
+        if pkttype == _REQUEST:
+            fields = SSHPacket(packet.get_remaining_payload())
+            name, wants_reply = wire_name(fields.get_string()), fields.get_boolean()
+            if name not in _CHANNEL_REQUESTS:
+                if name not in _QUIET and self.policy is not None:
+                    self.policy.refused(name if name in _KNOWN_REQUESTS else "channel request")
+                if wants_reply:
+                    self.send_packet(100)
+                return True
+        return super().process_packet(pkttype, pktid, packet)
+
+    def _wrap_session(self, session: Any) -> Any:
+        front = _EditorChannel(self, session, self._line_echo, self._line_history, self._max_line_length)
+        return front, SSHLineEditorSession(front, session)
+
+    def _process_env_request(self, packet: SSHPacket) -> bool:
+        name, value = packet.get_string(), packet.get_string()
+        packet.check_end()
+        allowed = _ENV.fullmatch(name) is not None and len(value) <= 64
+        if not allowed and self.policy is not None:
+            self.policy.refused("env")
+        return allowed
+
+    def log_sent_packet(self, pkttype: int, pktid: int | None, packet: Any, note: str = "") -> None:
+        """Nothing: asyncssh formats a line for every packet before it asks whether anybody listens."""
+
+    def log_received_packet(self, pkttype: int, pktid: int | None, packet: Any, note: str = "") -> None:
+        """Nothing, as above."""

@@ -1,0 +1,217 @@
+"""What a session sees of one SSH channel: lines in, bytes out, and who is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import asyncssh
+
+_COLOUR_TERMS = ("xterm", "screen", "tmux", "linux", "rxvt", "vt100-color", "putty", "konsole", "alacritty", "foot")
+MAX_QUEUED = 256
+MAX_INPUT = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who proved to be at the other end: by which key, which second factor, from where."""
+
+    engineer_id: str
+    login: str
+    name: str
+    factor: str
+    fingerprint: str
+    address: str
+    connection_id: str
+
+
+class Interrupted(Exception):
+    """Ctrl-C."""
+
+
+class ChannelHandler(Protocol):
+    """What a door hands its channels to."""
+
+    async def run(self, channel: Channel, identity: Identity) -> int:
+        """Serve one channel; the exit code."""
+
+    async def hung_up(self, identity: Identity) -> None:
+        """The connection is gone."""
+
+
+class Channel(asyncssh.SSHServerSession[str]):
+    """One channel. Everything written passes `tap` on its way, and nothing else reaches the terminal."""
+
+    def __init__(self, start: Callable[[Channel], None]) -> None:
+        self._start = start
+        self._chan: Any = None
+        self._lines: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
+        self._partial = ""
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._read_bytes = 0
+        self.closed = asyncio.Event()
+        self.command: str | None = None
+        self.terminal: str | None = None
+        self.columns, self.rows = 80, 24
+        self.tap: Callable[[bytes], None] | None = None
+        self.on_resize: Callable[[int, int], None] | None = None
+        self.on_interrupt: Callable[[], None] | None = None
+        self.complete: Callable[[str], tuple[str, list[str]]] | None = None
+
+    # --- what asyncssh calls ---
+
+    def connection_made(self, chan: Any) -> None:
+        """The channel is open."""
+        self._chan = chan
+        chan.set_tap(self._tapped)
+
+    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any) -> bool:
+        """A terminal: wanted for a shell."""
+        self.terminal = term_type
+        self.columns, self.rows = term_size[0] or 80, term_size[1] or 24
+        return True
+
+    def shell_requested(self) -> bool:
+        """`ssh gw`."""
+        return True
+
+    def exec_requested(self, command: str) -> bool:
+        """`ssh gw COMMAND…`."""
+        self.command = command
+        return True
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        """sftp and the like: never."""
+        return False
+
+    def session_started(self) -> None:
+        """All was asked for; begin."""
+        if self.terminal and self.command is None:
+            self._chan.register_key("\t", self._tab)
+        self._start(self)
+
+    def data_received(self, data: str, datatype: Any) -> None:
+        """Input: lines of a terminal, or pieces of standard input."""
+        self._read_bytes += len(data)
+        if self._lines.qsize() > MAX_QUEUED or self._read_bytes > MAX_INPUT:
+            self._chan.abort()
+            return
+        if self.terminal is None:
+            self._lines.put_nowait(data)
+            return
+        self._partial += data
+        *lines, self._partial = self._partial.split("\n")
+        for line in lines:
+            self._lines.put_nowait(line.rstrip("\r"))
+
+    def eof_received(self) -> bool:
+        """No more input; output may follow."""
+        self._lines.put_nowait(None)
+        return True
+
+    def soft_eof_received(self) -> None:
+        """Ctrl-D on an empty line."""
+        self._lines.put_nowait(None)
+
+    def break_received(self, msec: int) -> bool:
+        """Ctrl-C: stops the operation that runs, or clears the line."""
+        if self.on_interrupt is not None:
+            self.on_interrupt()
+        else:
+            self._chan.clear_input()
+            self._lines.put_nowait(Interrupted())
+        return True
+
+    def signal_received(self, signal: str) -> None:
+        """INT from a client without a terminal."""
+        if signal == "INT" and self.on_interrupt is not None:
+            self.on_interrupt()
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        """A resize."""
+        self.columns, self.rows = width or 80, height or 24
+        if self.on_resize is not None:
+            self.on_resize(self.columns, self.rows)
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other end is gone."""
+        self._writable.set()
+        self.closed.set()
+        self._lines.put_nowait(None)
+
+    # --- what a session calls ---
+
+    def _tapped(self, data: bytes) -> None:
+        if self.tap is not None:
+            self.tap(data)
+
+    def _tab(self, line: str, pos: int) -> Any:
+        if self.complete is None:
+            return False
+        done, choices = self.complete(line[:pos])
+        if len(choices) > 1 and done == line[:pos]:
+            self.write(f"{line}\n" + "  ".join(choices[:40]) + "\n")
+            return line, pos
+        return done + line[pos:], len(done)
+
+    @property
+    def colour(self) -> bool:
+        """True when the terminal is of a kind that shows colour."""
+        return self.terminal is not None and self.terminal.startswith(_COLOUR_TERMS)
+
+    def write(self, text: str) -> None:
+        """To standard output."""
+        if not self.closed.is_set() and text:
+            self._chan.write(text)
+
+    def write_err(self, text: str) -> None:
+        """To standard error; on a terminal there is only one stream."""
+        if not self.closed.is_set() and text:
+            if self.terminal is None:
+                self._chan.write_stderr(text)
+            else:
+                self._chan.write(text)
+
+    async def drain(self) -> None:
+        """Wait until the client reads again. ConnectionError when it is gone."""
+        await self._writable.wait()
+        if self.closed.is_set():
+            raise ConnectionResetError("the client is gone")
+
+    def notify_line(self, text: str) -> None:
+        """A line above whatever is being typed, with a bell."""
+        self.write(f"\r\x1b[K\x07{text}\n" if self.terminal else "")
+        if not self.terminal:
+            self.write_err(f"{text}\n")
+
+    async def read_line(self, prompt: str) -> str | None:
+        """One line; None at the end of input. Interrupted at Ctrl-C."""
+        self.write(prompt)
+        got = await self._lines.get()
+        if isinstance(got, BaseException):
+            self.write("^C\n")
+            raise got
+        return got
+
+    async def read_all(self) -> AsyncIterator[str]:
+        """Standard input as it comes, to its end."""
+        while (got := await self._lines.get()) is not None:
+            if isinstance(got, BaseException):
+                raise got
+            yield got
+
+    def exit(self, code: int) -> None:
+        """End this channel; its neighbours on the connection live on."""
+        if not self.closed.is_set():
+            self._chan.exit(code)

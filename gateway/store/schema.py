@@ -1,0 +1,71 @@
+"""Bringing a database to the current schema (Alembic), and what PostgreSQL adds: row-level security and the role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from gateway.store.tables import CUSTOMER_TABLES, LOG_TABLES, customers
+
+APP_ROLE = "frameroom_app"
+
+
+def sync_url(url: str) -> str:
+    """The URL for the owner's (synchronous) connection."""
+    return url.replace("postgresql:", "postgresql+psycopg:", 1) if url.startswith("postgresql:") else url
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration for one database."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = sync_url(url)
+    return config
+
+
+def upgrade(url: str, to: str = "head") -> None:
+    """Migrate up. `url` is the owner's."""
+    command.upgrade(alembic_config(url), to)
+
+
+def downgrade(url: str, to: str) -> None:
+    """Migrate down; `to` is a revision or "base"."""
+    command.downgrade(alembic_config(url), to)
+
+
+def status(url: str) -> tuple[str | None, str | None]:
+    """(revision of the database, newest revision known)."""
+    config = alembic_config(url)
+    engine = create_engine(sync_url(url))
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+    return current, ScriptDirectory.from_config(config).get_current_head()
+
+
+def row_security_statements() -> list[str]:
+    """What makes PostgreSQL keep customers apart even from a query that forgot its customer."""
+    statements = [
+        f"do $$ begin if not exists (select from pg_roles where rolname = '{APP_ROLE}') then "
+        f"create role {APP_ROLE} nologin nosuperuser nobypassrls; end if; end $$",
+        f"grant usage on schema public to {APP_ROLE}",
+        f"grant select, insert, update, delete on all tables in schema public to {APP_ROLE}",
+        f"grant usage on all sequences in schema public to {APP_ROLE}",
+    ]
+    mine = "current_setting('frameroom.customer', true)"
+    for table in (customers, *CUSTOMER_TABLES, *LOG_TABLES):
+        column = next(name for name in ("customer_id", "log_id", "id") if name in table.c)
+        rule = f"({column} = {mine} or {mine} = '*')"
+        statements += [
+            f"alter table {table.name} enable row level security",
+            f"alter table {table.name} force row level security",
+            f"create policy one_customer on {table.name} using {rule} with check {rule}",
+        ]
+    return statements

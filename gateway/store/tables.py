@@ -1,0 +1,231 @@
+"""Every table. Whatever belongs to a customer has (customer_id, id) as its key, and references carry both."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.schema import SchemaItem
+
+from audit.tables import metadata as metadata
+
+ID = String(40)
+
+
+def _customer_table(name: str, *rest: SchemaItem) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
+        Column("id", ID, primary_key=True),
+        *rest,
+    )
+
+
+def _within(column: str, table: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["customer_id", column], [f"{table}.customer_id", f"{table}.id"])
+
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("region", String(8), nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+)
+engineers = Table(
+    "engineers",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("login", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("totp_sealed", LargeBinary),
+    Column("totp_last_step", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until_ms", BigInteger, nullable=False),
+)
+engineer_keys = Table(
+    "engineer_keys",
+    metadata,
+    Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
+    Column("fingerprint", String(80), primary_key=True),
+    Column("public_key", Text, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+)
+backup_codes = Table(
+    "backup_codes",
+    metadata,
+    Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("used_ms", BigInteger),
+)
+
+roster = Table(
+    "roster",
+    metadata,
+    Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
+    Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
+    Column("vetoed", Boolean, nullable=False),
+)
+contacts = _customer_table(
+    "contacts",
+    Column("name", Text, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("notices", String(12), nullable=False),
+    CheckConstraint("notices in ('each', 'changes', 'none')", name="notices_known"),
+)
+approvers = _customer_table(
+    "approvers",
+    Column("name", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("removed_ms", BigInteger),
+)
+agreements = _customer_table(
+    "agreements",
+    Column("version", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("terms", Text, nullable=False),
+    UniqueConstraint("customer_id", "version"),
+)
+systems = _customer_table(
+    "systems",
+    Column("name", Text, nullable=False),
+    Column("connector", String(40), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("pin", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("credential", LargeBinary, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("removed_ms", BigInteger),
+    UniqueConstraint("customer_id", "name"),
+)
+requests = _customer_table(
+    "requests",
+    Column("system_id", ID, nullable=False),
+    Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
+    Column("operations", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("submitted_ms", BigInteger, nullable=False),
+    _within("system_id", "systems"),
+    Index("requests_waiting", "state", "engineer_id"),
+)
+# Persons, not accounts: one row for each person's decision on exactly this digest. `assertion` is the WebAuthn
+# assertion when the person signed; a consent by telephone has none and says so in `how`.
+approvals = _customer_table(
+    "approvals",
+    Column("request_id", ID, nullable=False),
+    Column("approver_id", ID, nullable=False),
+    Column("request_digest", String(64), nullable=False),
+    Column("how", String(24), nullable=False),
+    Column("assertion", Text),
+    Column("recorded_by", Text),
+    Column("at_ms", BigInteger, nullable=False),
+    _within("request_id", "requests"),
+    _within("approver_id", "approvers"),
+    UniqueConstraint("customer_id", "request_id", "approver_id"),
+)
+grants = _customer_table(
+    "grants",
+    Column("request_id", ID, nullable=False),
+    Column("system_id", ID, nullable=False),
+    Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
+    Column("operations", Text, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("approver_ids", Text, nullable=False),
+    _within("request_id", "requests"),
+    _within("system_id", "systems"),
+    Index("grants_of_engineer", "engineer_id", "state"),
+)
+sessions = _customer_table(
+    "sessions",
+    Column("grant_id", ID, nullable=False),
+    Column("system_id", ID, nullable=False),
+    Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
+    Column("node", ID, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger),
+    Column("segments", Integer, nullable=False),
+    _within("grant_id", "grants"),
+    _within("system_id", "systems"),
+    Index("sessions_state", "state"),
+)
+operations = _customer_table(
+    "operations",
+    Column("session_id", ID, nullable=False),
+    Column("grant_id", ID, nullable=False),
+    Column("name", String(24), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("intended_ms", BigInteger, nullable=False),
+    _within("session_id", "sessions"),
+    _within("grant_id", "grants"),
+    Index("operations_session", "customer_id", "session_id"),
+    Index("operations_state", "state"),
+)
+links = _customer_table(
+    "links",
+    Column("operation_id", ID, nullable=False),
+    Column("system_id", ID, nullable=False),
+    Column("subject", String(80), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("opened_ms", BigInteger),
+    _within("operation_id", "operations"),
+    _within("system_id", "systems"),
+)
+# Keyed digests of who had which address since when: never the address itself.
+directory = _customer_table(
+    "directory",
+    Column("system_id", ID, nullable=False),
+    Column("subject", String(80), nullable=False),
+    Column("email_digest", String(64), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("confirmed_by", ID),
+    _within("system_id", "systems"),
+    UniqueConstraint("customer_id", "system_id", "subject"),
+)
+outbox = _customer_table(
+    "outbox",
+    Column("address", Text, nullable=False),
+    Column("what", String(40), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Index("outbox_due", "due_ms"),
+)
+
+CUSTOMER_TABLES = tuple(t for t in metadata.sorted_tables if "customer_id" in t.c)
+LOG_TABLES = tuple(t for t in metadata.sorted_tables if "log_id" in t.c)

@@ -1,0 +1,43 @@
+"""Sealing credentials and factors under the master key, bound to whose they are."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+
+from audit.sealing import FileMasterKey
+from connectors.contract import Credential
+
+
+class Vault:
+    """Envelope encryption with a context, and keyed digests for looking things up without storing them."""
+
+    def __init__(self, master: FileMasterKey) -> None:
+        self._master = master
+        self._index = master.derive("keyed index")
+
+    def seal(self, context: str, plain: bytes) -> bytes:
+        """Seal for one context ("credential:cus_…:sys_…"); opens with no other."""
+        return self._master.wrap(context.encode(), plain)
+
+    def open(self, context: str, sealed: bytes) -> bytes:
+        """The inverse; audit.sealing.SealingError when it is not of this context."""
+        return self._master.unwrap(context.encode(), sealed)
+
+    def seal_credential(self, customer: str, system: str, credential: Credential) -> bytes:
+        """A phone system's credential."""
+        plain = {"login": credential.login, "password": credential.password, "private_key": credential.private_key}
+        return self.seal(f"credential:{customer}:{system}", json.dumps(plain).encode())
+
+    def open_credential(self, customer: str, system: str, sealed: bytes) -> Credential:
+        """Open it, after the phone system's identity was proven."""
+        return Credential(**json.loads(self.open(f"credential:{customer}:{system}", sealed)))
+
+    def digest(self, *parts: str) -> str:
+        """A keyed digest (hex): stable, and meaningless without the key."""
+        return hmac.new(self._index, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
+
+    def subject(self, customer: str, system: str, person_id: str) -> str:
+        """The opaque id under which a phone system's user stands in the log."""
+        return "sub_" + self.digest("subject", customer, system, person_id)[:32]

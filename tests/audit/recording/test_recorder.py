@@ -1,0 +1,408 @@
+"""No recording, no session: whatever breaks, the session hears of it once, and what was durable plays."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from audit.recording.disk import Space
+from audit.recording.player import Player
+from audit.recording.recorder import Limits, Recorder, RecordingRefused, Segment, SessionRecording
+from audit.recording.recover import recover
+from audit.sealing import FileKeyStore, FileMasterKey
+from audit.storage import LocalObjects
+
+CUSTOMER, SESSION = "cus_" + "1" * 24, "ses_" + "2" * 24
+FAST = Limits(batch_ms=5, max_lag_ms=300, segment_ms=60_000, refuse_free_percent=0)
+
+
+class Case:
+    """One recorder that runs, and what its session was told."""
+
+    def __init__(self, folder: Path, objects: LocalObjects, keys: FileKeyStore, limits: Limits) -> None:
+        self.recorder = Recorder(folder, objects, keys, limits)
+        self.segments: list[Segment] = []
+        self.failures: list[str] = []
+        self.failed = asyncio.Event()
+
+    def open(self, session: str = SESSION, customer: str = CUSTOMER, **more: bool) -> SessionRecording:
+        return self.recorder.open(
+            customer,
+            session,
+            columns=80,
+            rows=24,
+            on_segment=self.on_segment,
+            on_failed=self.on_failed,
+            **more,
+        )
+
+    async def on_segment(self, segment: Segment) -> None:
+        self.segments.append(segment)
+
+    def on_failed(self, reason: str) -> None:
+        self.failures.append(reason)
+        self.failed.set()
+
+    async def failure(self) -> str:
+        """The one reason, once it comes."""
+        async with asyncio.timeout(5):
+            await self.failed.wait()
+        return self.failures[0]
+
+
+@asynccontextmanager
+async def running(case: Case) -> AsyncIterator[Case]:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(case.recorder.run())
+        yield case
+        task.cancel()
+
+
+@pytest.fixture
+def case(tmp_path: Path, objects: LocalObjects, keys: FileKeyStore) -> Case:
+    return Case(tmp_path / "journal", objects, keys, FAST)
+
+
+def shown(objects: LocalObjects, keys: FileKeyStore) -> bytes:
+    """The output of the recording as it plays."""
+    return b"".join(f.data for f in Player(objects, keys, CUSTOMER, SESSION).frames() if f.direction == ord("o"))
+
+
+def assert_nowhere(words: bytes, folder: Path) -> None:
+    """No file under `folder` holds these bytes."""
+    for path in folder.rglob("*"):
+        assert not path.is_file() or words not in path.read_bytes()
+
+
+async def test_what_was_shown_plays_byte_for_byte(case: Case, objects: LocalObjects, keys: FileKeyStore) -> None:
+    async with running(case):
+        recording = case.open()
+        pieces = [os.urandom(n) for n in (1, 100, 5000, 300_000)]
+        for piece in pieces:
+            recording.output(piece)
+            await recording.durable()
+        await recording.close()
+    assert shown(objects, keys) == b"".join(pieces)
+    assert case.failures == []
+    for segment in case.segments:
+        data = objects.get(f"recordings/{CUSTOMER}/{SESSION}/{segment.number}") or b""
+        assert hashlib.sha256(data).hexdigest() == segment.digest
+
+
+async def test_a_recording_is_nowhere_in_clear(case: Case, tmp_path: Path) -> None:
+    async with running(case):
+        recording = case.open()
+        recording.output(b"CANARY-on-the-terminal" * 50)
+        await recording.durable()
+        assert_nowhere(b"CANARY", tmp_path)
+        await recording.close()
+    assert_nowhere(b"CANARY", tmp_path)
+
+
+async def test_a_hung_disk_ends_the_session_and_holds_nothing_else_up(case: Case) -> None:
+    release = threading.Event()
+    case.recorder.sync = lambda _fd: [None, release.wait(30)][0]  # type: ignore[list-item,return-value]
+    try:
+        async with running(case):
+            recording = case.open()
+            recording.output(b"shown, never durable")
+            assert "in time" in await case.failure()
+            with pytest.raises(RecordingRefused):
+                case.open("ses_" + "3" * 24)
+            async with asyncio.timeout(5):
+                await recording.close()
+    finally:
+        release.set()
+    assert len(case.failures) == 1
+
+
+async def test_a_session_that_is_cancelled_while_it_waits_costs_nobody_else_a_frame(
+    case: Case, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    release, entered = threading.Event(), threading.Event()
+
+    def slow(fd: int) -> None:
+        entered.set()
+        release.wait(30)
+        os.fdatasync(fd)
+
+    case.recorder.sync = slow
+    recording = case.open()
+    recording.output(b"first ")
+    async with asyncio.TaskGroup() as group:
+        waiter = group.create_task(recording.durable())
+        await asyncio.to_thread(entered.wait)
+        waiter.cancel()
+    recording.output(b"second")
+    release.set()
+    await recording.close()
+    assert shown(objects, keys) == b"first second"
+    assert case.failures == []
+
+
+async def test_a_dead_disk_ends_every_session_once_and_refuses_the_next(case: Case) -> None:
+    async with running(case):
+        first, second = case.open(), case.open("ses_" + "3" * 24)
+        await first.durable()
+        os.close(case.recorder._fd)
+        first.output(b"x")
+        second.output(b"y")
+        await case.failure()
+        await asyncio.gather(first.close(), second.close())
+        assert len(case.failures) == 2
+        with pytest.raises(RecordingRefused):
+            case.open("ses_" + "4" * 24)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a tiny file system takes root to mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_full_disk_ends_the_session_and_keeps_what_was_durable(
+    tiny: Path, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    case = Case(tiny, objects, keys, FAST)
+    async with running(case):
+        recording = case.open()
+        recording.output(b"before")
+        await recording.durable()
+        recording.output(os.urandom(512 << 10))
+        assert "No space" in await case.failure()
+        await recording.close()
+    assert len(case.failures) == 1
+    assert shown(objects, keys).startswith(b"before")
+
+
+async def test_a_store_that_refuses_a_segment_ends_the_session_and_the_next_start_recovers(
+    tmp_path: Path, keys: FileKeyStore
+) -> None:
+    objects = LocalObjects(tmp_path / "objects")
+    (tmp_path / "objects" / "recordings").write_bytes(b"in the way")
+    case = Case(tmp_path / "journal", objects, keys, FAST)
+    async with running(case):
+        recording = case.open()
+        recording.output(b"kept in the journal")
+        await recording.close()
+    case.recorder.close()
+    assert len(case.failures) == 1
+    (tmp_path / "objects" / "recordings").unlink()
+    (found,) = recover(tmp_path / "journal", objects, keys)
+    assert (found.session, len(found.segments), found.damaged) == (SESSION, 1, None)
+    assert shown(objects, keys) == b"kept in the journal"
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_a_log_that_does_not_take_the_segment_ends_this_session_only(case: Case) -> None:
+    async def refuse(_segment: Segment) -> None:
+        raise ConnectionError("the database is gone")
+
+    async with running(case):
+        recording = case.recorder.open(
+            CUSTOMER, SESSION, columns=80, rows=24, on_segment=refuse, on_failed=case.on_failed
+        )
+        other = case.open("ses_" + "3" * 24)
+        recording.output(b"x")
+        await recording.close()
+        assert "ConnectionError" in case.failures[0]
+        other.output(b"y")
+        await other.durable()
+        await other.close()
+    assert len(case.failures) == 1
+
+
+async def test_closing_while_a_segment_is_being_stored_keeps_their_order(tmp_path: Path, keys: FileKeyStore) -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
+    objects = LocalObjects(tmp_path / "objects")
+    case = Case(tmp_path / "journal", objects, keys, Limits(batch_ms=1, segment_bytes=10, refuse_free_percent=0))
+
+    async def slow(segment: Segment) -> None:
+        entered.set()
+        await release.wait()
+        case.segments.append(segment)
+
+    async with running(case):
+        recording = case.recorder.open(
+            CUSTOMER, SESSION, columns=80, rows=24, on_segment=slow, on_failed=case.on_failed
+        )
+        recording.output(b"first segment,")
+        await entered.wait()
+        recording.output(b" second segment")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(recording.close())
+            await asyncio.sleep(0)
+            release.set()
+    assert [segment.number for segment in case.segments] == [0, 1]
+    assert case.failures == []
+    assert shown(objects, keys) == b"first segment, second segment"
+
+
+async def test_one_flood_ends_one_session(tmp_path: Path, objects: LocalObjects, keys: FileKeyStore) -> None:
+    case = Case(tmp_path / "journal", objects, keys, Limits(session_quota_bytes=1000, refuse_free_percent=0))
+    async with running(case):
+        flood, calm = case.open(), case.open("ses_" + "3" * 24)
+        flood.output(bytes(2000))
+        assert "quota" in case.failures[0]
+        calm.output(b"still here")
+        await calm.durable()
+        await asyncio.gather(flood.close(), calm.close())
+    assert len(case.failures) == 1
+
+
+async def test_a_customers_sessions_share_a_quota_that_their_ends_give_back(
+    tmp_path: Path, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    case = Case(tmp_path / "journal", objects, keys, Limits(customer_quota_bytes=1000, refuse_free_percent=0))
+    async with running(case):
+        first = case.open()
+        first.output(bytes(800))
+        await first.close()
+        second, third = case.open("ses_" + "3" * 24), case.open("ses_" + "4" * 24)
+        second.output(bytes(800))
+        assert case.failures == []
+        third.output(bytes(300))
+        assert "customer" in case.failures[0]
+        await asyncio.gather(second.close(), third.close())
+
+
+@pytest.mark.parametrize(("free", "ordinary", "incident"), [(30, True, True), (4, False, True), (0, False, False)])
+def test_the_reserve_is_for_incidents(case: Case, free: int, ordinary: bool, incident: bool) -> None:
+    case.recorder.limits = Limits()
+    case.recorder.space = lambda _: Space(100 << 30, free << 30)
+    assert case.recorder.nearly_full() == (free < 20)
+    for allowed, wanted in ((ordinary, False), (incident, True)):
+        if allowed:
+            case.open("ses_" + str(int(wanted)) * 24, incident=wanted)
+        else:
+            with pytest.raises(RecordingRefused, match="nearly full"):
+                case.open(incident=wanted)
+
+
+def test_a_journal_that_is_being_written_is_not_recovered(
+    case: Case, tmp_path: Path, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    assert recover(tmp_path / "journal", objects, keys) == []
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+# -- kill -9 --
+
+_CHILD = """
+import asyncio, sys
+from pathlib import Path
+from audit.recording.recorder import Limits, Recorder
+from audit.sealing import FileKeyStore, FileMasterKey
+from audit.storage import LocalObjects
+
+async def main():
+    base, segment_bytes = Path(sys.argv[1]), int(sys.argv[2])
+    keys = FileKeyStore(base / "keys", FileMasterKey.load(base / "master.key"))
+    limits = Limits(batch_ms=1, segment_bytes=segment_bytes, refuse_free_percent=0)
+    recorder = Recorder(base / "journal", LocalObjects(base / "objects"), keys, limits)
+    async def logged(segment):
+        print("segment", segment.number, segment.digest, flush=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(recorder.run())
+        recording = recorder.open(sys.argv[3], sys.argv[4], columns=80, rows=24, on_segment=logged,
+                                  on_failed=print)
+        for number in range(10_000_000):
+            recording.output(b"line %d\\r\\n" % number)
+            await recording.durable()
+            print("durable", number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("segment_bytes", "after"), [(1 << 20, 40), (64, 60), (300, 7)])
+def test_kill_9_loses_nothing_that_was_said_to_be_durable(tmp_path: Path, segment_bytes: int, after: int) -> None:
+    FileMasterKey.create(tmp_path / "master.key")
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(tmp_path), str(segment_bytes), CUSTOMER, SESSION],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert child.stdout is not None
+    told = 0
+    logged: dict[int, str] = {}
+    for line in child.stdout:
+        what, *rest = line.split()
+        if what == "segment":
+            logged[int(rest[0])] = rest[1]
+        elif what == "durable" and (told := int(rest[0])) >= after:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    keys = FileKeyStore(tmp_path / "keys", FileMasterKey.load(tmp_path / "master.key"))
+    objects = LocalObjects(tmp_path / "objects")
+    (found,) = recover(tmp_path / "journal", objects, keys)
+    assert found.damaged is None
+    for segment in found.segments:
+        assert logged.get(segment.number, segment.digest) == segment.digest
+    lines = shown(objects, keys).decode().split("\r\n")[:-1]
+    assert lines == [f"line {number}" for number in range(len(lines))]
+    assert len(lines) > told
+    assert recover(tmp_path / "journal", objects, keys) == []
+
+
+async def test_one_sessions_destroyed_key_does_not_hold_up_the_recovery_of_others(
+    case: Case, tmp_path: Path, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    erased, kept = case.open("ses_" + "3" * 24), case.open()
+    erased.output(b"erased")
+    kept.output(b"kept")
+    await kept.durable()
+    os.close(case.recorder._fd)
+    keys.destroy(CUSTOMER, "session:ses_" + "3" * 24)
+    found = {each.session: each for each in recover(tmp_path / "journal", objects, keys)}
+    assert found["ses_" + "3" * 24].damaged is not None
+    assert found[SESSION].damaged is None
+    assert shown(objects, keys) == b"kept"
+
+
+async def test_a_flipped_byte_in_the_journal_is_told_and_what_came_before_it_plays(
+    case: Case, tmp_path: Path, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    recording = case.open()
+    for piece in (b"one ", b"two ", b"three"):
+        recording.output(piece)
+        await recording.durable()
+    os.close(case.recorder._fd)
+    (path,) = (tmp_path / "journal").iterdir()
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    (found,) = recover(tmp_path / "journal", objects, keys)
+    assert found.damaged is not None
+    assert shown(objects, keys) == b"one two "
+
+
+async def test_watchers_see_what_is_recorded(case: Case) -> None:
+    seen: list[bytes] = []
+    async with running(case):
+        recording = case.open()
+        recording.watchers.add(lambda _direction, data: seen.append(data))
+        recording.output(b"live")
+        await recording.close()
+    assert seen == [b"live"]

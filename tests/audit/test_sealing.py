@@ -1,0 +1,116 @@
+"""Keys: wrapped, outside the database, agreed on by two who make one at once, and gone when destroyed."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.sealing import (
+    FileKeyStore,
+    FileMasterKey,
+    KeyDestroyed,
+    KeyMissing,
+    SealingError,
+    open_sealed,
+    seal,
+)
+
+KEY_ID = "session:ses_" + "1" * 24
+
+
+def test_a_master_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    FileMasterKey.create(tmp_path / "k")
+    assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "k").chmod(0o640)
+    with pytest.raises(SealingError, match="chmod 600"):
+        FileMasterKey.load(tmp_path / "k")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"frameroom-master-key-v1\nAAAA\n", b"frameroom-master-key-v1\n\xff*\n"]
+)
+def test_what_is_no_master_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "k").write_bytes(content)
+    (tmp_path / "k").chmod(0o600)
+    with pytest.raises(SealingError, match="not a master key"):
+        FileMasterKey.load(tmp_path / "k")
+
+
+def test_a_master_key_is_never_overwritten(tmp_path: Path) -> None:
+    FileMasterKey.create(tmp_path / "k")
+    with pytest.raises(FileExistsError):
+        FileMasterKey.create(tmp_path / "k")
+
+
+def test_two_who_make_a_key_at_once_agree(tmp_path: Path) -> None:
+    master = FileMasterKey.create(tmp_path / "k")
+    stores = [FileKeyStore(tmp_path / "keys", master) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda store: store.get_or_create("cus_1", KEY_ID), stores))
+    assert len(made) == 1
+
+
+def test_file_names_and_contents_tell_neither_id_nor_key(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path / "keys", FileMasterKey.create(tmp_path / "k"))
+    key = store.get_or_create("cus_1", KEY_ID)
+    written = [path for path in (tmp_path / "keys").rglob("*") if path.is_file()]
+    assert len(written) == 1
+    assert "ses_" not in str(written[0].relative_to(tmp_path))
+    assert key not in written[0].read_bytes()
+
+
+def test_a_destroyed_key_stays_destroyed(tmp_path: Path) -> None:
+    master = FileMasterKey.create(tmp_path / "k")
+    store = FileKeyStore(tmp_path / "keys", master)
+    store.get_or_create("cus_1", KEY_ID)
+    store.destroy("cus_1", KEY_ID)
+    for each in (store, FileKeyStore(tmp_path / "keys", master)):
+        with pytest.raises(KeyDestroyed):
+            each.get("cus_1", KEY_ID)
+        with pytest.raises(KeyDestroyed):
+            each.get_or_create("cus_1", KEY_ID)
+
+
+def test_a_key_that_never_was(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path / "keys", FileMasterKey.create(tmp_path / "k"))
+    with pytest.raises(KeyMissing):
+        store.get("cus_1", KEY_ID)
+    with pytest.raises(KeyMissing):
+        store.destroy("cus_1", KEY_ID)
+
+
+def test_a_wrapped_key_moved_to_another_customer_does_not_open(tmp_path: Path) -> None:
+    store = FileKeyStore(tmp_path / "keys", FileMasterKey.create(tmp_path / "k"))
+    store.get_or_create("cus_1", KEY_ID)
+    store.get_or_create("cus_2", KEY_ID)
+    first, second = (path for path in sorted((tmp_path / "keys").rglob("*")) if path.is_file())
+    os.replace(first, second)
+    fresh = FileKeyStore(tmp_path / "keys", FileMasterKey.load(tmp_path / "k"))
+    refused = 0
+    for customer in ("cus_1", "cus_2"):
+        try:
+            fresh.get(customer, KEY_ID)
+        except SealingError:
+            refused += 1
+    assert refused == 2
+
+
+@given(st.binary(max_size=60), st.integers(0, 200), st.integers(1, 255))
+def test_any_byte_changed_does_not_open(plain: bytes, place: int, change: int) -> None:
+    sealed = bytearray(seal(bytes(32), b"context", plain))
+    sealed[place % len(sealed)] ^= change
+    with pytest.raises(SealingError):
+        open_sealed(bytes(32), b"context", bytes(sealed))
+    with pytest.raises(SealingError):
+        open_sealed(bytes(32), b"another", seal(bytes(32), b"context", plain))
+
+
+@given(st.binary(max_size=40))
+def test_hostile_bytes_never_open(data: bytes) -> None:
+    with pytest.raises(SealingError):
+        open_sealed(bytes(32), b"context", data)

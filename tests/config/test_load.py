@@ -1,0 +1,116 @@
+"""A configuration is refused whole, with everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.load import ConfigError, json_schema, known_keys, load, redacted, reference
+from config.settings import Settings
+
+REFERENCE = Path(__file__).parents[2] / "config" / "reference.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "frameroom.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_error_at_once_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, '[ssh]\nport = 99999\nprot = 1\n[mail]\ntls = "maybe"\npassword = "hunter2"\n[sssh]\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {"FRAMEROOM_MAIL__PASSWORD": "x", "FRAMEROOM_SSH__POTR": "1"})
+    words = [str(problem) for problem in caught.value.problems]
+    assert any(w.startswith("line 2, ssh.port:") and "65535" in w for w in words)
+    assert any(w.startswith("line 3, ssh.prot:") and "did you mean ssh.port?" in w for w in words)
+    assert any(w.startswith("line 5, mail.tls:") for w in words)
+    assert any(w.startswith("line 6, mail.password:") and "file:" in w for w in words)
+    assert any(w.startswith("line 7, sssh:") and "did you mean ssh?" in w for w in words)
+    assert any("never comes from the environment" in w for w in words)
+    assert any("FRAMEROOM_SSH__POTR" in w and "did you mean ssh.port?" in w for w in words)
+    assert not any("hunter2" in w for w in words)
+
+
+def test_environment_overrides_what_is_no_secret(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, "[ssh]\nport = 22\n"), {"FRAMEROOM_SSH__PORT": "2200", "HOME": "/"})
+    assert settings.ssh.port == 2200
+
+
+def test_secrets_come_from_files_that_others_cannot_read(tmp_path: Path) -> None:
+    secret = tmp_path / "smtp"
+    secret.write_text("hunter2\n")
+    path = written(tmp_path, '[mail]\npassword = "file:smtp"\n')
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load(path, {})
+    secret.chmod(0o600)
+    settings = load(path, {})
+    assert settings.mail.password == "hunter2"
+    assert "hunter2" not in str(redacted(settings))
+
+
+@pytest.mark.parametrize("text", ["[ssh", "\x00", "a = 1979-13-01"])
+def test_what_is_not_toml_is_said_so(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load(written(tmp_path, text), {})
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="frameroom init"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_the_reference_documents_every_setting(tmp_path: Path) -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == reference()
+    assert all(words for words in known_keys().values())
+    settings = load(written(tmp_path, reference()), {})
+    assert settings.model_dump(exclude={"storage"}) == Settings().model_dump(exclude={"storage"})
+
+
+def test_a_list_from_the_environment_is_separated_by_commas(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, ""), {"FRAMEROOM_DEPLOYMENT__COMPANY_DOMAINS": "a.example, b.example"})
+    assert settings.deployment.company_domains == ("a.example", "b.example")
+
+
+def test_a_section_that_is_none_is_a_problem_and_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 1, mail: is a section: write \[mail\]"):
+        load(written(tmp_path, "mail = 3\n"), {"FRAMEROOM_MAIL__PORT": "25"})
+
+
+@pytest.mark.parametrize("reference", ["file:none", "file:\\u0000", "file:.", "file:latin1"])
+def test_a_secret_that_cannot_be_read_is_a_problem(tmp_path: Path, reference: str) -> None:
+    (tmp_path / "latin1").write_bytes(b"\xff\xfe")
+    (tmp_path / "latin1").chmod(0o600)
+    with pytest.raises(ConfigError, match=r"line 2, mail.password"):
+        load(written(tmp_path, f'[mail]\npassword = "{reference}"\n'), {})
+
+
+def test_mail_in_the_clear_never_leaves_the_machine(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="on this machine"):
+        load(written(tmp_path, '[mail]\nhost = "mail.example"\ntls = "none"\n'), {})
+    assert load(written(tmp_path, '[mail]\nhost = "127.0.0.1"\ntls = "none"\n'), {}).mail.tls == "none"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:hunter2@db.example/frameroom",
+        "postgresql://app:x@hunter2@db.example/frameroom",
+        "postgresql://app@db.example/frameroom?password=hunter2&sslmode=require",
+        "postgresql://:hunter2@db.example/f",
+    ],
+)
+def test_a_password_in_the_database_url_is_not_shown(tmp_path: Path, url: str) -> None:
+    settings = load(written(tmp_path, f'[storage]\ndatabase_url = "{url}"\n'), {})
+    assert settings.storage.database_url == url
+    assert "hunter2" not in str(redacted(settings)) + repr(settings) + str(settings)
+    assert "db.example" in str(redacted(settings))
+
+
+def test_the_schema_names_every_setting() -> None:
+    sections = json_schema()["$defs"]
+    assert {key for section in sections.values() for key in section["properties"]} == {
+        key.partition(".")[2] for key in known_keys()
+    }

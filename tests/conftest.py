@@ -1,0 +1,43 @@
+"""Fixtures for everybody: a database of each kind, with the schema in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.store import schema
+from gateway.store.engine import Store
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One real server for the whole run."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()  # also when it never answered: no process outlives the run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """(owner's URL, application's URL) of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+        return url, url
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database()
+
+
+@pytest.fixture
+async def store(database: tuple[str, str]) -> AsyncIterator[Store]:
+    """A store under the application's role, with the newest schema."""
+    owner, app = database
+    schema.upgrade(owner)
+    opened = Store(app)
+    yield opened
+    await opened.close()

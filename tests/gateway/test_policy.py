@@ -1,0 +1,73 @@
+"""One policy: each question can be the one that says no, and it says so in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from connectors.contract import Operation
+from gateway.lifecycle import AgreementState, GrantState
+from gateway.model import HOUR, Agreement, Engineer, Grant, Hours, PhoneSystem, Terms
+from gateway.policy import Facts, decide, within_hours
+
+NOW = int(datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp() * 1000)
+OPS = frozenset({Operation.VIEW, Operation.FIND})
+
+
+def facts() -> Facts:
+    engineer = Engineer("eng_1", "ana", "Ana", "ana@company.example", True, frozenset())
+    system = PhoneSystem("cus_1", "sys_1", "Head office", "lab", "h", 22, "pin", "{}", b"", "", "", False)
+    agreement = Agreement("cus_1", 1, AgreementState.CONFIRMED, Terms(operations=OPS, hours=Hours()))
+    grant = Grant("cus_1", "gra_1", "req_1", "sys_1", "eng_1", OPS, NOW - HOUR, NOW + HOUR, GrantState.OPEN, 1, "", ())
+    return Facts(engineer, True, system, agreement, grant, NOW)
+
+
+def test_everything_in_order_is_permitted() -> None:
+    assert decide(facts(), Operation.VIEW).allowed
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("engineer-disabled", lambda f: replace(f, engineer=replace(f.engineer, enabled=False))),
+        ("not-on-roster", lambda f: replace(f, on_roster=False)),
+        ("system-removed", lambda f: replace(f, system=replace(f.system, removed=True))),
+        ("agreement-not-confirmed", lambda f: replace(f, agreement=None)),
+        ("agreement-not-confirmed", lambda f: replace(f, agreement=replace(f.agreement, state=AgreementState.DRAFT))),
+        ("out-of-hours", lambda f: replace(f, now_ms=NOW + 10 * HOUR)),
+        ("no-grant", lambda f: replace(f, grant=None)),
+        ("no-grant", lambda f: replace(f, grant=replace(f.grant, engineer_id="eng_2"))),
+        ("no-grant", lambda f: replace(f, grant=replace(f.grant, system_id="sys_2"))),
+        ("no-grant", lambda f: replace(f, grant=replace(f.grant, customer_id="cus_2"))),
+        ("grant-over", lambda f: replace(f, grant=replace(f.grant, state=GrantState.REVOKED))),
+        ("grant-over", lambda f: replace(f, grant=replace(f.grant, state=GrantState.EXPIRED))),
+        ("grant-not-begun", lambda f: replace(f, grant=replace(f.grant, from_ms=NOW + 1))),
+        ("grant-expired", lambda f: replace(f, grant=replace(f.grant, until_ms=NOW))),
+        ("not-in-grant", lambda f: replace(f, grant=replace(f.grant, operations=frozenset({Operation.FIND})))),
+    ],
+)
+def test_each_no(code, change) -> None:
+    decision = decide(change(facts()), Operation.VIEW)
+    assert (decision.allowed, decision.code) == (False, code)
+    assert decision.words.endswith((".", "`."))
+    assert decision.steps[-1].endswith(": no")
+
+
+def test_what_the_agreement_does_not_name_no_grant_can_give() -> None:
+    wide = replace(facts(), grant=replace(facts().grant, operations=frozenset(Operation)))
+    assert decide(wide, Operation.REMOVE).code == "not-in-agreement"
+
+
+def test_out_of_hours_is_for_those_on_call() -> None:
+    late = replace(facts(), now_ms=NOW + 6 * HOUR + 60_000, grant=replace(facts().grant, until_ms=NOW + 9 * HOUR))
+    assert decide(late, Operation.VIEW).code == "out-of-hours"
+    on_call = replace(late, engineer=replace(late.engineer, roles=frozenset({"out-of-hours"})))
+    assert decide(on_call, Operation.VIEW).allowed
+
+
+@pytest.mark.parametrize(("month", "utc_hour", "inside"), [(1, 8, True), (1, 7, False), (7, 7, True), (7, 17, False)])
+def test_working_hours_follow_daylight_saving(month: int, utc_hour: int, inside: bool) -> None:
+    at = datetime(2026, month, 13 if month == 7 else 12, utc_hour, 30, tzinfo=UTC)
+    assert within_hours(Terms(operations=OPS, hours=Hours()), int(at.timestamp() * 1000)) is inside
