@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -141,13 +141,17 @@ async def verify_database(
     open_ids: frozenset[str] = frozenset(),
     only: Sequence[str] = (),
     held: Sequence[str] = (),
+    published: Mapping[str, bytes] | None = None,
 ) -> Report:
     """Check all logs (or `only` some).
 
+    `published`: what `published_notes` gave before `connection`'s view of the database began, where the log goes on
+    being written meanwhile; without it the object store is read now.
     `open_ids`: sessions, operations, requests that are rightly without an outcome. `held`: checkpoints that somebody
     kept (the mail after a visit), which the log must extend.
     """
     report = Report()
+    outside = published_notes(objects) if published is None else published
     states = {row.log_id: row for row in await connection.execute(select(logs))}
     for log, state in sorted(states.items()):
         if only and log not in only:
@@ -159,7 +163,7 @@ async def verify_database(
         one = _OneLog(report, log, {row.size: [row.note] for row in found}, vkey, deployment)
         if state.size not in one.notes:
             one.fault(None, f"it has {state.size} entries and no checkpoint that says so")
-        _take_outside_notes(one, objects, held)
+        _take_outside_notes(one, outside.get(object_name(log)), held)
         async for row in all_entries(connection, log):
             one.entry(row)
             await _check_personal(one, connection, audit, row)
@@ -175,9 +179,13 @@ async def verify_database(
     return report
 
 
-def _take_outside_notes(one: _OneLog, objects: LocalObjects, held: Sequence[str]) -> None:
+def published_notes(objects: LocalObjects) -> dict[str, bytes]:
+    """Every published checkpoint by its object's name."""
+    return {name: note for name in objects.list("log") if (note := objects.get(name)) is not None}
+
+
+def _take_outside_notes(one: _OneLog, published: bytes | None, held: Sequence[str]) -> None:
     """Checkpoints that lie outside the database, where whoever alters the database cannot take them along."""
-    published = objects.get(object_name(one.log))
     if published is None:
         one.fault(None, "its published checkpoint is gone from the object store")
     outside = [(published or b"").decode(errors="replace")] if published is not None else []

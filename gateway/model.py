@@ -101,8 +101,9 @@ class PhoneSystem:
     pin: str
     settings_json: str
     sealed_credential: bytes
-    site: str
+    site_id: str | None
     asset: str
+    ddi_range: str
     removed: bool
 
 

@@ -173,7 +173,7 @@ class Postman:
     async def send_due(self) -> None:
         """Send once what is due; what fails waits longer each time, a day at most."""
         now = self._audit.clock.now()
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             due = (await scope.execute(select(outbox).where(outbox.c.due_ms <= now).limit(50))).all()
         for row in due:
             try:

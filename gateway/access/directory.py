@@ -13,7 +13,7 @@ from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.lifecycle import AgreementState, advance
 from gateway.model import Agreement, PhoneSystem, Terms, new_id
 from gateway.store.engine import Scope, Store
-from gateway.store.tables import agreements, approvers, contacts, customers, roster, systems
+from gateway.store.tables import agreements, approvers, contacts, customers, roster, sites, systems
 from gateway.vault import Vault
 
 
@@ -21,7 +21,7 @@ def system_of(row: Any) -> PhoneSystem:
     """The value of a table's row."""
     return PhoneSystem(
         row.customer_id, row.id, row.name, row.connector, row.host, row.port, row.pin, row.settings, row.credential,
-        row.site, row.asset, row.removed_ms is not None,
+        row.site_id, row.asset, row.ddi_range, row.removed_ms is not None,
     )  # fmt: skip
 
 
@@ -65,13 +65,13 @@ class Directory:
 
     async def customer_list(self) -> list[dict[str, str]]:
         """Every customer by name."""
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             found = await scope.execute(select(customers).order_by(customers.c.name))
             return [{"id": r.id, "name": r.name, "region": r.region} for r in found]
 
     async def customer_id(self, name_or_id: str) -> str:
         """Find a customer by id or name. NotFoundError."""
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             query = select(customers.c.id).where((customers.c.id == name_or_id) | (customers.c.name == name_or_id))
             found = (await scope.execute(query)).scalar_one_or_none()
         if found is None:
@@ -153,16 +153,23 @@ class Directory:
     async def add_system(
         self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential, secrecy: list[str]
     ) -> str:
-        """A phone system: name, connector, host, port, pin, settings (JSON), site, asset; its credential sealed."""
+        """A phone system: name, connector, host, port, pin, settings (JSON), asset, ddi_range, and the name of its
+        site, which is added when the customer has none of that name (town, postcode); its credential sealed."""
         system_id = new_id("sys")
+        plain = dict(values)
+        site = {key: plain.pop(key, "") for key in ("site", "town", "postcode")}
         sealed = self._vault.seal_credential(customer_id, system_id, credential)
         async with self._store.scope(customer_id) as scope:
             same = (systems.c.customer_id == customer_id) & (systems.c.name == values["name"])
             if (await scope.execute(select(systems.c.id).where(same))).first() is not None:
                 raise ConflictError(f"this customer has a phone system {values['name']} already")
+            site_id = await self.site(scope, site["site"], site["town"], site["postcode"])
+            plain = {"asset": "", "ddi_range": ""} | plain
             await scope.execute(
-                insert(systems).values(customer_id=customer_id, id=system_id, credential=sealed, **values)
-            )
+                insert(systems).values(
+                    customer_id=customer_id, id=system_id, credential=sealed, site_id=site_id, **plain
+                )
+            )  # fmt: skip
             key = f"customer:{customer_id}"
             await self._log(
                 scope, "system.added", actor, system=system_id,
@@ -174,21 +181,44 @@ class Directory:
             )  # fmt: skip
         return system_id
 
+    @staticmethod
+    async def site(scope: Scope, name: str, town: str = "", postcode: str = "") -> str | None:
+        """The id of the customer's site of that name, added or brought up to date; None for no name."""
+        if not name:
+            return None
+        here = (sites.c.customer_id == scope.customer_id) & (sites.c.name == name)
+        row = (await scope.execute(select(sites).where(here))).first()
+        given = {key: value for key, value in (("town", town), ("postcode", postcode)) if value}
+        if row is None:
+            site_id = new_id("sit")
+            values = {"town": "", "postcode": ""} | given
+            await scope.execute(insert(sites).values(customer_id=scope.customer_id, id=site_id, name=name, **values))
+            return site_id
+        if any(getattr(row, key) != value for key, value in given.items()):
+            await scope.execute(update(sites).where(here).values(**given))
+        return str(row.id)
+
     async def systems_for(self, engineer_id: str, words: str = "") -> list[tuple[str, PhoneSystem]]:
         """(customer's name, phone system) of every customer whose list names the engineer, filtered by words."""
         query = (
-            select(systems, customers.c.name.label("customer"))
+            select(
+                systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town, sites.c.postcode
+            )
             .join(customers, customers.c.id == systems.c.customer_id)
+            .join(
+                sites, (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id), isouter=True
+            )
             .join(roster, roster.c.customer_id == systems.c.customer_id)
             .where(roster.c.engineer_id == engineer_id, ~roster.c.vetoed, systems.c.removed_ms.is_(None))
             .order_by(customers.c.name, systems.c.name)
         )
         wanted = words.casefold().split()
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             rows = (await scope.execute(query)).all()
         found = []
         for row in rows:
-            text = " ".join((row.customer, row.name, row.site, row.asset, row.id)).casefold()
+            about = (row.customer, row.name, row.site, row.town, row.postcode, row.asset, row.ddi_range, row.id)
+            text = " ".join(word or "" for word in about).casefold()
             if all(word in text for word in wanted):
                 found.append((str(row.customer), system_of(row)))
         return found

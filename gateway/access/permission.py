@@ -265,7 +265,7 @@ class Permission:
     async def expire(self) -> None:
         """End every grant and request that is past its time."""
         now = self.now
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             late = (grants.c.state == GrantState.OPEN) & (grants.c.until_ms <= now)
             over = [grant_of(r) for r in await scope.execute(select(grants).where(late))]
             unanswered = (requests.c.state == RequestState.WAITING) & (requests.c.until_ms <= now)
@@ -297,13 +297,13 @@ class Permission:
     async def open_grants(self, engineer_id: str) -> list[Grant]:
         """The engineer's open grants, the one that ends last first."""
         query = select(grants).where(grants.c.engineer_id == engineer_id, grants.c.state == GrantState.OPEN)
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             return [grant_of(r) for r in await scope.execute(query.order_by(grants.c.until_ms.desc()))]
 
     async def requests_of(self, engineer_id: str) -> list[Request]:
         """The engineer's requests, newest first."""
         query = select(requests).where(requests.c.engineer_id == engineer_id)
-        async with self._store.everyone() as scope:
+        async with self._store.look_at_everyone() as scope:
             return [
                 request_of(r) for r in await scope.execute(query.order_by(requests.c.submitted_ms.desc()).limit(50))
             ]
@@ -326,12 +326,12 @@ class Permission:
         """What policy would say, and why."""
         open_here = [g for g in await self.open_grants(engineer_id) if g.system_id == system.id]
         naming = [g for g in open_here if operation in g.operations] or open_here
-        async with self._store.scope(system.customer_id) as scope:
+        async with self._store.look(system.customer_id) as scope:
             facts = await self.facts(scope, engineer_id, system.id, naming[0].id if naming else None, False)
         return decide(facts if at_ms is None else replace(facts, now_ms=at_ms), operation)
 
     async def customer_name(self, customer_id: str) -> str:
         """For prompts."""
-        async with self._store.scope(customer_id) as scope:
+        async with self._store.look(customer_id) as scope:
             query = select(customers.c.name).where(customers.c.id == customer_id)
             return str((await scope.execute(query)).scalar_one())

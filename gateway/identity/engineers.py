@@ -84,7 +84,7 @@ class Engineers:
 
     async def all(self) -> list[Engineer]:
         """Every engineer by login."""
-        async with self._store.operator_log() as scope:
+        async with self._store.look(OPERATOR_LOG) as scope:
             return [engineer_of(r) for r in await scope.execute(select(engineers).order_by(engineers.c.login))]
 
     async def add_key(self, actor: str, login: str, line: str) -> str:
@@ -152,7 +152,7 @@ class Engineers:
 
     async def _recall(self, login: str, query: Any) -> bool:
         """True when the query finds the engineer, whose id and name `signed_in` then need not ask for again."""
-        async with self._store.operator_log() as scope:
+        async with self._store.look(OPERATOR_LOG) as scope:
             row = (await scope.execute(query)).first()
         if row is not None:
             self._known[login] = (row.id, row.name)
@@ -256,6 +256,6 @@ class Engineers:
 
     async def enabled_among(self, ids: frozenset[str]) -> frozenset[str]:
         """Those of these engineers who are enabled."""
-        async with self._store.operator_log() as scope:
+        async with self._store.look(OPERATOR_LOG) as scope:
             found = await scope.execute(select(engineers.c.id).where(engineers.c.id.in_(ids), engineers.c.enabled))
             return frozenset(row.id for row in found)

@@ -242,10 +242,7 @@ class Commands:
         """Phone systems."""
         found = await self.places.systems_for(caller.identity.engineer_id, " ".join(caller.words))
         open_here = {g.system_id for g in await self.permission.open_grants(caller.identity.engineer_id)}
-        rows = [
-            {"customer": c, "system": s.name, "site": s.site, "permission": "open" if s.id in open_here else ""}
-            for c, s in found
-        ]
+        rows = [{"customer": c, "system": s.name, "permission": "open" if s.id in open_here else ""} for c, s in found]
         caller.out(rows, "No phone system matches.")
 
     async def request(self, caller: Caller) -> None:

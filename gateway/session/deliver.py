@@ -30,12 +30,15 @@ import aiosmtplib
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connectors.contract import Credential, Secret, SecretKind, Target
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Unreachable
 from connectors.registry import families
 from gateway import notify
 
 _MESSAGE: Final = 1 << 17
 _RETRY_FOR_S: Final = 600
+_START_WITHIN_S: Final = 20
+_WRITE_WITHIN_S: Final = 90
+_MAIL_WITHIN_S: Final = _RETRY_FOR_S + 90
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -66,8 +69,12 @@ class ResetChild:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    async def _receive(self) -> dict[str, Any]:
-        data = await asyncio.get_running_loop().sock_recv(self._link, _MESSAGE)
+    async def _receive(self, within_s: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(within_s):
+                data = await asyncio.get_running_loop().sock_recv(self._link, _MESSAGE)
+        except TimeoutError:
+            return {"error": "outcome-unknown", "message": "the reset's process did not answer in time"}
         return json.loads(data) if data else {"error": "outcome-unknown", "message": "the reset's process ended"}
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -76,18 +83,22 @@ class ResetChild:
     async def start(self, job: dict[str, Any]) -> bytes:
         """Steps 1 and 2: the ciphertext, before the phone system was touched."""
         await self._send(job)
-        return base64.b64decode((await self._receive())["sealed"])
+        told = await self._receive(_START_WITHIN_S)
+        if "sealed" not in told:
+            # Nothing was sent to the phone system yet, so this is no unknown outcome.
+            raise Unreachable(f"{told['message']} before anything was written")
+        return base64.b64decode(told["sealed"])
 
     async def write(self) -> Outcome:
         """Steps 3 and 4."""
         await self._send({"go": True})
-        told = await self._receive()
+        told = await self._receive(_WRITE_WITHIN_S)
         return Outcome(told.get("error"), told.get("message", ""), tuple(told.get("notes", ())))
 
     async def mail(self) -> bool:
         """Steps 5 and 6: True when the mail server took it."""
         await self._send({"mail": True})
-        return (await self._receive()).get("sent") is True
+        return (await self._receive(_MAIL_WITHIN_S)).get("sent") is True
 
     def close(self) -> None:
         """Let the child go; one that still waits ends."""

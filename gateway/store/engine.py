@@ -1,24 +1,28 @@
 """The database, and the only two ways into it: a customer's scope, and the operator's (loops that serve everyone).
 
 On PostgreSQL a scope names its customer to row-level security for its transaction; the role Frameroom works under
-owns nothing. On SQLite the one process holds the file, and a scope's transaction is BEGIN IMMEDIATE.
+owns nothing. On SQLite the one process holds the file, and a scope's transaction is BEGIN IMMEDIATE,
+so that it never has to give up halfway; what only reads (`look`) takes no lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from audit.events import OPERATOR_LOG
 from gateway.errors import UnavailableError
+from gateway.store import sqlite
 
 EVERYONE = "*"
+_READS = "frameroom_reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +50,52 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = async_url(url)
-        self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite)
+        rest: dict[str, Any] = {"connect_args": {"async_creator_fn": sqlite.connect}} if self.is_sqlite else {}
+        self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite, **rest)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
+        one_view = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(**{_READS: True}, **one_view)
 
     @property
     def is_sqlite(self) -> bool:
         """True for the embedded database."""
         return self.url.startswith("sqlite")
 
-    @asynccontextmanager
-    async def scope(self, customer_id: str) -> AsyncIterator[Scope]:
+    def scope(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
         """A transaction that sees one customer only; commits at its end, rolls back on any error."""
+        return self._transaction(self.engine, customer_id)
+
+    def look(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
+        """The same for reading alone: one consistent view, which no writer waits for however long it lasts."""
+        return self._transaction(self._reading, customer_id)
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine, customer_id: str) -> AsyncIterator[Scope]:
         try:
-            async with self.engine.begin() as connection:
+            async with engine.begin() as connection:
                 if not self.is_sqlite:
                     await connection.execute(
                         text("select set_config('frameroom.customer', :customer, true)"),
                         {"customer": customer_id},
                     )
                 yield Scope(connection, customer_id)
-        except OperationalError as error:
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise UnavailableError(
                 f"the database does not answer as it should ({_reason(error)})",
                 next_step="The operator should look at its disk and process; nothing was changed.",
             ) from error
 
-    def everyone(self) -> Any:
+    def everyone(self) -> AbstractAsyncContextManager[Scope]:
         """A transaction over all customers: for the loops and the operator's own commands, nothing else."""
         return self.scope(EVERYONE)
 
-    def operator_log(self) -> Any:
+    def look_at_everyone(self) -> AbstractAsyncContextManager[Scope]:
+        """`look` over all customers: for the loops and the operator's own commands, nothing else."""
+        return self.look(EVERYONE)
+
+    def operator_log(self) -> AbstractAsyncContextManager[Scope]:
         """A transaction for the operator's own log."""
         return self.scope(OPERATOR_LOG)
 
@@ -86,7 +104,9 @@ class Store:
         await self.engine.dispose()
 
 
-def _reason(error: DBAPIError) -> str:
+def _reason(error: SQLAlchemyError) -> str:
+    if not isinstance(error, DBAPIError):
+        return "no connection was free in time"
     words = str(error.orig).lower()
     for known in ("locked", "full", "readonly", "disk i/o", "unable to open", "connection"):
         if known in words:
@@ -109,4 +129,5 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from alembic import command
@@ -9,8 +10,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
-
-from gateway.store.tables import CUSTOMER_TABLES, LOG_TABLES, customers
 
 APP_ROLE = "frameroom_app"
 
@@ -50,22 +49,26 @@ def status(url: str) -> tuple[str | None, str | None]:
     return current, ScriptDirectory.from_config(config).get_current_head()
 
 
-def row_security_statements() -> list[str]:
-    """What makes PostgreSQL keep customers apart even from a query that forgot its customer."""
+def row_security_statements(columns: Mapping[str, str]) -> list[str]:
+    """What makes PostgreSQL keep customers apart even from a query that forgot its customer.
+
+    `columns`: for each table that a migration made, the column that holds the customer's (or the log's) id; empty
+    for a table that belongs to no customer, which gets its grants alone.
+    """
     statements = [
         f"do $$ begin if not exists (select from pg_roles where rolname = '{APP_ROLE}') then "
         f"create role {APP_ROLE} nologin nosuperuser nobypassrls; end if; end $$",
         f"grant usage on schema public to {APP_ROLE}",
-        f"grant select, insert, update, delete on all tables in schema public to {APP_ROLE}",
         f"grant usage on all sequences in schema public to {APP_ROLE}",
     ]
     mine = "current_setting('frameroom.customer', true)"
-    for table in (customers, *CUSTOMER_TABLES, *LOG_TABLES):
-        column = next(name for name in ("customer_id", "log_id", "id") if name in table.c)
-        rule = f"({column} = {mine} or {mine} = '*')"
-        statements += [
-            f"alter table {table.name} enable row level security",
-            f"alter table {table.name} force row level security",
-            f"create policy one_customer on {table.name} using {rule} with check {rule}",
-        ]
+    for table, column in columns.items():
+        statements.append(f"grant select, insert, update, delete on {table} to {APP_ROLE}")
+        if column:
+            rule = f"({column} = {mine} or {mine} = '*')"
+            statements += [
+                f"alter table {table} enable row level security",
+                f"alter table {table} force row level security",
+                f"create policy one_customer on {table} using {rule} with check {rule}",
+            ]
     return statements

@@ -90,7 +90,8 @@ contacts = _customer_table(
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("notices", String(12), nullable=False),
-    CheckConstraint("notices in ('each', 'changes', 'none')", name="notices_known"),
+    Column("removed_ms", BigInteger),
+    CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
 )
 approvers = _customer_table(
     "approvers",
@@ -106,6 +107,13 @@ agreements = _customer_table(
     Column("terms", Text, nullable=False),
     UniqueConstraint("customer_id", "version"),
 )
+sites = _customer_table(
+    "sites",
+    Column("name", Text, nullable=False),
+    Column("town", Text, nullable=False),
+    Column("postcode", Text, nullable=False),
+    UniqueConstraint("customer_id", "name"),
+)
 systems = _customer_table(
     "systems",
     Column("name", Text, nullable=False),
@@ -115,9 +123,11 @@ systems = _customer_table(
     Column("pin", Text, nullable=False),
     Column("settings", Text, nullable=False),
     Column("credential", LargeBinary, nullable=False),
-    Column("site", Text, nullable=False),
+    Column("site_id", ID),
     Column("asset", Text, nullable=False),
+    Column("ddi_range", Text, nullable=False),
     Column("removed_ms", BigInteger),
+    _within("site_id", "sites"),
     UniqueConstraint("customer_id", "name"),
 )
 requests = _customer_table(
@@ -216,12 +226,50 @@ directory = _customer_table(
     _within("system_id", "systems"),
     UniqueConstraint("customer_id", "system_id", "subject"),
 )
+# What engineers leave for whoever comes next; `session_id` when it was written in a visit.
+notes = _customer_table(
+    "notes",
+    Column("system_id", ID, nullable=False),
+    Column("session_id", ID),
+    Column("author", ID, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    _within("system_id", "systems"),
+    _within("session_id", "sessions"),
+    Index("notes_of_system", "customer_id", "system_id", "at_ms"),
+)
+# A CSV of changes (`apply`): how far it came, so that the same file goes on where it stopped. The file itself is
+# not kept; its digest names it.
+batches = _customer_table(
+    "batches",
+    Column("system_id", ID, nullable=False),
+    Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    _within("system_id", "systems"),
+    Index("batches_digest", "customer_id", "system_id", "digest"),
+)
+batch_rows = Table(
+    "batch_rows",
+    metadata,
+    Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
+    Column("batch_id", ID, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("operation_id", ID),
+    Column("state", String(12), nullable=False),
+    Column("code", String(40), nullable=False),
+    ForeignKeyConstraint(["customer_id", "batch_id"], ["batches.customer_id", "batches.id"]),
+)
+# `batch`: messages of one address that are gathered into one mail (a daily digest); empty for one of its own.
 outbox = _customer_table(
     "outbox",
     Column("address", Text, nullable=False),
     Column("what", String(40), nullable=False),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("batch", String(12), nullable=False, server_default=""),
     Column("tries", Integer, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
     Index("outbox_due", "due_ms"),

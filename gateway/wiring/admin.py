@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
 from audit.events import OPERATOR_LOG, Event
-from audit.inspect import verify_database
+from audit.inspect import published_notes, verify_database
 from audit.recording.player import Player
 from audit.tables import entries
 from connectors.contract import CheckLine, Credential, Operation, Target
@@ -169,12 +170,12 @@ class Admin:
 
     async def do_system_list(self, actor: str) -> list[Row]:
         """All."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             rows = (await scope.execute(select(systems).order_by(systems.c.name))).all()
-        return [{"id": r.id, "name": r.name, "connector": r.connector, "host": r.host, "site": r.site} for r in rows]
+        return [{"id": r.id, "name": r.name, "connector": r.connector, "host": r.host} for r in rows]
 
     async def _system(self, name: str) -> Any:
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             query = select(systems).where((systems.c.name == name) | (systems.c.id == name))
             rows = (await scope.execute(query)).all()
         if len(rows) != 1:
@@ -209,7 +210,7 @@ class Admin:
 
     async def do_request_list(self, actor: str) -> list[Row]:
         """Newest first."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             query = select(requests, engineers.c.name).join(engineers, engineers.c.id == requests.c.engineer_id)
             rows = (await scope.execute(query.order_by(requests.c.submitted_ms.desc()).limit(200))).all()
         return [self._request_row(row) for row in rows]
@@ -227,7 +228,7 @@ class Admin:
         self, actor: str, request: str, by: str, recorded_by: str, at_ms: int | None, words: str
     ) -> Row:
         """Enter a yes given by telephone."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             row = (await scope.execute(select(requests).where(requests.c.id == request))).first()
             if row is None:
                 raise NotFoundError("there is no such request", next_step="`frameroom request list` shows them.")
@@ -244,7 +245,7 @@ class Admin:
 
     async def do_grant_list(self, actor: str) -> list[Row]:
         """Newest first."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             query = select(grants, engineers.c.name, systems.c.name.label("system")).join(
                 engineers, engineers.c.id == grants.c.engineer_id
             )
@@ -261,7 +262,7 @@ class Admin:
 
     async def do_grant_revoke(self, actor: str, grant: str, reason: str) -> Row:
         """End it now."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             customer = (
                 await scope.execute(select(grants.c.customer_id).where(grants.c.id == grant))
             ).scalar_one_or_none()
@@ -285,7 +286,7 @@ class Admin:
 
     async def do_session_list(self, actor: str) -> list[Row]:
         """Newest first."""
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             query = select(sessions, engineers.c.name, systems.c.name.label("system")).join(
                 engineers, engineers.c.id == sessions.c.engineer_id
             )
@@ -308,7 +309,7 @@ class Admin:
         raise NotFoundError("no such visit is open", next_step="`frameroom session list` shows them.")
 
     async def _player(self, actor: str, session: str, why: str) -> Player:
-        async with self._parts.store.everyone() as scope:
+        async with self._parts.store.look_at_everyone() as scope:
             query = select(sessions.c.customer_id).where(sessions.c.id == session)
             customer = (await scope.execute(query)).scalar_one_or_none()
         if customer is None:
@@ -358,14 +359,16 @@ class Admin:
     async def do_audit_verify(self, actor: str) -> Row:
         """Recompute everything."""
         await self._parts.sequence()
-        async with self._parts.store.everyone() as scope:
+        # Before the view of the database begins: a checkpoint published meanwhile would look like a cut tail.
+        published = await asyncio.to_thread(published_notes, self._parts.objects)
+        async with self._parts.store.look_at_everyone() as scope:
             open_ids = set((await scope.execute(select(sessions.c.id).where(sessions.c.state == "open"))).scalars())
             open_ids |= set((await scope.execute(select(requests.c.id).where(requests.c.state == "waiting"))).scalars())
             busy = select(operations.c.id).where(operations.c.state == "intended")
             open_ids |= set((await scope.execute(busy)).scalars())
             report = await verify_database(
                 scope.connection, self._parts.audit, self._parts.objects, self._parts.signer.vkey,
-                self._parts.settings.deployment.name, open_ids=frozenset(open_ids),
+                self._parts.settings.deployment.name, open_ids=frozenset(open_ids), published=published,
             )  # fmt: skip
         return {
             "ok": report.ok, "logs": report.logs, "entries": report.entries, "checkpoints": report.checkpoints,

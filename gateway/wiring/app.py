@@ -94,7 +94,7 @@ class Parts:
 
     async def sequence(self) -> None:
         """Give every waiting entry its place and publish the checkpoints."""
-        async with self.store.everyone() as scope:
+        async with self.store.look_at_everyone() as scope:
             logs = await self.sequencer.unsequenced(scope.connection)
         for log in logs:
             async with self.store.scope(log) as scope:
@@ -119,7 +119,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
     signer = Signer(settings.deployment.name, signing)
     sequencer = Sequencer(signer, settings.deployment.name, objects)
     try:
-        async with store.everyone() as scope:
+        async with store.look_at_everyone() as scope:
             await sequencer.check_not_behind(scope.connection)
             clock.observe((await scope.execute(select(func.max(entries.c.time_ms)))).scalar() or 0)
         opened = Parts(
@@ -248,7 +248,7 @@ class App:
 
         async def ready(_: Request) -> Response:
             try:
-                async with self.parts.store.operator_log() as scope:
+                async with self.parts.store.look_at_everyone() as scope:
                     await scope.execute(select(1))
             except FrameroomError as error:
                 return PlainTextResponse(f"{error.message}\n", 503)
@@ -273,7 +273,9 @@ class _Quiet(uvicorn.Server):
 
 
 def _server(app: Starlette, host: str, port: int) -> _Quiet:
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
     return _Quiet(config)
 
 
@@ -281,8 +283,15 @@ async def _start(group: asyncio.TaskGroup, server: _Quiet) -> int:
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
-    group.create_task(server.main_loop())
+    group.create_task(_keep_serving(server))
     return server.bound
+
+
+async def _keep_serving(server: _Quiet) -> None:
+    try:
+        await server.main_loop()
+    finally:
+        await server.shutdown()
 
 
 def migrate(settings: Settings) -> None:

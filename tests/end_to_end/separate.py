@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -18,6 +19,12 @@ from connectors.lab import sip
 from gateway.cli.demo import permit, started
 from gateway.cli.story import Master
 from tests.end_to_end.test_visit import forms
+
+
+def shape_of(form: bytes) -> re.Pattern[bytes]:
+    """What to look for. Six digits stand by chance in every long digest or time: a PIN counts where it stands alone."""
+    edge = rb"[0-9A-Za-z]" if form.isdigit() and len(form) < 10 else b""
+    return re.compile(b"(?<!%b)%b(?!%b)" % (edge, re.escape(form), edge) if edge else re.escape(form))
 
 
 async def main(folder: Path, state_file: Path) -> None:
@@ -68,12 +75,12 @@ async def main(folder: Path, state_file: Path) -> None:
         database = sqlite3.connect(folder / "data" / "frameroom.db")
         looked["database as text"] = "\n".join(database.iterdump()).encode()
         database.close()
-    wanted = {secret: forms(secret) for secret in (*old, *generated)}
+    wanted = {secret: [shape_of(form) for form in forms(secret)] for secret in (*old, *generated)}
     leaks = [
         f"{place}: {secret[:6]}…"
         for place, data in looked.items()
         for secret, shapes in wanted.items()
-        if any(shape in data for shape in shapes)
+        if any(shape.search(data) for shape in shapes)
     ]
     told = {"resets": len(generated), "generated": generated, "registered": registered, "leaks": leaks}
     state_file.write_text(json.dumps(told))
