@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from audit.recording.frames import Segment as Segment
 from audit.recording.recover import Recovered as Recovered
 from audit.recording.recover import recover as recover
 from audit.sealing import FileKeyStore, SealingError
+from audit.steps import Step, Steps
 from audit.storage import LocalObjects, StorageError
 
 
@@ -132,7 +133,12 @@ class SessionRecording:
     async def close(self) -> str:
         """Cut the last segment; the digest over all segments' digests, in order (hex)."""
         await self._recorder.finish(self)
-        return hashlib.sha256("".join(s.digest for s in self.segments).encode()).hexdigest()
+        return recording_digest([s.digest for s in self.segments])
+
+
+def recording_digest(digests: Sequence[str]) -> str:
+    """What `recording.closed` commits to: SHA-256 (hex) over the segments' digests, in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 Batched = tuple[SessionRecording, int, bytes]
@@ -157,6 +163,7 @@ class Recorder:
         self.broken: str | None = None
         self.sync: Callable[[int], None] = os.fdatasync
         self.space: Callable[[Path], Space] = _space
+        self.steps = Steps()
 
     def _new_journal(self) -> None:
         path = self.folder / f"{os.getpid()}-{time.time_ns()}.journal"
@@ -229,6 +236,8 @@ class Recorder:
                     await self._wake.wait()
             await asyncio.sleep(self.limits.batch_ms / 1000)
             await self.flush_now()
+            if self._uncut:
+                await self.steps.reached(Step.JOURNALLED)
             now = time.monotonic()
             for recording in tuple(self._uncut):
                 if recording.failed is not None:
@@ -322,6 +331,7 @@ class Recorder:
                 if recording.unlogged is None:
                     return
                 segment, _ = recording.unlogged
+                await self.steps.reached(Step.STORED)
                 await recording.on_segment(segment)
             except Exception as error:  # whatever kept it from being stored and logged ends this one session
                 recording.fail(str(error) if isinstance(error, StorageError) else f"segment: {type(error).__name__}")
@@ -363,6 +373,7 @@ class Recorder:
             self._spent[recording.customer] = left
         else:
             self._spent.pop(recording.customer, None)
+        recording.total = 0  # given back once, however often this is called
 
     async def _shorten(self) -> None:
         """Empty a journal that has grown, once everything in it is in segments."""

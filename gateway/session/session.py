@@ -1,102 +1,85 @@
 """One visit, from its opening to its closing event.
 
 The spine (architecture): 1 accept and 2 authenticate are the door's (ssh_server.py); 3 the intent is read by shell.py;
-here are 4 decide, 5 open the recording and commit the event, 6 dial, check identity, only then unseal,
-7 perform (ask policy again, intent durable before, outcome after), 8 close. Every session that was opened gets exactly
-one of `session.closed` and `session.failed`; every operation that was intended exactly one outcome.
+here are 4 decide, 5 open the recording and commit the event, 6 dial, check identity, only then unseal; performing.py
+has 7 perform (ask policy again, intent durable before, outcome after), closing.py 8 close, and watching.py asks about
+permission in between. Every session that was opened gets exactly one of `session.closed` and `session.failed`; every
+operation that was intended exactly one outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert
 
-from audit.events import Event, Personal
+from audit.events import Personal
 from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
-from audit.recording.recover import stored_segments
-from audit.sealing import SealingError
-from connectors.contract import Connector, Credential, Operation, Person, Target
-from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from audit.steps import Step, Steps
+from connectors.contract import Connector, Credential, Operation, Target
+from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
 from gateway.access.permission import Permission
 from gateway.errors import FrameroomError, NotPermittedError, UnavailableError
-from gateway.lifecycle import GrantState, OperationState, SessionState, advance
+from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
-from gateway.session.channel import Channel, Identity
-from gateway.store.engine import Scope, Store
-from gateway.store.tables import directory, grants, operations, sessions
+from gateway.session.channel import Identity
+from gateway.session.closing import Closing
+from gateway.session.performing import Performing
+from gateway.session.visit import Did as Did
+from gateway.session.visit import Tools
+from gateway.session.visit import Visit as Visit
+from gateway.session.watching import Watch
+from gateway.session.writers import Writers
+from gateway.store.engine import Store
+from gateway.store.tables import sessions
 from gateway.vault import Vault
 
 log = structlog.get_logger()
 
-_CONFIRM_WITHIN_S = 1.0
-_POLL_S = 0.3
-_UNFINISHED = (Unreachable, ProtocolViolation, IdentityMismatch)
+_TRY_AGAIN_S: Final = 1.0
 
 
-@dataclass(slots=True)
-class Did:
-    """What an operation gave, for its outcome event and for the customer's summary."""
-
-    result: Any = None
-    count: int = 0
-    people: Sequence[Person] = ()
-    personal: tuple[tuple[str, Any], ...] = ()
-    line: str = ""
-    changed: bool = False
-    also: Callable[[Scope], Awaitable[None]] | None = None
-    """More to be written in the outcome's own transaction."""
-
-
-@dataclass(slots=True, eq=False)
-class Visit:
-    """A session while it is open."""
+class ThisNode(Protocol):
+    """This process among those that serve one deployment."""
 
     id: str
-    identity: Identity
-    customer: str
-    system: PhoneSystem
-    grant: Grant
-    recording: SessionRecording
-    channels: set[Channel] = field(default_factory=set)
-    connector: Connector | None = None
-    dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
-    acting: int = 0
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: str | None = None
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    acts: int = 0
-    seen: set[str] = field(default_factory=set)
-    lines: list[str] = field(default_factory=list)
-    changed: bool = False
+
+    def dead(self) -> Sequence[str] | None:
+        """Ids of processes that ended without closing their sessions; None when that is every other one."""
 
 
 class Visits:
     """Every visit of this process; `run` belongs to the caller's TaskGroup."""
 
     def __init__(
-        self, store: Store, audit: AuditLog, permission: Permission, recorder: Recorder, vault: Vault, node: str
-    ) -> None:
+        self, store: Store, audit: AuditLog, permission: Permission, recorder: Recorder, vault: Vault, node: ThisNode,
+        steps: Steps | None = None,
+    ) -> None:  # fmt: skip
         self.store, self.audit, self.permission = store, audit, permission
         self._recorder, self.vault, self._node = recorder, vault, node
+        self._tools = Tools(store, audit, permission, vault, steps or Steps())
+        self._performing = Performing(self._tools, Writers(store), lambda visit, why: self.end(visit, why, failed=True))
+        self._closing_books = Closing(self._tools, recorder)
+        self._watch = Watch(self._tools, self.all, self.end)
         self._open: dict[tuple[str, str], Visit] = {}
         self._closing: set[Visit] = set()
         self._opening = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self.settled = True
+        """False once something was left for a restart to close."""
         self._group: asyncio.TaskGroup | None = None
-        self._look = asyncio.Event()
 
     def look_now(self) -> None:
         """Something about permission changed in this process: confirm every visit at once."""
-        self._look.set()
+        self._watch.look_now()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something go on that a visit began (the mail of a reset)."""
@@ -110,6 +93,7 @@ class Visits:
         except Exception as error:
             # The type alone: a message could carry what a phone system said.
             log.error("left unfinished", what=what, kind=type(error).__name__)
+            self.settled = False
 
     def all(self) -> list[Visit]:
         """Those that are open."""
@@ -132,6 +116,11 @@ class Visits:
                 raise
             visit.idle.set()
             self._open[identity.connection_id, grant.id] = visit
+            await self._tools.steps.reached(Step.OPENED)
+            if visit.recording.failed is not None:
+                # It failed while the opening was being written, when there was no visit yet to be ended.
+                self.end(visit, visit.recording.failed, failed=True)
+                raise UnavailableError(f"No recording, no session: {visit.recording.failed}.")
             return visit
 
     def _record(self, customer_id: str, session: str) -> SessionRecording:
@@ -141,7 +130,7 @@ class Visits:
                     "n": segment.number, "digest": segment.digest, "first_us": segment.first_us,
                     "last_us": segment.last_us, "bytes": segment.size,
                 }  # fmt: skip
-                await self._append(scope, "recording.segment", "recorder", session=session, data=data)
+                await self._tools.append(scope, "recording.segment", "recorder", session=session, data=data)
 
         def on_failed(reason: str) -> None:
             for visit in self.all():
@@ -157,9 +146,6 @@ class Visits:
                 f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
             ) from error
 
-    async def _append(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
-        await self.audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))
-
     async def _commit_open(self, visit: Visit) -> None:
         who, system = visit.identity, visit.system
         async with self.store.scope(system.customer_id) as scope:
@@ -172,16 +158,16 @@ class Visits:
             else:
                 refusal, data = "", {}
             if refusal:
-                await self._append(scope, "session.refused", who.engineer_id, system=system.id, data=data)
+                await self._tools.append(scope, "session.refused", who.engineer_id, system=system.id, data=data)
             else:
                 await scope.execute(
                     insert(sessions).values(
                         customer_id=system.customer_id, id=visit.id, grant_id=visit.grant.id, system_id=system.id,
-                        engineer_id=who.engineer_id, node=self._node, state=SessionState.OPEN,
+                        engineer_id=who.engineer_id, node=self._node.id, state=SessionState.OPEN,
                         opened_ms=facts.now_ms, segments=0,
                     )
                 )  # fmt: skip
-                await self._append(
+                await self._tools.append(
                     scope, "session.opened", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
                     data={"engineer": who.engineer_id, "factor": who.factor, "fingerprint": who.fingerprint},
                     personal=(Personal("address", who.address, f"session:{visit.id}"),),
@@ -240,7 +226,7 @@ class Visits:
         visit.acting += 1
         visit.idle.clear()
         try:
-            return await self._act(visit, *rest), None
+            return await self._performing.perform(visit, *rest), None
         except (FrameroomError, ConnectorError, RecordingRefused, OSError) as error:
             return None, error
         except Exception as error:
@@ -249,112 +235,6 @@ class Visits:
             visit.acting -= 1
             if not visit.acting:
                 visit.idle.set()
-
-    async def _act(
-        self, visit: Visit, operation: Operation, work: Callable[[str], Awaitable[Did]], person: str | None,
-        fields: Sequence[str],
-    ) -> Did:  # fmt: skip
-        operation_id = new_id("op")
-        subject = self.vault.subject(visit.system.customer_id, visit.system.id, person) if person else None
-        await self._intend(visit, operation, operation_id, person, subject, fields)
-        visit.recording.marker(f"{operation.value} {operation_id}")
-        try:
-            did = await work(operation_id)
-        except OutcomeUnknown as error:
-            visit.connector = None
-            visit.lines.append(f"{operation.value}: tried, and it cannot be told whether it happened")
-            await self._outcome(visit, operation, operation_id, subject, OperationState.UNKNOWN, code=error.code)
-            raise
-        except ConnectorError as error:
-            failed = isinstance(error, _UNFINISHED)
-            if failed:
-                visit.connector = None
-            state = OperationState.FAILED if failed else OperationState.REFUSED
-            await self._outcome(visit, operation, operation_id, subject, state, code=error.code)
-            raise
-        except FrameroomError as error:
-            await self._outcome(visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code)
-            raise
-        except Exception:
-            await self._outcome(visit, operation, operation_id, subject, OperationState.UNKNOWN, code="crashed")
-            raise
-        await self._outcome(visit, operation, operation_id, subject, OperationState.DONE, did=did)
-        return did
-
-    async def _intend(
-        self, visit: Visit, operation: Operation, operation_id: str, person: str | None, subject: str | None,
-        fields: Sequence[str],
-    ) -> None:  # fmt: skip
-        system, who = visit.system, visit.identity
-        async with self.store.scope(system.customer_id) as scope:
-            facts = await self.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
-            decision = decide(facts, operation)
-            if not decision.allowed:
-                raise NotPermittedError(decision.words)
-            await scope.execute(
-                insert(operations).values(
-                    customer_id=system.customer_id, id=operation_id, session_id=visit.id, grant_id=visit.grant.id,
-                    name=operation.value, state=OperationState.INTENDED, intended_ms=facts.now_ms,
-                )
-            )  # fmt: skip
-            personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
-            await self._append(
-                scope, "operation.intended", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
-                operation=operation_id, subject=subject, data={"name": operation.value, "fields": list(fields)},
-                personal=personal,
-            )  # fmt: skip
-        visit.acts += 1
-
-    async def _outcome(
-        self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, state: OperationState, *,
-        code: str | None = None, did: Did | None = None,
-    ) -> None:  # fmt: skip
-        system = visit.system
-        advance(OperationState.INTENDED, state)
-        async with self.store.scope(system.customer_id) as scope:
-            here = (operations.c.customer_id == system.customer_id) & (operations.c.id == operation_id)
-            await scope.execute(update(operations).where(here).values(state=state))
-            data: dict[str, Any] = {"name": operation.value}
-            data |= {"count": did.count} if did else {"code": code}
-            key = f"subject:{subject}" if subject else f"session:{visit.id}"
-            personal = tuple(Personal(name, value, key) for name, value in did.personal) if did else ()
-            await self._append(
-                scope, f"operation.{state.value}", visit.identity.engineer_id, system=system.id, session=visit.id,
-                grant=visit.grant.id, operation=operation_id, subject=subject, data=data, personal=personal,
-            )  # fmt: skip
-            if did is not None:
-                await self._snapshot(scope, system.id, did.people)
-                if did.also is not None:
-                    await did.also(scope)
-        if did is not None:
-            visit.seen.update(p.id for p in did.people)
-            visit.changed |= did.changed
-            if did.line:
-                visit.lines.append(did.line)
-
-    async def _snapshot(self, scope: Scope, system_id: str, people: Sequence[Person]) -> None:
-        """Remember, keyed, who has which address since when (invariant 5)."""
-        seen = {
-            self.vault.subject(scope.customer_id, system_id, p.id): self.vault.digest(
-                "email", (p.email or "").casefold()
-            )
-            for p in people
-        }
-        if not seen:
-            return
-        here = (directory.c.customer_id == scope.customer_id) & (directory.c.system_id == system_id)
-        found = await scope.execute(select(directory).where(here, directory.c.subject.in_(seen)))
-        held = {row.subject: row.email_digest for row in found}
-        for subject, digest in seen.items():
-            values = {"email_digest": digest, "since_ms": self.audit.clock.now(), "confirmed_by": None}
-            if subject not in held:
-                await scope.execute(
-                    insert(directory).values(
-                        customer_id=scope.customer_id, id=new_id("dir"), system_id=system_id, subject=subject, **values
-                    )
-                )
-            elif held[subject] != digest:
-                await scope.execute(update(directory).where(here, directory.c.subject == subject).values(**values))
 
     # --- 8 close ---
 
@@ -378,37 +258,27 @@ class Visits:
 
     async def _close(self, visit: Visit, reason: str, failed: bool) -> None:
         try:
-            await self._write_close(visit, reason, failed)
+            await visit.idle.wait()
+            place = (visit.identity.connection_id, visit.grant.id)
+            if self._open.get(place) is visit:  # and not the next one, which opened while this one's act went on
+                del self._open[place]
+            if visit.connector is not None:
+                await visit.connector.close()
+            while True:
+                try:
+                    await self._closing_books.close(visit, reason, failed)
+                except UnavailableError:
+                    # The database is away: the visit's last events wait for it, and a restart has them otherwise.
+                    if self._stopping.is_set():
+                        raise
+                else:
+                    return
+                with contextlib.suppress(TimeoutError):  # it is time to try again: a timeout is the ordinary case
+                    async with asyncio.timeout(_TRY_AGAIN_S):
+                        await self._stopping.wait()
         finally:
             self._closing.discard(visit)
             visit.over.set()
-
-    async def _write_close(self, visit: Visit, reason: str, failed: bool) -> None:
-        await visit.idle.wait()
-        self._open.pop((visit.identity.connection_id, visit.grant.id), None)
-        if visit.connector is not None:
-            await visit.connector.close()
-        digest = await visit.recording.close()
-        segments = visit.recording.segments
-        size = sum(s.size for s in segments)
-        system = visit.system
-        async with self.store.scope(system.customer_id) as scope:
-            state = SessionState.FAILED if failed or visit.recording.failed else SessionState.CLOSED
-            now = self.audit.clock.now()
-            here = (sessions.c.customer_id == system.customer_id) & (sessions.c.id == visit.id)
-            await scope.execute(update(sessions).where(here).values(state=state, closed_ms=now, segments=len(segments)))
-            closing = {"segments": len(segments), "digest": digest, "bytes": size}
-            await self._append(scope, "recording.closed", "recorder", session=visit.id, data=closing)
-            ids = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
-            data: dict[str, Any] = {"reason": reason}
-            if state is SessionState.CLOSED:
-                data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
-            await self._append(scope, f"session.{state.value}", visit.identity.engineer_id, data=data, **ids)
-            lines = [*visit.lines]
-            if visit.seen:
-                lines.insert(0, f"{len(visit.seen)} people were seen")
-            lines.append(f"the visit ended because {reason}")
-            await notify.visit_closed(scope, visit.identity.engineer_id, system.id, lines, visit.changed, now)
 
     # --- permission at the time of use: the watch ---
 
@@ -417,94 +287,17 @@ class Visits:
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
-                await self._watch(group)
+                await self._watch.run(group)
             finally:
+                self._stopping.set()
                 for visit in self.all():
                     self.end(visit, "Frameroom is stopping")
                 # Leaving the group cancels its tasks: first every visit's last event, also of those that were ending.
                 while self._closing:
                     await next(iter(self._closing)).over.wait()
 
-    async def _watch(self, group: asyncio.TaskGroup) -> None:
-        # The loop's clock: the wall clock may be set back, and then nothing would ever seem to be late.
-        loop = asyncio.get_running_loop()
-        confirmed = loop.time()
-        asked, asking = confirmed, None
-        while True:
-            with contextlib.suppress(TimeoutError):  # the poll is due: a timeout is the ordinary case here
-                async with asyncio.timeout(_POLL_S):
-                    await self._look.wait()
-            self._look.clear()
-            if not self._open:
-                confirmed = loop.time()
-                continue
-            if asking is None:
-                asked, asking = loop.time(), group.create_task(self._confirmed())
-            # Not cancelled when it is late: a database that hangs must not hold up the end of a visit.
-            await asyncio.wait({asking}, timeout=_POLL_S)
-            if asking.done():
-                confirmed = asked if asking.result() else confirmed
-                asking = None
-            if loop.time() - confirmed > _CONFIRM_WITHIN_S - 0.3:
-                for visit in self.all():
-                    self.end(visit, "the permission could not be confirmed", failed=True)
-
-    async def _confirmed(self) -> bool:
-        try:
-            await self._confirm()
-        except (FrameroomError, OSError):
-            return False
-        return True
-
-    async def _confirm(self) -> None:
-        now = self.audit.clock.now()
-        ids = [visit.grant.id for visit in self.all()]
-        async with self.store.look_at_everyone() as scope:
-            query = select(grants.c.id, grants.c.state, grants.c.until_ms).where(grants.c.id.in_(ids))
-            held = {row.id: row for row in await scope.execute(query)}
-        for visit in self.all():
-            row = held.get(visit.grant.id)
-            if row is None or row.state == GrantState.REVOKED:
-                self.end(visit, "the customer ended the permission")
-            elif row.state == GrantState.EXPIRED or row.until_ms <= now:
-                self.end(visit, "the permitted time is over")
-
     # --- after a crash ---
 
-    async def close_leftovers(self, recovered: dict[str, tuple[Segment, ...]]) -> int:
-        """Close, as failed, what a crash of this node left open; how many sessions that were."""
-        async with self.store.look_at_everyone() as scope:
-            left = (sessions.c.state == SessionState.OPEN) & (sessions.c.node == self._node)
-            rows = (await scope.execute(select(sessions).where(left))).all()
-        for row in rows:
-            async with self.store.scope(row.customer_id) as scope:
-                await self._close_leftover(scope, row, recovered.get(row.id) or self._stored(row))
-        return len(rows)
-
-    def _stored(self, row: Any) -> tuple[Segment, ...]:
-        """Segments of a session whose journal an earlier, cut-short restart has used up already."""
-        try:
-            found, _ = stored_segments(self._recorder.objects, self._recorder.keys, row.customer_id, row.id)
-        except SealingError:
-            return ()
-        return tuple(found)
-
-    async def _close_leftover(self, scope: Scope, row: Any, segments: tuple[Segment, ...]) -> None:
-        mine = operations.c.customer_id == row.customer_id
-        query = select(operations).where(mine, operations.c.session_id == row.id, operations.c.state == "intended")
-        ids = {"system": row.system_id, "session": row.id, "grant": row.grant_id}
-        for operation in (await scope.execute(query)).all():
-            await scope.execute(
-                update(operations).where(mine, operations.c.id == operation.id).values(state=OperationState.UNKNOWN)
-            )
-            data = {"name": operation.name, "code": "crashed"}
-            await self._append(scope, "operation.unknown", "restart", operation=operation.id, data=data, **ids)
-        logged = await self.audit.read(scope.connection, row.customer_id, session=row.id, kinds=("recording.segment",))
-        for segment in segments[len(logged) :]:
-            data = {"n": segment.number, "digest": segment.digest, "bytes": segment.size}
-            await self._append(scope, "recording.segment", "restart", session=row.id, data=data)
-        now = self.audit.clock.now()
-        here = (sessions.c.customer_id == row.customer_id) & (sessions.c.id == row.id)
-        values = {"state": SessionState.FAILED, "closed_ms": now, "segments": len(segments)}
-        await scope.execute(update(sessions).where(here).values(**values))
-        await self._append(scope, "session.failed", "restart", data={"reason": "crashed"}, **ids)
+    async def close_leftovers(self, recovered: Mapping[str, Sequence[Segment]]) -> int:
+        """Close, as failed, what a crash left open; how many sessions that were."""
+        return await self._closing_books.close_leftovers(recovered, self._node.dead())

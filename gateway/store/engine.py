@@ -12,10 +12,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from audit.events import OPERATOR_LOG
 from gateway.errors import UnavailableError
@@ -57,6 +59,8 @@ class Store:
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
         one_view = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**{_READS: True}, **one_view)
+        # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
+        self._holding = self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
 
     @property
     def is_sqlite(self) -> bool:
@@ -82,10 +86,39 @@ class Store:
                     )
                 yield Scope(connection, customer_id)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise UnavailableError(
-                f"the database does not answer as it should ({_reason(error)})",
-                next_step="The operator should look at its disk and process; nothing was changed.",
-            ) from error
+            raise _unavailable(error) from error
+        except DatabaseError as error:
+            # The class itself is what SQLite says of a damaged file; its kinds (a broken constraint) are the caller's.
+            if type(error) is DatabaseError:
+                raise _unavailable(error) from error
+            raise
+
+    @asynccontextmanager
+    async def exclusive(self, space: int, key: int, wait_s: float) -> AsyncIterator[None]:
+        """Hold a lock that every process of the deployment knows, by two signed 32-bit numbers.
+
+        It ends with the block, or with its holder's connection. SQLite has one process, which needs none.
+        TimeoutError when it is not free within `wait_s` seconds; UnavailableError.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        try:
+            connection = await self._holding.connect()
+        except (OperationalError, InterfaceError) as error:
+            raise _unavailable(error) from error
+        async with connection:
+            try:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(
+                    text("select set_config('lock_timeout', :wait, false)"), {"wait": f"{int(wait_s * 1000)}ms"}
+                )
+                await connection.execute(text("select pg_advisory_lock(:space, :key)"), {"space": space, "key": key})
+            except OperationalError as error:
+                if isinstance(error.orig, LockNotAvailable):
+                    raise TimeoutError from error
+                raise _unavailable(error) from error
+            yield
 
     def everyone(self) -> AbstractAsyncContextManager[Scope]:
         """A transaction over all customers: for the loops and the operator's own commands, nothing else."""
@@ -102,13 +135,21 @@ class Store:
     async def close(self) -> None:
         """Let go of every connection."""
         await self.engine.dispose()
+        await self._holding.dispose()
+
+
+def _unavailable(error: SQLAlchemyError) -> UnavailableError:
+    return UnavailableError(
+        f"the database does not answer as it should ({_reason(error)})",
+        next_step="The operator should look at its disk and process; nothing was changed.",
+    )
 
 
 def _reason(error: SQLAlchemyError) -> str:
     if not isinstance(error, DBAPIError):
         return "no connection was free in time"
     words = str(error.orig).lower()
-    for known in ("locked", "full", "readonly", "disk i/o", "unable to open", "connection"):
+    for known in ("locked", "full", "readonly", "disk i/o", "unable to open", "malformed", "connection"):
         if known in words:
             return known
     return type(error.orig).__name__

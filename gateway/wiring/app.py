@@ -34,6 +34,7 @@ from audit.log import AuditLog
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
+from audit.steps import Step, Steps
 from audit.storage import LocalObjects
 from audit.tables import entries
 from config.settings import Settings
@@ -52,6 +53,7 @@ from gateway.session.ssh_server import Door, DoorSettings
 from gateway.store import schema
 from gateway.store.engine import Store
 from gateway.vault import Vault
+from gateway.wiring.node import Node
 
 _SEQUENCE_S = 0.25
 
@@ -91,6 +93,7 @@ class Parts:
     engineers: Engineers
     directory: Directory
     permission: Permission
+    steps: Steps
 
     async def sequence(self) -> None:
         """Give every waiting entry its place and publish the checkpoints."""
@@ -100,11 +103,12 @@ class Parts:
             async with self.store.scope(log) as scope:
                 note = await self.sequencer.integrate(scope.connection, log)
             if note is not None:
+                await self.steps.reached(Step.SIGNED)
                 self.sequencer.publish(log, note)
 
 
 @asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
+async def parts(settings: Settings, steps: Steps | None = None) -> AsyncIterator[Parts]:
     """Open the deployment. UnavailableError when another process has it, or its log must not go on."""
     data = settings.storage.data_dir
     master = FileMasterKey.load(data / "keys" / "master.key")
@@ -125,6 +129,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         opened = Parts(
             settings, store, audit, objects, keys, vault, signer, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
+            steps or Steps(),
         )  # fmt: skip
         yield opened
         await opened.sequence()
@@ -162,8 +167,10 @@ class App:
         data = settings.storage.data_dir
         self._recovered = {r.session: r.segments for r in recover(data / "journal", opened.objects, opened.keys)}
         self.recorder = Recorder(data / "journal", opened.objects, opened.keys, limits)
+        self.recorder.steps = opened.steps
+        self.node = Node(data, alone=opened.store.is_sqlite)
         self.visits = Visits(
-            opened.store, opened.audit, opened.permission, self.recorder, opened.vault, settings.deployment.name
+            opened.store, opened.audit, opened.permission, self.recorder, opened.vault, self.node, opened.steps
         )
         mail = settings.mail
         self.mail = MailSettings(
@@ -192,7 +199,8 @@ class App:
         """Serve until cancelled."""
         opened = self.parts
         left = await self.visits.close_leftovers(self._recovered)
-        await self._operator("log.started", {"behind_ms": opened.audit.clock.behind_ms()})
+        self.node.bury()
+        await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring)
         portal = _server(pages.app(), opened.settings.portal.host, opened.settings.portal.port)
         ops = _server(self._ops(left), opened.settings.ops.host, opened.settings.ops.port)
@@ -210,7 +218,8 @@ class App:
                 self.ready.set()
         finally:
             self.recorder.close()
-            await self._operator("log.stopped", {})
+            self.node.retire(clean=self.visits.settled)
+            await self._operator("log.stopped", {"node": self.node.id})
 
     async def _operator(self, kind: str, data: dict[str, Any]) -> None:
         async with self.parts.store.operator_log() as scope:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 
+from audit.steps import Steps
 from config.settings import Settings
 from gateway.session.deliver import ResetServer
 from gateway.wiring.admin import Admin
@@ -22,11 +23,13 @@ async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> 
     await serve_until(settings, stop, on_ready)
 
 
-async def serve_until(settings: Settings, stop: asyncio.Event, on_ready: Callable[[App], None]) -> None:
-    """Serve until `stop` is set."""
+async def serve_until(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[App], None], steps: Steps | None = None
+) -> None:
+    """Serve until `stop` is set. `steps` is for tests that stop the process at a named moment."""
     resets = ResetServer()
     try:
-        async with parts(settings) as opened:
+        async with parts(settings, steps) as opened:
             app = App(opened, resets)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(app.run())

@@ -1,0 +1,37 @@
+"""Named moments of a visit at which a test may stop the process. In service nothing happens at any of them.
+
+What happens there is an object that the wiring is given (`parts`, `App`, `serve_until`); no setting, environment
+variable or request can bring another one in. tests/faults kills the process at each of them and starts it again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """Moments between two things that must not come apart, in the order in which a visit meets them."""
+
+    OPENED = "opened"
+    """session.opened is durable, the phone system was not dialled."""
+    INTENDED = "intended"
+    """operation.intended is durable, the phone system was not touched."""
+    TOUCHED = "touched"
+    """The phone system answered, the operation's outcome is not written."""
+    DECIDED = "decided"
+    """The outcome is durable, the engineer was not told."""
+    JOURNALLED = "journalled"
+    """Frames are durable in the journal and in no segment."""
+    STORED = "stored"
+    """A segment is in the object store, the log does not name it."""
+    UNRECORDED = "unrecorded"
+    """The recording is closed, session.closed is not written."""
+    SIGNED = "signed"
+    """Entries are numbered and their checkpoint is signed, but not published."""
+
+
+class Steps:
+    """Does nothing."""
+
+    async def reached(self, step: Step) -> None:
+        """A moment has come; whoever waits for this goes on when it returns."""

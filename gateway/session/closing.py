@@ -1,0 +1,126 @@
+"""Step 8 of the spine: a visit's last entries, written by the process that had it, or after a crash by the next one.
+
+Exactly one of `session.closed` and `session.failed`: whoever finds the session closed already writes nothing. An
+operation that is still without an outcome then gets `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import select, update
+
+from audit.recording.recorder import Recorder, Segment, recording_digest
+from audit.recording.recover import stored_segments
+from audit.sealing import SealingError
+from audit.steps import Step
+from gateway import notify
+from gateway.lifecycle import OperationState, SessionState, advance
+from gateway.session.visit import Tools, Visit
+from gateway.store.engine import Scope
+from gateway.store.tables import operations, sessions
+
+_ALL: Final = 1 << 31
+"""A session may last longer than one page of entries."""
+
+
+class Closing:
+    """Writes the end of sessions."""
+
+    def __init__(self, tools: Tools, recorder: Recorder) -> None:
+        self._tools, self._recorder = tools, recorder
+
+    async def close(self, visit: Visit, reason: str, failed: bool) -> None:
+        """The end of a visit of this process. It can be called again after UnavailableError."""
+        digest = await visit.recording.close()
+        await self._tools.steps.reached(Step.UNRECORDED)
+        segments = visit.recording.segments
+        size = sum(s.size for s in segments)
+        system = visit.system
+        async with self._tools.store.scope(system.customer_id) as scope:
+            state = SessionState.FAILED if failed or visit.recording.failed else SessionState.CLOSED
+            if not await self._mark(scope, visit.id, state, len(segments)):
+                return
+            closing = {"segments": len(segments), "digest": digest, "bytes": size}
+            ids = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
+            await self._settle_operations(scope, visit.identity.engineer_id, "unwritten", ids)
+            await self._tools.append(scope, "recording.closed", "recorder", session=visit.id, data=closing)
+            data: dict[str, Any] = {"reason": reason}
+            if state is SessionState.CLOSED:
+                data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
+            await self._tools.append(scope, f"session.{state.value}", visit.identity.engineer_id, data=data, **ids)
+            lines = [*visit.lines]
+            if visit.seen:
+                lines.insert(0, f"{len(visit.seen)} people were seen")
+            lines.append(f"the visit ended because {reason}")
+            now = self._tools.audit.clock.now()
+            await notify.visit_closed(scope, visit.identity.engineer_id, system.id, lines, visit.changed, now)
+
+    async def _mark(self, scope: Scope, session: str, state: SessionState, segments: int) -> bool:
+        """Take the session out of `open`; False when somebody did already."""
+        here = (sessions.c.customer_id == scope.customer_id) & (sessions.c.id == session)
+        values = {
+            "state": advance(SessionState.OPEN, state), "closed_ms": self._tools.audit.clock.now(),
+            "segments": segments,
+        }  # fmt: skip
+        done = await scope.execute(update(sessions).where(here, sessions.c.state == SessionState.OPEN).values(**values))
+        return bool(done.rowcount)
+
+    async def _settle_operations(self, scope: Scope, actor: str, code: str, ids: Mapping[str, str]) -> None:
+        mine = operations.c.customer_id == scope.customer_id
+        open_ones = select(operations).where(
+            mine, operations.c.session_id == ids["session"], operations.c.state == OperationState.INTENDED
+        )
+        for operation in (await scope.execute(open_ones)).all():
+            state = advance(OperationState.INTENDED, OperationState.UNKNOWN)
+            await scope.execute(update(operations).where(mine, operations.c.id == operation.id).values(state=state))
+            data = {"name": operation.name, "code": code}
+            await self._tools.append(scope, "operation.unknown", actor, operation=operation.id, data=data, **ids)
+
+    # --- after a crash ---
+
+    async def close_leftovers(self, recovered: Mapping[str, Sequence[Segment]], nodes: Sequence[str] | None) -> int:
+        """Close, as failed, what dead processes left open; how many sessions that were.
+
+        `recovered`: the segments of each session whose journal was found. `nodes`: the dead processes; None means all
+        but this one, where no other can be (SQLite).
+        """
+        left = sessions.c.state == SessionState.OPEN
+        if nodes is not None:
+            left &= sessions.c.node.in_(nodes)
+        async with self._tools.store.look_at_everyone() as scope:
+            rows = (await scope.execute(select(sessions).where(left))).all()
+        for row in rows:
+            async with self._tools.store.scope(row.customer_id) as scope:
+                await self._close_leftover(scope, row, recovered.get(row.id) or self._stored(row))
+        return len(rows)
+
+    def _stored(self, row: Any) -> Sequence[Segment]:
+        """Segments of a session whose journal an earlier, cut-short restart has used up already."""
+        try:
+            found, _ = stored_segments(self._recorder.objects, self._recorder.keys, row.customer_id, row.id)
+        except SealingError:
+            return ()
+        return found
+
+    async def _close_leftover(self, scope: Scope, row: Any, segments: Sequence[Segment]) -> None:
+        if not await self._mark(scope, row.id, SessionState.FAILED, len(segments)):
+            return
+        ids = {"system": row.system_id, "session": row.id, "grant": row.grant_id}
+        await self._settle_operations(scope, "restart", "crashed", ids)
+        logged = await self._tools.audit.read(
+            scope.connection, row.customer_id, session=row.id, kinds=("recording.segment",), limit=_ALL
+        )
+        told = [(str(entry.body["data"]["digest"]), int(entry.body["data"]["bytes"])) for entry in logged]
+        for segment in segments[len(told) :]:
+            data = {"n": segment.number, "digest": segment.digest, "bytes": segment.size}
+            await self._tools.append(scope, "recording.segment", "restart", session=row.id, data=data)
+            told.append((segment.digest, segment.size))
+        digest = recording_digest([digest for digest, _ in told])
+        closing = {"segments": len(told), "digest": digest, "bytes": sum(size for _, size in told)}
+        await self._tools.append(scope, "recording.closed", "restart", session=row.id, data=closing)
+        lines = ["Frameroom stopped in the middle of the visit; what was going on then is marked unknown"]
+        await self._tools.append(scope, "session.failed", "restart", data={"reason": "crashed"}, **ids)
+        now = self._tools.audit.clock.now()
+        await notify.visit_closed(scope, row.engineer_id, row.system_id, lines, True, now)

@@ -1,0 +1,168 @@
+"""Step 7 of the spine: one operation, from its intent to its outcome.
+
+Ask policy again and write the intent (one transaction, the grant's row locked), touch the phone system, write the
+outcome. Every operation that was intended gets exactly one outcome, whatever becomes of the phone system, the engineer
+or this process: closing.py writes `unknown` for one whose own could not be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import insert, select, update
+
+from audit.events import Personal
+from audit.steps import Step
+from connectors.contract import Operation, Person
+from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from gateway.errors import FrameroomError, NotPermittedError
+from gateway.lifecycle import OperationState, advance
+from gateway.model import new_id
+from gateway.policy import decide
+from gateway.session.visit import Did, Tools, Visit
+from gateway.session.writers import Writers
+from gateway.store.engine import Scope
+from gateway.store.tables import directory, operations
+
+_UNFINISHED: Final = (Unreachable, ProtocolViolation, IdentityMismatch)
+
+Work = Callable[[str], Awaitable[Did]]
+
+
+class Performing:
+    """Performs operations in visits. `end` ends a visit (reason) whose outcome could not be written."""
+
+    def __init__(self, tools: Tools, writers: Writers, end: Callable[[Visit, str], None]) -> None:
+        self._tools, self._writers, self._end = tools, writers, end
+
+    async def perform(
+        self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str]
+    ) -> Did:
+        """One operation: what it gave. NotPermittedError, ConflictError (another writer), what `work` raises."""
+        async with self._writers.alone(visit.system, operation):
+            operation_id = new_id("op")
+            system = visit.system
+            subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
+            await self._intend(visit, operation, operation_id, person, subject, fields)
+            visit.recording.marker(f"{operation.value} {operation_id}")
+            await self._tools.steps.reached(Step.INTENDED)
+            did = await self._work(visit, operation, operation_id, subject, work)
+            await self._tools.steps.reached(Step.TOUCHED)
+            await self._finish(visit, operation, operation_id, subject, OperationState.DONE, did=did)
+            await self._tools.steps.reached(Step.DECIDED)
+            return did
+
+    async def _work(
+        self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, work: Work
+    ) -> Did:
+        """Touch the phone system; what it answered instead of doing it is an outcome too."""
+        try:
+            return await work(operation_id)
+        except OutcomeUnknown as error:
+            visit.connector = None
+            visit.lines.append(f"{operation.value}: tried, and it cannot be told whether it happened")
+            await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code=error.code)
+            raise
+        except ConnectorError as error:
+            failed = isinstance(error, _UNFINISHED)
+            if failed:
+                visit.connector = None
+            state = OperationState.FAILED if failed else OperationState.REFUSED
+            await self._finish(visit, operation, operation_id, subject, state, code=error.code)
+            raise
+        except FrameroomError as error:
+            await self._finish(visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code)
+            raise
+        except Exception:
+            await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code="crashed")
+            raise
+
+    async def _finish(
+        self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, state: OperationState, *,
+        code: str | None = None, did: Did | None = None,
+    ) -> None:  # fmt: skip
+        """Write the outcome; what cannot be written cannot be called done."""
+        try:
+            await self._outcome(visit, operation, operation_id, subject, state, code=code, did=did)
+        except FrameroomError as error:
+            visit.lines.append(f"{operation.value}: its outcome could not be written down")
+            self._end(visit, "an operation's outcome could not be written to the log")
+            raise OutcomeUnknown(
+                f"the phone system was asked, but the outcome could not be written to the log: {error.message}"
+            ) from error
+
+    async def _intend(
+        self, visit: Visit, operation: Operation, operation_id: str, person: str | None, subject: str | None,
+        fields: Sequence[str],
+    ) -> None:  # fmt: skip
+        system, who = visit.system, visit.identity
+        async with self._tools.store.scope(system.customer_id) as scope:
+            facts = await self._tools.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
+            decision = decide(facts, operation)
+            if not decision.allowed:
+                raise NotPermittedError(decision.words)
+            await scope.execute(
+                insert(operations).values(
+                    customer_id=system.customer_id, id=operation_id, session_id=visit.id, grant_id=visit.grant.id,
+                    name=operation.value, state=OperationState.INTENDED, intended_ms=facts.now_ms,
+                )
+            )  # fmt: skip
+            personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
+            await self._tools.append(
+                scope, "operation.intended", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
+                operation=operation_id, subject=subject, data={"name": operation.value, "fields": list(fields)},
+                personal=personal,
+            )  # fmt: skip
+        visit.acts += 1
+
+    async def _outcome(
+        self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, state: OperationState, *,
+        code: str | None = None, did: Did | None = None,
+    ) -> None:  # fmt: skip
+        system = visit.system
+        advance(OperationState.INTENDED, state)
+        async with self._tools.store.scope(system.customer_id) as scope:
+            here = (operations.c.customer_id == system.customer_id) & (operations.c.id == operation_id)
+            await scope.execute(update(operations).where(here).values(state=state))
+            data: dict[str, Any] = {"name": operation.value}
+            data |= {"count": did.count} if did else {"code": code}
+            key = f"subject:{subject}" if subject else f"session:{visit.id}"
+            personal = tuple(Personal(name, value, key) for name, value in did.personal) if did else ()
+            await self._tools.append(
+                scope, f"operation.{state.value}", visit.identity.engineer_id, system=system.id, session=visit.id,
+                grant=visit.grant.id, operation=operation_id, subject=subject, data=data, personal=personal,
+            )  # fmt: skip
+            if did is not None:
+                await self._snapshot(scope, system.id, did.people)
+                if did.also is not None:
+                    await did.also(scope)
+        if did is not None:
+            visit.seen.update(p.id for p in did.people)
+            visit.changed |= did.changed
+            if did.line:
+                visit.lines.append(did.line)
+
+    async def _snapshot(self, scope: Scope, system_id: str, people: Sequence[Person]) -> None:
+        """Remember, keyed, who has which address since when (invariant 5)."""
+        seen = {
+            self._tools.vault.subject(scope.customer_id, system_id, p.id): self._tools.vault.digest(
+                "email", (p.email or "").casefold()
+            )
+            for p in people
+        }
+        if not seen:
+            return
+        here = (directory.c.customer_id == scope.customer_id) & (directory.c.system_id == system_id)
+        found = await scope.execute(select(directory).where(here, directory.c.subject.in_(seen)))
+        held = {row.subject: row.email_digest for row in found}
+        for subject, digest in seen.items():
+            values = {"email_digest": digest, "since_ms": self._tools.audit.clock.now(), "confirmed_by": None}
+            if subject not in held:
+                await scope.execute(
+                    insert(directory).values(
+                        customer_id=scope.customer_id, id=new_id("dir"), system_id=system_id, subject=subject, **values
+                    )
+                )
+            elif held[subject] != digest:
+                await scope.execute(update(directory).where(here, directory.c.subject == subject).values(**values))

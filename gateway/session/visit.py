@@ -1,0 +1,71 @@
+"""A visit while it is open, what an operation gave, and what every step of the spine works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.events import Event
+from audit.log import AuditLog
+from audit.recording.recorder import SessionRecording
+from audit.steps import Steps
+from connectors.contract import Connector, Person
+from gateway.access.permission import Permission
+from gateway.model import Grant, PhoneSystem
+from gateway.session.channel import Channel, Identity
+from gateway.store.engine import Scope, Store
+from gateway.vault import Vault
+
+
+@dataclass(slots=True)
+class Did:
+    """What an operation gave, for its outcome event and for the customer's summary."""
+
+    result: Any = None
+    count: int = 0
+    people: Sequence[Person] = ()
+    personal: tuple[tuple[str, Any], ...] = ()
+    line: str = ""
+    changed: bool = False
+    also: Callable[[Scope], Awaitable[None]] | None = None
+    """More to be written in the outcome's own transaction."""
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """A session while it is open."""
+
+    id: str
+    identity: Identity
+    customer: str
+    system: PhoneSystem
+    grant: Grant
+    recording: SessionRecording
+    channels: set[Channel] = field(default_factory=set)
+    connector: Connector | None = None
+    dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    acting: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: str | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    acts: int = 0
+    seen: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What opening, performing and closing have in common."""
+
+    store: Store
+    audit: AuditLog
+    permission: Permission
+    vault: Vault
+    steps: Steps
+
+    async def append(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
+        """An event of the scope's customer, in the scope's transaction."""
+        await self.audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))

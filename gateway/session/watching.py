@@ -1,0 +1,94 @@
+"""Permission at the time of use, between operations: every open visit's grant is confirmed, again and again.
+
+A visit whose permission ended, or could not be confirmed for a second, ends. The database that should confirm it may
+hang without an error (a stopped server, a cut cable): the watch never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from sqlalchemy import select
+
+from gateway.errors import FrameroomError
+from gateway.lifecycle import GrantState
+from gateway.session.visit import Tools, Visit
+from gateway.store.tables import grants
+
+_CONFIRM_WITHIN_S: Final = 0.9
+"""A second, less what telling the channels takes."""
+_POLL_S: Final = 0.3
+
+
+def _at_most(left_s: float) -> float:
+    """How long to wait: a poll, but not past the moment when visits must end."""
+    return min(_POLL_S, left_s) if left_s > 0 else _POLL_S
+
+
+class End(Protocol):
+    """Ends a visit."""
+
+    def __call__(self, visit: Visit, reason: str, *, failed: bool = False) -> None:
+        """Say why to its channels, and close it."""
+
+
+class Watch:
+    """Confirms the visits that `visits` gives, and ends those that may not go on."""
+
+    def __init__(self, tools: Tools, visits: Callable[[], list[Visit]], end: End) -> None:
+        self._tools, self._visits, self._end = tools, visits, end
+        self._look = asyncio.Event()
+
+    def look_now(self) -> None:
+        """Something about permission changed: do not wait for the next poll."""
+        self._look.set()
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Until cancelled; what is asked of the database belongs to `group`."""
+        # The loop's clock: the wall clock may be set back, and then nothing would ever seem to be late.
+        loop = asyncio.get_running_loop()
+        confirmed = loop.time()
+        asked, asking = confirmed, None
+        while True:
+            with contextlib.suppress(TimeoutError):  # the poll is due: a timeout is the ordinary case here
+                async with asyncio.timeout(_at_most(confirmed + _CONFIRM_WITHIN_S - loop.time())):
+                    await self._look.wait()
+            self._look.clear()
+            if not self._visits():
+                confirmed = loop.time()
+                continue
+            if asking is None:
+                asked, asking = loop.time(), group.create_task(self._confirmed())
+            # Not cancelled when it is late: a database that hangs must not hold up the end of a visit.
+            await asyncio.wait({asking}, timeout=_at_most(confirmed + _CONFIRM_WITHIN_S - loop.time()))
+            if asking.done():
+                confirmed = asked if asking.result() else confirmed
+                asking = None
+            if loop.time() - confirmed >= _CONFIRM_WITHIN_S:
+                for visit in self._visits():
+                    self._end(visit, "the permission could not be confirmed", failed=True)
+
+    async def _confirmed(self) -> bool:
+        try:
+            await self._confirm()
+        except (FrameroomError, OSError):
+            return False
+        return True
+
+    async def _confirm(self) -> None:
+        now = self._tools.audit.clock.now()
+        ids = [visit.grant.id for visit in self._visits()]
+        async with self._tools.store.look_at_everyone() as scope:
+            query = select(grants.c.id, grants.c.state, grants.c.until_ms).where(grants.c.id.in_(ids))
+            held = {row.id: row for row in await scope.execute(query)}
+        for visit in self._visits():
+            if visit.grant.id not in ids:
+                continue
+            row = held.get(visit.grant.id)
+            if row is None or row.state == GrantState.REVOKED:
+                self._end(visit, "the customer ended the permission")
+            elif row.state == GrantState.EXPIRED or row.until_ms <= now:
+                self._end(visit, "the permitted time is over")
