@@ -21,6 +21,7 @@ import click
 import pyotp
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from audit.steps import Steps
 from config import load as loading
 from config.settings import Settings
 from connectors.contract import Operation
@@ -91,25 +92,31 @@ class Demo:
         ]  # fmt: skip
 
 
-def _settings(folder: Path, mail_port: int) -> Settings:
+def _settings(folder: Path, mail_port: int, database: tuple[str, str] | None) -> Settings:
     file = folder / "frameroom.toml"
     file.write_text(
         '[deployment]\nname = "demo.frameroom.example"\ncompany = "Line & Wire Ltd"\n'
         'company_domains = ["company.example"]\n'
         '[ssh]\nhost = "127.0.0.1"\nport = 0\n[portal]\nport = 0\n[ops]\nport = 0\n'
-        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port}\ntls = "none"\nsender = "frameroom@company.example"\n',
+        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port}\ntls = "none"\nsender = "frameroom@company.example"\n'
+        + (f'[storage]\nowner_url = "{database[0]}"\ndatabase_url = "{database[1]}"\n' if database else ""),
         encoding="utf-8",
     )
     return loading.load(file, {})
 
 
 @asynccontextmanager
-async def started(folder: Path, people: int = 40) -> AsyncIterator[Demo]:
-    """A demo with a customer, an engineer and a phone system, but no permission yet."""
+async def started(
+    folder: Path, people: int = 40, *, database: tuple[str, str] | None = None, steps: Steps | None = None
+) -> AsyncIterator[Demo]:
+    """A demo with a customer, an engineer and a phone system, but no permission yet.
+
+    `database`: the owner's and the application's URL of an empty PostgreSQL database, where it is not SQLite.
+    """
     loop = asyncio.get_running_loop()
     mails = Mails()
     catcher = await loop.create_server(lambda: SMTP(mails, hostname="localhost"), "127.0.0.1", 0)
-    settings = _settings(folder, catcher.sockets[0].getsockname()[1])
+    settings = _settings(folder, catcher.sockets[0].getsockname()[1], database)
     make_keys(settings.storage.data_dir / "keys")
     # Alembic drives its own synchronous connection.
     await asyncio.to_thread(migrate, settings)
@@ -121,7 +128,7 @@ async def started(folder: Path, people: int = 40) -> AsyncIterator[Demo]:
         ready.set()
 
     async with lab_server.start(folder / "lab", people=people) as lab, asyncio.TaskGroup() as group:
-        serving = group.create_task(serve_until(settings, stop, on_ready))
+        serving = group.create_task(serve_until(settings, stop, on_ready, steps))
         waiting = group.create_task(ready.wait())
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
