@@ -82,6 +82,12 @@ def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, 
             "It is out of service.",
         ),
         (
+            "no-credential",
+            "Frameroom has a credential for the phone system",
+            bool(facts.system.sealed_credential),
+            "The phone system has no credential yet. The operator gives it one: `frameroom system credential`.",
+        ),
+        (
             "agreement-not-confirmed",
             "the agreement is confirmed",
             confirmed,

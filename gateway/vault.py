@@ -8,6 +8,7 @@ import json
 
 from audit.sealing import FileMasterKey
 from connectors.contract import Credential
+from gateway.errors import StateError
 
 
 class Vault:
@@ -31,7 +32,9 @@ class Vault:
         return self.seal(f"credential:{customer}:{system}", json.dumps(plain).encode())
 
     def open_credential(self, customer: str, system: str, sealed: bytes) -> Credential:
-        """Open it, after the phone system's identity was proven."""
+        """Open it, after the phone system's identity was proven. StateError when none was given yet."""
+        if not sealed:
+            raise StateError("it has no credential yet", next_step="The operator: `frameroom system credential`.")
         return Credential(**json.loads(self.open(f"credential:{customer}:{system}", sealed)))
 
     def digest(self, *parts: str) -> str:

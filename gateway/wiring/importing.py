@@ -1,0 +1,51 @@
+"""What `frameroom import` and `frameroom system credential` ask of a deployment: a part of Admin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from connectors.contract import Credential
+from gateway.access.columns import KINDS
+from gateway.access.importing import TOGETHER, Given, Importer
+from gateway.errors import UsageError
+from gateway.wiring.app import Parts
+
+Row = dict[str, Any]
+
+
+class ImportCommands:
+    """Mixed into Admin."""
+
+    _parts: Parts
+
+    if TYPE_CHECKING:
+
+        async def _system(self, name: str) -> Any:
+            """Admin's own: the phone system of that name."""
+
+    def _importer(self) -> Importer:
+        parts = self._parts
+        return Importer(parts.store, parts.audit, parts.vault, parts.settings.deployment.company_domains)
+
+    async def do_import_rows(self, actor: str, customers: list[Row], plan: bool) -> list[list[Row]]:
+        """Rows of some customers ({customer, rows: [{kind, cells, credential}]}); a result for each row, in order."""
+        taken = []
+        importer = self._importer()
+        for one in customers:
+            rows = [Given(row["kind"], row["cells"], row.get("credential")) for row in one["rows"]]
+            if len(rows) > TOGETHER * 2 or any(row.kind not in KINDS for row in rows):
+                raise UsageError("those are no rows to be imported")
+            results = await importer.take(actor, one["customer"], rows, plan)
+            taken.append([{"result": result, "words": words} for result, words in results])
+        return taken
+
+    async def do_system_credential(
+        self, actor: str, system: str, login: str, password: str | None, private_key: str | None
+    ) -> Row:
+        """Give a phone system its credential, or a new one."""
+        if (password is None) == (private_key is None):
+            raise UsageError("Give --password-file or --key-file, one of the two.")
+        found = await self._system(system)
+        credential = Credential(login, password, private_key)
+        await self._importer().give_credential(actor, found.customer_id, found.id, credential)
+        return {"system": found.name, "credential": "sealed"}
