@@ -132,6 +132,8 @@ class SecretRules:
     must_change: bool
     stored: str
     """How the phone system keeps it, in plain words ("as a one-way hash", "in clear")."""
+    provisions_anew: bool = False
+    """True when it hands the new secret to the telephones by itself, so that none drops."""
 
 
 class Secret:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import asyncssh
+from rich.cells import cell_len, set_cell_size
 
 _COLOUR_TERMS = ("xterm", "screen", "tmux", "linux", "rxvt", "vt100-color", "putty", "konsole", "alacritty", "foot")
-MAX_QUEUED = 256
-MAX_INPUT = 16 << 20
+# Input that nobody has read yet; over it the client has to wait, so that it is the client's memory that it fills.
+MAX_UNREAD = 256 << 10
+_OFFERED = 40
+_ITEM = 64
+_DUMB = frozenset({"", "dumb", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,11 @@ class Channel(asyncssh.SSHServerSession[str]):
         self._chan: Any = None
         self._lines: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
         self._partial = ""
+        self._prompt: str | None = None
+        self._status = ""
+        self._unread = 0
         self._writable = asyncio.Event()
         self._writable.set()
-        self._read_bytes = 0
         self.closed = asyncio.Event()
         self.command: str | None = None
         self.terminal: str | None = None
@@ -59,6 +65,8 @@ class Channel(asyncssh.SSHServerSession[str]):
         self.tap: Callable[[bytes], None] | None = None
         self.on_resize: Callable[[int, int], None] | None = None
         self.on_interrupt: Callable[[], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Called once before the channel is ended from our side, for last words."""
         self.complete: Callable[[str], tuple[str, list[str]]] | None = None
 
     # --- what asyncssh calls ---
@@ -89,23 +97,37 @@ class Channel(asyncssh.SSHServerSession[str]):
 
     def session_started(self) -> None:
         """All was asked for; begin."""
-        if self.terminal and self.command is None:
+        if self.terminal is None:
+            # Files come this way too: a byte that is no UTF-8 is named by whoever reads it, with its line.
+            self._chan.set_encoding("utf-8", "surrogateescape")
+        elif self.command is None:
             self._chan.register_key("\t", self._tab)
         self._start(self)
 
     def data_received(self, data: str, datatype: Any) -> None:
         """Input: lines of a terminal, or pieces of standard input."""
-        self._read_bytes += len(data)
-        if self._lines.qsize() > MAX_QUEUED or self._read_bytes > MAX_INPUT:
-            self._chan.abort()
-            return
         if self.terminal is None:
-            self._lines.put_nowait(data)
+            self._queue(data)
             return
         self._partial += data
         *lines, self._partial = self._partial.split("\n")
         for line in lines:
-            self._lines.put_nowait(line.rstrip("\r"))
+            self._queue(line.rstrip("\r"))
+
+    def _queue(self, item: str) -> None:
+        self._lines.put_nowait(item)
+        self._unread += len(item) + _ITEM
+        if self._unread > MAX_UNREAD:
+            self._chan.pause_reading()
+
+    async def _next(self) -> str | BaseException | None:
+        item = await self._lines.get()
+        if isinstance(item, str):
+            full = self._unread > MAX_UNREAD
+            self._unread -= len(item) + _ITEM
+            if full and self._unread <= MAX_UNREAD and not self.closed.is_set():
+                self._chan.resume_reading()
+        return item
 
     def eof_received(self) -> bool:
         """No more input; output may follow."""
@@ -157,11 +179,14 @@ class Channel(asyncssh.SSHServerSession[str]):
             self.tap(data)
 
     def _tab(self, line: str, pos: int) -> Any:
-        if self.complete is None:
+        if self.complete is None or self._prompt is None:
             return False
         done, choices = self.complete(line[:pos])
+        if not choices:
+            return False
         if len(choices) > 1 and done == line[:pos]:
-            self.write(f"{line}\n" + "  ".join(choices[:40]) + "\n")
+            more = "" if len(choices) <= _OFFERED else f"… and {len(choices) - _OFFERED} more\n"
+            self.write(f"{line}\n{side_by_side(choices[:_OFFERED], self.columns)}{more}{self._prompt}")
             return line, pos
         return done + line[pos:], len(done)
 
@@ -189,16 +214,35 @@ class Channel(asyncssh.SSHServerSession[str]):
         if self.closed.is_set():
             raise ConnectionResetError("the client is gone")
 
+    @property
+    def redraws(self) -> bool:
+        """True when a line of the terminal can be written over."""
+        return self.terminal is not None and self.terminal not in _DUMB
+
+    def status(self, text: str) -> None:
+        """A line that the next one takes the place of, on a terminal that can; "" takes it away. Else a line each."""
+        if self.redraws:
+            self._status = text
+            self.write(f"\r\x1b[K{text}")
+        elif text:
+            self.write_err(f"{text}\n")
+
     def notify_line(self, text: str) -> None:
         """A line above whatever is being typed, with a bell."""
-        self.write(f"\r\x1b[K\x07{text}\n" if self.terminal else "")
         if not self.terminal:
             self.write_err(f"{text}\n")
+            return
+        start = "\r\x1b[K" if self.redraws else "\n"
+        self.write(f"{start}\x07{text}\n{self._prompt or self._status}")
 
     async def read_line(self, prompt: str) -> str | None:
         """One line; None at the end of input. Interrupted at Ctrl-C."""
         self.write(prompt)
-        got = await self._lines.get()
+        self._prompt = prompt
+        try:
+            got = await self._next()
+        finally:
+            self._prompt = None
         if isinstance(got, BaseException):
             self.write("^C\n")
             raise got
@@ -206,12 +250,24 @@ class Channel(asyncssh.SSHServerSession[str]):
 
     async def read_all(self) -> AsyncIterator[str]:
         """Standard input as it comes, to its end."""
-        while (got := await self._lines.get()) is not None:
+        while (got := await self._next()) is not None:
             if isinstance(got, BaseException):
                 raise got
             yield got
 
     def exit(self, code: int) -> None:
         """End this channel; its neighbours on the connection live on."""
-        if not self.closed.is_set():
-            self._chan.exit(code)
+        if self.closed.is_set():
+            return
+        if self.on_end is not None:
+            last_words, self.on_end = self.on_end, None
+            last_words()
+        self._chan.exit(code)
+
+
+def side_by_side(words: Sequence[str], width: int) -> str:
+    """Words in columns that fit a width, as lines."""
+    widest = max(map(cell_len, words)) + 2
+    each = max(1, width // widest)
+    rows = [words[at : at + each] for at in range(0, len(words), each)]
+    return "".join("".join(set_cell_size(word, widest) for word in row).rstrip() + "\n" for row in rows)

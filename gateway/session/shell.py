@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from connectors.errors import ConnectorError
 from gateway.errors import AmbiguousError, FrameroomError, UnavailableError
+from gateway.session.answers import Answer
 from gateway.session.channel import Channel, Identity, Interrupted
 from gateway.session.commands import Caller, Commands, exit_code, shown
+from gateway.session.commands.asking import in_words
+from gateway.session.commands.completion import complete
 from gateway.session.session import Visits
 
 _WARN_AT = (10, 5, 1)
+_LEAVE = frozenset({"exit", "quit", "logout"})
 
 
 class Shell:
@@ -30,7 +35,7 @@ class Shell:
                 return 2
             return await self._interactive(caller)
         finally:
-            for visit in self._visits.all():
+            for visit in caller.visits:
                 visit.channels.discard(channel)
 
     async def hung_up(self, identity: Identity) -> None:
@@ -44,8 +49,8 @@ class Shell:
 
     async def _durable(self, caller: Caller) -> None:
         """What was shown is recorded before the command counts as done."""
-        for visit in self._visits.all():
-            if caller.channel in visit.channels:
+        for visit in caller.visits:
+            if visit.ended is None:
                 await visit.recording.durable()
 
     async def _attempt(self, caller: Caller, line: str) -> int:
@@ -72,22 +77,29 @@ class Shell:
 
     async def _interactive(self, caller: Caller) -> int:
         channel = caller.channel
-        channel.complete = self._complete
+        channel.complete = lambda line: complete(self._commands.table, caller, line)
         channel.write(f"Frameroom. You are {shown(caller.identity.name)}. `help` lists what you can do.\n")
+        with suppress(FrameroomError):  # TAB offers no phone systems then; every command says itself what is wrong
+            places = await self._commands.places.places_for(caller.identity.engineer_id)
+            caller.systems = [place.system.name for place in places]
         code = 0
         async with asyncio.TaskGroup() as group:
             warner = group.create_task(self._warn(caller))
+            answers: asyncio.Queue[Answer] = asyncio.Queue()
+            ringer = group.create_task(self._ring(caller, answers))
             try:
-                while True:
-                    try:
-                        line = await channel.read_line(self._prompt(caller))
-                    except Interrupted:
-                        continue
-                    if line is None or line.strip() in {"exit", "quit", "logout"}:
-                        break
-                    code = await self._interruptible(group, caller, line)
+                with self._commands.answers.listening(caller.identity.engineer_id, answers.put_nowait):
+                    while True:
+                        try:
+                            line = await channel.read_line(self._prompt(caller))
+                        except Interrupted:
+                            continue
+                        if line is None or line.strip() in _LEAVE:
+                            break
+                        code = await self._interruptible(group, caller, line)
             finally:
                 warner.cancel()
+                ringer.cancel()
         return code
 
     async def _interruptible(self, group: asyncio.TaskGroup, caller: Caller, line: str) -> int:
@@ -108,36 +120,40 @@ class Shell:
             return 1
         return task.result()
 
-    def _visit_minutes(self, caller: Caller) -> int | None:
-        for visit in self._visits.all():
-            if caller.channel in visit.channels:
-                return max(0, visit.grant.until_ms - self._visits.audit.clock.now()) // 60_000
-        return None
+    def _minutes_left(self, caller: Caller) -> int | None:
+        """Of the permission that the chosen phone system is worked on under; None when there is none."""
+        if caller.system is None or caller.until_ms is None:
+            return None
+        left = caller.until_ms - self._visits.audit.clock.now()
+        return left // 60_000 if left > 0 else None
 
     def _prompt(self, caller: Caller) -> str:
         if caller.system is None:
             return "frameroom> "
-        left = self._visit_minutes(caller)
-        time = "" if left is None else f" {left // 60}h{left % 60:02d}m"
+        left = self._minutes_left(caller)
+        time = " no permission" if left is None else f" {left // 60}h{left % 60:02d}m"
         text = f"{shown(caller.customer)}/{shown(caller.system.name)}{time}"
         return f"\x1b[1m{text}\x1b[0m> " if caller.channel.colour else f"{text}> "
 
     async def _warn(self, caller: Caller) -> None:
-        """10, 5 and 1 minutes before the end."""
-        told: set[int] = set()
+        """10, 5 and 1 minutes before the end of a visit; a later end that was granted meanwhile is warned of anew."""
+        told: dict[int, set[int]] = {}
         while True:
             await asyncio.sleep(1)
-            left = self._visit_minutes(caller)
-            for minutes in _WARN_AT:
-                if left is not None and left < minutes and minutes not in told:
-                    told |= {m for m in _WARN_AT if m >= minutes}
-                    caller.channel.notify_line(f"The permitted time ends in {left + 1} min.")
+            left, until = self._minutes_left(caller), caller.until_ms
+            if left is None or until is None or not any(visit.ended is None for visit in caller.visits):
+                continue
+            already = told.setdefault(until, set())
+            due = [minutes for minutes in _WARN_AT if left < minutes and minutes not in already]
+            if due:
+                already |= {minutes for minutes in _WARN_AT if minutes >= due[-1]}
+                caller.channel.notify_line(f"The permitted time ends in {left + 1} min.")
 
-    def _complete(self, line: str) -> tuple[str, list[str]]:
-        """Commands, by their beginning."""
-        if " " in line:
-            return line, []
-        found = sorted(name for name in self._commands.table if name.startswith(line))
-        if len(found) == 1:
-            return found[0] + " ", found
-        return line, found
+    async def _ring(self, caller: Caller, answers: asyncio.Queue[Answer]) -> None:
+        """A line with a bell for each answer of a customer's."""
+        while True:
+            answer = await answers.get()
+            zone = None
+            with suppress(FrameroomError):  # the answer is told all the same, without its end
+                zone = await self._commands.desk.zone(answer.request.customer_id)
+            caller.channel.notify_line(in_words(answer, zone))

@@ -1,0 +1,158 @@
+"""Altering, removing, resetting one person: the one path that `set`, `undo`, `apply` and the rest take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from connectors.contract import UNSET, Change, Operation, Person, Removal, SecretKind
+from gateway import notify
+from gateway.errors import NotPermittedError
+from gateway.model import Terms
+from gateway.session.commands.desk import Desk
+from gateway.session.commands.text import e164, field_of, mail_address, moved, person_name, sealed_person
+from gateway.session.recipients import Recipient
+from gateway.session.resets import Resets
+from gateway.session.session import Did, Visit
+from gateway.store.engine import Scope
+
+
+async def _nothing(_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What goes with an act: `begun` gets the operation's id before the phone system is touched, `done` runs in the
+    outcome's transaction. `quiet` acts leave their line in the customer's summary to their caller."""
+
+    begun: Callable[[str], Awaitable[None]] = _nothing
+    done: Callable[[Scope], Awaitable[None]] = _nothing
+    quiet: bool = False
+
+
+ALONE = Around()
+
+
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A person before and after, and the fields that moved; none when everything was so already."""
+
+    before: Person
+    after: Person
+    changes: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
+
+
+def differences(person: Person, change: Change) -> dict[str, tuple[str | None, str | None]]:
+    """What a change would move, from what to what; fields that are so already are left out."""
+    wanted = {name: getattr(change, name) for name in change.fields()}
+    return {n: (field_of(person, n), value) for n, value in wanted.items() if field_of(person, n) != value}
+
+
+def checked(values: Mapping[str, str], terms: Terms | None) -> Change:
+    """A change from what was typed; an empty email or ddi is taken away.
+
+    InvalidValue for what is no name, address or number; NotPermittedError for a domain the agreement does not name.
+    """
+    change = Change()
+    if "name" in values:
+        change = replace(change, name=person_name(values["name"]))
+    if "email" in values:
+        change = replace(change, email=_within(mail_address(values["email"]), terms) if values["email"] else None)
+    if "ddi" in values:
+        change = replace(change, ddi=e164(values["ddi"]) if values["ddi"] else None)
+    return change
+
+
+def _within(email: str, terms: Terms | None) -> str:
+    domains = terms.mail_domains if terms is not None else ()
+    if email.rpartition("@")[2].lower() not in domains:
+        raise NotPermittedError(f"The agreement allows addresses at {', '.join(domains) or 'no domain'} only.")
+    return email
+
+
+class Acts:
+    """Runs acts in visits, each as one operation."""
+
+    def __init__(self, desk: Desk, resets: Resets) -> None:
+        self.desk, self.resets = desk, resets
+
+    async def look(
+        self, visit: Visit, operation: Operation, words: str, whom: Callable[[], Awaitable[Person]]
+    ) -> Person:
+        """The person that `whom` finds, looked up before an act: an operation of its own."""
+
+        async def work(_: str) -> Did:
+            person = await whom()
+            return Did(person, 1, (person,))
+
+        person: Person = (await self.desk.visits.act(visit, operation, work, person=words, fields=("plan",))).result
+        return person
+
+    async def alter(
+        self, visit: Visit, whom: Callable[[], Awaitable[Person]], words: str, change: Change, around: Around = ALONE
+    ) -> Altered:
+        """Write a change to the person that `whom` finds, if they still are as it found them (else Conflict)."""
+        visits = self.desk.visits
+
+        async def work(operation: str) -> Did:
+            before = await whom()
+            changes = differences(before, change)
+            if not changes:
+                return Did(Altered(before, before), 1, (before,), also=around.done)
+            await around.begun(operation)
+            narrowed = Change(**{n: getattr(change, n) if n in changes else UNSET for n in ("name", "email", "ddi")})
+            after = await (await visits.connector(visit)).alter(before.id, narrowed, before)
+            told = moved(changes)
+
+            async def also(scope: Scope) -> None:
+                await self._tell_of_change(scope, before, narrowed, told)
+                await around.done(scope)
+
+            personal = (("before", sealed_person(before)), ("after", sealed_person(after)))
+            line = "" if around.quiet else f"{before.name}: {told}"
+            return Did(Altered(before, after, changes), 1, (after,), personal, line, True, also)
+
+        did = await visits.act(visit, Operation.ALTER, work, person=words, fields=change.fields())
+        altered: Altered = did.result
+        return altered
+
+    async def _tell_of_change(self, scope: Scope, before: Person, change: Change, told: str) -> None:
+        """An email or number that changes is told to the old address and the approvers at once (invariant 6)."""
+        if change.email is not UNSET or change.ddi is not UNSET:
+            changed = change.email is not UNSET
+            await notify.person_changed(scope, before, told, email_changed=changed, now=self.desk.permission.now)
+
+    async def remove(self, visit: Visit, person: Person, around: Around = ALONE) -> Removal:
+        """Remove a person who still is as shown (else Conflict)."""
+        visits = self.desk.visits
+
+        async def work(operation: str) -> Did:
+            await around.begun(operation)
+            done = await (await visits.connector(visit)).remove(person.id, person)
+            line = "" if around.quiet else f"{person.name} was removed"
+            return Did(done, 1, (), (("before", sealed_person(person)),), line, True, around.done)
+
+        removal: Removal = (await visits.act(visit, Operation.REMOVE, work, person=person.id)).result
+        return removal
+
+    async def reset(
+        self, visit: Visit, person: Person, kind: SecretKind, to: Recipient, around: Around = ALONE
+    ) -> tuple[str, ...]:
+        """Reset a password that nobody here sees; what the phone system says besides."""
+
+        async def work(operation: str) -> Did:
+            await around.begun(operation)
+            did = await self.resets.run(visit, person, kind, operation, to)
+            first = did.also
+
+            async def also(scope: Scope) -> None:
+                if first is not None:
+                    await first(scope)
+                await around.done(scope)
+
+            return replace(did, also=also)
+
+        notes: tuple[str, ...] = (await self.desk.visits.act(visit, kind.operation, work, person=person.id)).result
+        return notes

@@ -1,0 +1,167 @@
+"""What every command needs: the phone system meant, the visit to act in, the one person meant, the customer's clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any, Final
+
+from connectors.contract import Operation, Person
+from connectors.errors import InvalidValue, NotFound
+from gateway.access.directory import Directory, agreement_of
+from gateway.access.places import Place
+from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
+from gateway.model import Grant, Terms
+from gateway.session.commands.caller import Caller
+from gateway.session.commands.text import e164, shown
+from gateway.session.session import Visit, Visits
+
+FIND_LIMIT: Final = 20
+# An extension may be part of many numbers: its owner must be among those that are looked at.
+_LOOK_AT: Final = 100
+_DIGITS: Final = re.compile(r"[+0-9 ()./-]+")
+
+
+class Desk:
+    """Shared by all commands of a process."""
+
+    def __init__(self, visits: Visits, places: Directory) -> None:
+        self.visits, self.places = visits, places
+        self.permission = visits.permission
+        self.store = visits.store
+
+    # --- which phone system ---
+
+    async def place(self, caller: Caller, words: str) -> Place:
+        """The one phone system meant. NotFoundError, or AmbiguousError with those that match."""
+        if not words.strip():
+            raise UsageError("Say which phone system.", next_step="`systems` lists them.")
+        found = await self.places.places_for(caller.identity.engineer_id, words)
+        exact = [p for p in found if words.casefold() in (p.system.name.casefold(), p.system.id)]
+        found = exact or found or await self._by_path(caller, words)
+        if not found:
+            raise NotFoundError("There is no such phone system for you.", next_step="`systems` lists them.")
+        if len(found) > 1:
+            matches = tuple(f"{p.customer}/{p.system.name}" for p in found[:FIND_LIMIT])
+            raise AmbiguousError("Several phone systems match:", matches, next_step="Write one as it stands here.")
+        return found[0]
+
+    async def _by_path(self, caller: Caller, words: str) -> list[Place]:
+        """CUSTOMER/SYSTEM, as the prompt shows it."""
+        customer, slash, name = words.partition("/")
+        if not slash:
+            return []
+        wanted = (customer.strip().casefold(), name.strip().casefold())
+        known = await self.places.places_for(caller.identity.engineer_id)
+        return [p for p in known if (p.customer.casefold(), p.system.name.casefold()) == wanted]
+
+    async def here(self, caller: Caller) -> Place:
+        """The phone system that a command without a visit is about: the chosen one, or the only one there is."""
+        only = None if caller.system is None else {caller.system.id}
+        found = await self.places.places_for(caller.identity.engineer_id, only=only)
+        if caller.system is None and len(found) > 1:
+            grants = await self.permission.open_grants(caller.identity.engineer_id)
+            permitted = {grant.system_id for grant in grants}
+            found = [p for p in found if p.system.id in permitted]
+        if len(found) != 1:
+            raise UsageError("Say which phone system: `use SYSTEM`, or --system NAME.")
+        return found[0]
+
+    async def enter(self, caller: Caller, place: Place) -> Grant | None:
+        """Choose a phone system; the permission that the prompt counts down, when there is one."""
+        grants = await self.permission.open_grants(caller.identity.engineer_id)
+        mine = [grant for grant in grants if grant.system_id == place.system.id]
+        caller.enter(place.customer, place.system, mine[0].until_ms if mine else None)
+        return mine[0] if mine else None
+
+    # --- the visit ---
+
+    async def visit(self, caller: Caller, *wanted: Operation) -> Visit:
+        """The visit to act in, opened if it is not, under a grant that names the first of `wanted` that any names.
+
+        NotPermittedError, in policy's own words, when there is none.
+        """
+        grants = await self.permission.open_grants(caller.identity.engineer_id)
+        if caller.system is None:
+            await self._only_one(caller, grants)
+        if caller.system is None:
+            raise NotPermittedError("No customer has given you permission.", next_step="Ask with `request`.")
+        here = [g for g in grants if g.system_id == caller.system.id]
+        naming = [g for operation in wanted for g in here if operation in g.operations] or here
+        if not naming:
+            decision = await self.permission.explain(caller.identity.engineer_id, caller.system, wanted[0], None)
+            raise NotPermittedError(decision.words)
+        visit = await self.visits.open(caller.identity, caller.customer, caller.system, naming[0])
+        caller.until_ms = visit.grant.until_ms
+        caller.visits = {v for v in caller.visits if v.ended is None} | {visit}
+        if caller.channel not in visit.channels:
+            visit.channels.add(caller.channel)
+            visit.recording.resize(caller.channel.columns, caller.channel.rows)
+        caller.channel.tap = visit.recording.output
+        caller.channel.on_resize = visit.recording.resize
+        return visit
+
+    async def _only_one(self, caller: Caller, grants: Collection[Grant]) -> None:
+        ids = {grant.system_id for grant in grants}
+        mine = await self.places.places_for(caller.identity.engineer_id, only=ids) if ids else []
+        if len(mine) != 1:
+            raise NotPermittedError(
+                "No customer has given you permission." if not mine else "You have permission for several systems.",
+                next_step="Ask with `request`." if not mine else "Say which: `use SYSTEM`, or --system NAME.",
+            )
+        caller.enter(mine[0].customer, mine[0].system, None)
+
+    # --- the person ---
+
+    async def person(self, visit: Visit, words: str) -> Person:
+        """The one person meant by an extension, a number however typed, an email or part of a name.
+
+        Called inside an operation. NotFoundError, or AmbiguousError with those that match.
+        """
+        connector = await self.visits.connector(visit)
+        wanted = e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
+        digits = _DIGITS.fullmatch(words) is not None
+        found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
+        exact = [p for p in found if _is(p, wanted)]
+        if not exact and digits:
+            exact = await self._by_key(connector, wanted)
+        # Digits mean exactly one extension or number: part of somebody's number must never pick who is removed.
+        found = tuple(exact) or (() if digits else found)
+        if not found:
+            raise NotFoundError(f"Nobody matches {shown(words)[:60]}.", next_step="`find` looks for part of a name.")
+        if len(found) > 1:
+            matches = tuple(f"{p.extension}  {p.name}" for p in found)
+            raise AmbiguousError("Several people match:", matches, next_step="Write the extension.")
+        return found[0]
+
+    @staticmethod
+    async def _by_key(connector: Any, wanted: str) -> list[Person]:
+        try:
+            person: Person = await connector.view(wanted)
+        except (NotFound, InvalidValue):
+            return []
+        return [person] if _is(person, wanted) else []
+
+    # --- the customer's clock ---
+
+    async def terms(self, customer_id: str) -> Terms | None:
+        """What the customer's newest agreement says."""
+        async with self.store.look(customer_id) as scope:
+            agreement = await agreement_of(scope)
+        return agreement.terms if agreement is not None else None
+
+    async def zone(self, customer_id: str) -> str:
+        """The zone that the customer's times are shown in."""
+        terms = await self.terms(customer_id)
+        return terms.zone if terms is not None else Terms(operations=frozenset()).zone
+
+    async def zones(self, customer_ids: Collection[str]) -> dict[str, str]:
+        """The same for several customers."""
+        return {customer_id: await self.zone(customer_id) for customer_id in set(customer_ids)}
+
+
+def _is(person: Person, wanted: str) -> bool:
+    return (
+        wanted in (person.id, person.extension, *(person.ddis or ()))
+        or (person.email or "").casefold() == wanted.casefold()
+    )

@@ -1,0 +1,137 @@
+"""Running a file of changes: each row an operation, its result shown as it comes, its state kept for a resume."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from connectors.contract import Operation, Person, SecretKind
+from connectors.errors import Conflict, ConnectorError, OutcomeUnknown, Refused
+from gateway.errors import FrameroomError, NotPermittedError
+from gateway.session.commands.acts import Acts, Around
+from gateway.session.commands.batches import UNKNOWN, Batch, Batches
+from gateway.session.commands.caller import Caller
+from gateway.session.commands.change_file import ChangeFile, Line
+from gateway.session.commands.planning import Plan, fingerprint, is_of_one_person
+from gateway.session.commands.progress import Progress
+from gateway.session.commands.text import moved
+from gateway.session.recipients import masked
+from gateway.session.session import Visit
+from gateway.store.engine import Scope
+
+# The customer's summary lists so many of a file's changes one by one, and counts the rest.
+_LINES: Final = 200
+_WIDTHS: Final = {"row": 6, "user": 12, "do": 15, "result": 8}
+
+
+class Run:
+    """One run. However it ends, it says which rows are done."""
+
+    def __init__(
+        self, acts: Acts, batches: Batches, batch: Batch, visits: Mapping[Operation, Visit], plan: Plan, *,
+        go_on: bool,
+    ) -> None:  # fmt: skip
+        self._acts, self._desk, self._batches, self._batch = acts, acts.desk, batches, batch
+        self._visits, self._plan, self._go_on = visits, plan, go_on
+        self._results: Counter[str] = Counter()
+        self._last = 0
+        self._told = False
+
+    async def run(self, caller: Caller, file: ChangeFile, skip: set[int]) -> Counter[str]:
+        """Every row that the plan can do and that is not done; how many came out how.
+
+        NotPermittedError when the permission ends on the way; a connector's error when a row stops it.
+        """
+        listing, progress = caller.listing(_WIDTHS), Progress(caller, file.total, "done")
+
+        def ended() -> None:
+            listing.end()
+            self._tell(caller)
+
+        caller.channel.on_end = ended
+        try:
+            for line in file.lines():
+                if line.number in skip or line.number in self._plan.unfit:
+                    continue
+                row = await self._one(file, line)
+                listing.add([row])
+                await caller.channel.drain()
+                self._last = line.number
+                self._results[row["result"]] += 1
+                progress.at(sum(self._results.values()))
+                if row["result"] not in {"done", "same"} and not self._go_on:
+                    raise _stopped(row)
+            if len(self._batch.done) + self._results["done"] + self._results["same"] == file.total:
+                await self._batches.over(self._batch)
+        finally:
+            caller.channel.on_end = None
+            ended()
+            self._summarise()
+        return self._results
+
+    def _tell(self, caller: Caller) -> None:
+        if self._told:
+            return
+        self._told = True
+        counted = ", ".join(f"{number} {result}" for result, number in sorted(self._results.items())) or "none"
+        caller.say(f"Rows: {counted}; the last was line {self._last}. --resume goes on with this very file.")
+
+    def _summarise(self) -> None:
+        more = self._results["done"] - _LINES
+        if more > 0:
+            next(iter(self._visits.values())).lines.append(f"{more} more changes from the same file")
+
+    async def _one(self, file: ChangeFile, line: Line) -> dict[str, Any]:
+        """One row, to its result. Raises only what ends the whole run."""
+        row: dict[str, Any] = {"row": line.number, "user": line.user, "do": line.do, "result": "", "about": ""}
+        try:
+            result, about = await self._act(file, line)
+        except (FrameroomError, ConnectorError) as error:
+            if not is_of_one_person(error):
+                raise
+            result = UNKNOWN if isinstance(error, OutcomeUnknown) else "refused"
+            about = error.message
+            await self._batches.ended(self._batch, line.number, result, error.code)
+        return row | {"result": result, "about": about}
+
+    async def _act(self, file: ChangeFile, line: Line) -> tuple[str, str]:
+        visit = self._visits[line.operation]
+
+        async def begun(operation_id: str) -> None:
+            await self._batches.begun(self._batch, line.number, operation_id)
+
+        async def done(scope: Scope) -> None:
+            await self._batches.done(scope, self._batch, line.number)
+
+        around = Around(begun, done, quiet=self._results["done"] >= _LINES)
+
+        async def whom() -> Person:
+            person = await self._desk.person(visit, line.user)
+            if fingerprint(person) != self._plan.seen[line.number]:
+                raise Conflict("it changed since it was shown; nothing was written")
+            return person
+
+        if line.do == "set":
+            altered = await self._acts.alter(visit, whom, line.user, line.change(file.terms), around)
+            return ("done", moved(altered.changes)) if altered.changes else ("same", "")
+        person = await self._acts.look(visit, line.operation, line.user, whom)
+        if line.do == "remove":
+            removal = await self._acts.remove(visit, person, around)
+            return "done", ", ".join(removal.removed)
+        kind = next(kind for kind in SecretKind if kind.operation is line.operation)
+        try:
+            to = await self._acts.resets.recipient(visit, person)
+        except NotPermittedError as error:
+            # About this person's address, not about the permission: others may still receive theirs.
+            raise Refused(error.message) from error
+        notes = await self._acts.reset(visit, person, kind, to, around)
+        return "done", "; ".join((f"sent to {masked(to.address)}", *notes))
+
+
+def _stopped(row: Mapping[str, Any]) -> ConnectorError:
+    """Why the run stops at a row, as an error of the row's own exit code."""
+    words = f"Stopped at line {row['row']}: {row['about']}."
+    if row["result"] == UNKNOWN:
+        return OutcomeUnknown(words, next_step="Look with `show USER` what became of it, then --resume.")
+    return Refused(words, next_step="Mend it and --resume, or add --go-on to do the others.")

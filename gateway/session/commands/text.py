@@ -1,0 +1,174 @@
+"""What engineers type becomes values, and values become what a terminal shows."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from rich.cells import cell_len, set_cell_size
+
+from connectors.contract import Person
+from connectors.errors import InvalidValue
+from gateway.errors import UsageError
+from gateway.model import is_address
+
+# Control characters, characters that turn the writing direction, separators of lines, halves of a surrogate pair.
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NARROWEST: Final = 6
+
+
+def shown(text: str) -> str:
+    """A value from outside, fit for a terminal: control and direction-changing characters made visible."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _cell(value: Any) -> str:
+    return shown(str("" if value is None else value))
+
+
+class Columns:
+    """A table that may come in pieces: one header, and columns that keep their place as far as the width lets them."""
+
+    def __init__(self, width: int, at_least: Mapping[str, int] | None = None) -> None:
+        """As wide as `width` cells; `at_least` gives columns a width from the start, for rows that come one by one."""
+        self._width, self._at_least = width, at_least or {}
+        self._wanted: list[int] = []
+
+    def lines(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """The rows, under a header when they are the first; the widest column gives way on a narrow terminal.
+
+        A single row that does not fit stands upright instead, so that nothing of it is cut.
+        """
+        names = list(rows[0])
+        cells = [[_cell(row[name]) for name in names] for row in rows]
+        first = not self._wanted
+        wanted = self._wanted or [max(cell_len(name), self._at_least.get(name, 0)) for name in names]
+        self._wanted = [max(w, *(cell_len(line[i]) for line in cells)) for i, w in enumerate(wanted)]
+        if first and len(rows) == 1 and not self._at_least and sum(self._wanted) + 2 * len(names) - 2 > self._width:
+            label = max(map(cell_len, names))
+            pairs = zip(names, cells[0], strict=True)
+            return "".join(f"{set_cell_size(name.upper(), label)}  {value}".rstrip() + "\n" for name, value in pairs)
+        widths = self._fitted()
+        head = [[name.upper() for name in names]] if first else []
+        return "".join(_line(line, widths) for line in [*head, *cells])
+
+    def _fitted(self) -> list[int]:
+        widths = list(self._wanted)
+        while sum(widths) + 2 * len(widths) - 2 > self._width and max(widths) > _NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+        return widths
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    cut = (
+        set_cell_size(cell, width) if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…"
+        for cell, width in zip(cells, widths, strict=True)
+    )
+    return "  ".join(cut).rstrip() + "\n"
+
+
+def person_row(person: Person) -> dict[str, Any]:
+    """As it is shown."""
+    ddis = "not available" if person.ddis is None else ", ".join(person.ddis)
+    return {"extension": person.extension, "name": person.name, "email": person.email or "", "ddi": ddis}
+
+
+def sealed_person(person: Person) -> dict[str, Any]:
+    """As it is sealed into an event."""
+    return asdict(person) | {"ddis": list(person.ddis) if person.ddis is not None else None}
+
+
+def person_from(sealed: Mapping[str, Any]) -> Person:
+    """The inverse of `sealed_person`."""
+    ddis = sealed["ddis"]
+    return Person(
+        sealed["id"], sealed["extension"], sealed["name"], sealed["email"], None if ddis is None else tuple(ddis)
+    )
+
+
+def field_of(person: Person, name: str) -> str | None:
+    """One field of a person as text; None where there is nothing."""
+    return (", ".join(person.ddis or ()) or None) if name == "ddi" else getattr(person, name)
+
+
+def moved(changes: Mapping[str, tuple[str | None, str | None]]) -> str:
+    """What changes, in words: "name from A to B; email from nothing to C"."""
+    return "; ".join(f"{name} from {old or 'nothing'} to {new or 'nothing'}" for name, (old, new) in changes.items())
+
+
+def clock(at_ms: int, zone: str, *, date: bool = True) -> str:
+    """A moment (Unix ms) as the customer's clocks say it: "25 Nov 14:00 London"."""
+    local = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone))
+    place = zone.rpartition("/")[2].replace("_", " ")
+    return local.strftime("%d %b %H:%M " if date else "%H:%M ") + place
+
+
+def e164(text: str) -> str:
+    """+442079460123 from a number however typed. InvalidValue when it is none."""
+    try:
+        number = phonenumbers.parse(text, "GB")
+    except phonenumbers.NumberParseException as error:
+        raise InvalidValue(f"{shown(text)[:40]} is not a telephone number", next_step=_NUMBER_LIKE) from error
+    if re.search("[A-Za-z]", text) or not phonenumbers.is_possible_number(number):
+        raise InvalidValue(f"{shown(text)[:40]} is not a telephone number", next_step=_NUMBER_LIKE)
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+_NUMBER_LIKE: Final = "Write it like 020 7946 0123 or +442079460123."
+
+
+def mail_address(text: str) -> str:
+    """A mail address, as typed. InvalidValue when it is none."""
+    if not is_address(text):
+        raise InvalidValue(f"{shown(text)[:60]} is no mail address", next_step="It looks like kate@customer.example.")
+    return text
+
+
+def person_name(text: str) -> str:
+    """A person's name, as typed. InvalidValue when it is empty or holds what no name holds."""
+    if not text.strip() or CONTROL.search(text):
+        raise InvalidValue("a name cannot be empty or hold control characters", next_step='Write it like "Grace Bell".')
+    return text
+
+
+def duration(text: str) -> int:
+    """Minutes of 2h, 90m, 1h30m. UsageError when it is none."""
+    match = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,4})m)?", text)
+    if not match or not text:
+        raise UsageError(f"{shown(text)[:20]} is no duration", next_step="Write it like 2h, 90m or 1h30m.")
+    return int(match[1] or 0) * 60 + int(match[2] or 0)
+
+
+def options(
+    words: Sequence[str], valued: Mapping[str, str] | None = None, switches: Collection[str] = ()
+) -> tuple[list[str], dict[str, str], set[str]]:
+    """Split words into plain ones, options with their values (defaults given) and switches, named without dashes.
+
+    What follows `--` is plain. UsageError for an option that is not known, naming the nearest one.
+    """
+    values, given, plain, rest = dict(valued or {}), set[str](), list[str](), list(words)
+    while rest:
+        word = rest.pop(0)
+        name = word.removeprefix("--")
+        if word == "--":
+            return plain + rest, values, given
+        if not word.startswith("--"):
+            plain.append(word)
+        elif name in switches:
+            given.add(name)
+        elif name in values and rest:
+            values[name] = rest.pop(0)
+        elif name in values:
+            raise UsageError(f"--{name} needs a value.")
+        else:
+            known = [f"--{n}" for n in (*values, *switches)]
+            near = difflib.get_close_matches(word, known, 1, 0.5) or known
+            step = f"There is {', '.join(near)}." if near else "This command takes no options of its own."
+            raise UsageError(f"{shown(word)[:30]} is not an option here.", next_step=step)
+    return plain, values, given
