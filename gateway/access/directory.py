@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Table, func, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Credential
+from gateway.access.places import Place, places_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.lifecycle import AgreementState, advance
-from gateway.model import Agreement, PhoneSystem, Terms, new_id
+from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import agreements, approvers, contacts, customers, roster, sites, systems
 from gateway.vault import Vault
-
-
-def system_of(row: Any) -> PhoneSystem:
-    """The value of a table's row."""
-    return PhoneSystem(
-        row.customer_id, row.id, row.name, row.connector, row.host, row.port, row.pin, row.settings, row.credential,
-        row.site_id, row.asset, row.ddi_range, row.removed_ms is not None,
-    )  # fmt: skip
 
 
 async def agreement_of(scope: Scope) -> Agreement | None:
@@ -37,6 +31,19 @@ async def agreement_of(scope: Scope) -> Agreement | None:
     if row is None:
         return None
     return Agreement(row.customer_id, row.version, AgreementState(row.state), Terms.model_validate_json(row.terms))
+
+
+NOTICES: Final = ("each", "changes", "daily", "none")
+
+
+def _checked(name: str, email: str, notices: str = "each") -> None:
+    """InvalidError for a person that nobody could be told of by mail, or by name."""
+    if not name.strip():
+        raise InvalidError("a person has a name")
+    if not is_address(email):
+        raise InvalidError(f"{email} is no mail address", next_step="It looks like kate@customer.example.")
+    if notices not in NOTICES:
+        raise InvalidError(f"{notices} is no choice of notices", next_step=f"There are {', '.join(NOTICES)}.")
 
 
 class Directory:
@@ -81,7 +88,8 @@ class Directory:
         return str(found)
 
     async def add_contact(self, actor: str, customer_id: str, values: dict[str, str]) -> str:
-        """A person who is told of visits: name, position, email, phone, notices (each, changes, none)."""
+        """A person who is told of visits: name, position, email, phone, notices (each, changes, daily, none)."""
+        _checked(values["name"], values["email"], values["notices"])
         contact_id = new_id("con")
         async with self._store.scope(customer_id) as scope:
             await scope.execute(insert(contacts).values(customer_id=customer_id, id=contact_id, **values))
@@ -91,10 +99,39 @@ class Directory:
             await self._log(scope, "contact.added", actor, data=data, personal=personal)
         return contact_id
 
+    async def change_contact(self, actor: str, customer_id: str, contact_id: str, values: dict[str, str]) -> None:
+        """Change some of a contact's values. NotFoundError when the customer has no such contact."""
+        async with self._store.scope(customer_id) as scope:
+            here = (contacts.c.customer_id == customer_id) & (contacts.c.id == contact_id)
+            row = (await scope.execute(select(contacts).where(here, contacts.c.removed_ms.is_(None)))).first()
+            if row is None:
+                raise NotFoundError("there is no such contact", next_step="`frameroom contact list` shows them.")
+            becomes = {name: getattr(row, name) for name in ("name", "email", "phone", "position", "notices")} | values
+            _checked(becomes["name"], becomes["email"], becomes["notices"])
+            await scope.execute(update(contacts).where(here).values(**values))
+            personal = tuple(Personal(n, v, f"subject:{contact_id}") for n, v in becomes.items() if n != "notices")
+            data = {"contact": contact_id, "notices": becomes["notices"]}
+            await self._log(scope, "contact.changed", actor, data=data, personal=personal)
+
+    async def remove_contact(self, actor: str, customer_id: str, contact_id: str) -> None:
+        """Tell a contact of nothing any more. NotFoundError when there is none, or none any more."""
+        await self._remove(contacts, actor, customer_id, contact_id, "contact")
+
+    async def remove_approver(self, actor: str, customer_id: str, approver_id: str) -> None:
+        """From now on this person's yes counts for nothing; what they approved before stands."""
+        await self._remove(approvers, actor, customer_id, approver_id, "approver")
+
+    async def _remove(self, table: Table, actor: str, customer_id: str, person_id: str, what: str) -> None:
+        async with self._store.scope(customer_id) as scope:
+            here = (table.c.customer_id == customer_id) & (table.c.id == person_id) & table.c.removed_ms.is_(None)
+            removed = await scope.execute(update(table).where(here).values(removed_ms=self._audit.clock.now()))
+            if not removed.rowcount:
+                raise NotFoundError(f"there is no such {what}", next_step=f"`frameroom {what} list` shows them.")
+            await self._log(scope, f"{what}.removed", actor, data={what: person_id})
+
     async def add_approver(self, actor: str, customer_id: str, name: str, email: str, phone: str) -> str:
         """A person whose yes counts. The company's own addresses cannot be approvers."""
-        if "@" not in email:
-            raise InvalidError(f"{email} is no mail address", next_step="It looks like kate@customer.example.")
+        _checked(name, email)
         if email.rpartition("@")[2].lower() in self._company:
             raise InvalidError("an address of the maintenance company cannot approve for a customer")
         approver_id = new_id("apr")
@@ -141,6 +178,33 @@ class Directory:
             data = {"version": agreement.version, "how": how}
             await self._log(scope, "agreement.confirmed", actor, data=data, personal=personal)
 
+    async def withdraw_agreement(self, actor: str, customer_id: str, by: str, how: str) -> None:
+        """Record that the customer took the newest version back: from now on it permits nothing."""
+        async with self._store.scope(customer_id) as scope:
+            agreement = await agreement_of(scope)
+            if agreement is None:
+                raise NotFoundError("there is no agreement to withdraw")
+            state = advance(agreement.state, AgreementState.WITHDRAWN)
+            here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
+            await scope.execute(update(agreements).where(here).values(state=state))
+            personal = (Personal("by", by, f"customer:{customer_id}"),)
+            data = {"version": agreement.version, "how": how}
+            await self._log(scope, "agreement.withdrawn", actor, data=data, personal=personal)
+
+    async def remove_system(self, actor: str, customer_id: str, system_id: str) -> bool:
+        """Take a phone system out of service and destroy its credential; False when that was done before.
+
+        Its row stays, for the history. Policy refuses every operation from then on.
+        """
+        async with self._store.scope(customer_id) as scope:
+            here = (systems.c.customer_id == customer_id) & (systems.c.id == system_id) & systems.c.removed_ms.is_(None)
+            values = {"removed_ms": self._audit.clock.now(), "credential": b""}
+            removed = await scope.execute(update(systems).where(here).values(**values))
+            if not removed.rowcount:
+                return False
+            await self._log(scope, "system.removed", actor, system=system_id)
+        return True
+
     async def name_engineer(self, actor: str, customer_id: str, engineer_id: str, vetoed: bool = False) -> None:
         """Put an engineer on the customer's list, or strike them off it."""
         async with self._store.scope(customer_id) as scope:
@@ -161,7 +225,8 @@ class Directory:
         sealed = self._vault.seal_credential(customer_id, system_id, credential)
         async with self._store.scope(customer_id) as scope:
             same = (systems.c.customer_id == customer_id) & (systems.c.name == values["name"])
-            if (await scope.execute(select(systems.c.id).where(same))).first() is not None:
+            serving = select(systems.c.id).where(same, systems.c.removed_ms.is_(None))
+            if (await scope.execute(serving)).first() is not None:
                 raise ConflictError(f"this customer has a phone system {values['name']} already")
             site_id = await self.site(scope, site["site"], site["town"], site["postcode"])
             plain = {"asset": "", "ddi_range": ""} | plain
@@ -198,27 +263,13 @@ class Directory:
             await scope.execute(update(sites).where(here).values(**given))
         return str(row.id)
 
-    async def systems_for(self, engineer_id: str, words: str = "") -> list[tuple[str, PhoneSystem]]:
-        """(customer's name, phone system) of every customer whose list names the engineer, filtered by words."""
-        query = (
-            select(
-                systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town, sites.c.postcode
-            )
-            .join(customers, customers.c.id == systems.c.customer_id)
-            .join(
-                sites, (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id), isouter=True
-            )
-            .join(roster, roster.c.customer_id == systems.c.customer_id)
-            .where(roster.c.engineer_id == engineer_id, ~roster.c.vetoed, systems.c.removed_ms.is_(None))
-            .order_by(customers.c.name, systems.c.name)
-        )
-        wanted = words.casefold().split()
+    async def places_for(
+        self, engineer_id: str, words: str = "", *, only: Collection[str] | None = None, recent: bool = False
+    ) -> list[Place]:
+        """Phone systems of every customer whose list names the engineer (places.places_of)."""
         async with self._store.look_at_everyone() as scope:
-            rows = (await scope.execute(query)).all()
-        found = []
-        for row in rows:
-            about = (row.customer, row.name, row.site, row.town, row.postcode, row.asset, row.ddi_range, row.id)
-            text = " ".join(word or "" for word in about).casefold()
-            if all(word in text for word in wanted):
-                found.append((str(row.customer), system_of(row)))
-        return found
+            return await places_of(scope, engineer_id, words, only=only, recent=recent)
+
+    async def systems_for(self, engineer_id: str, words: str = "") -> list[tuple[str, PhoneSystem]]:
+        """The same as (customer's name, phone system)."""
+        return [(place.customer, place.system) for place in await self.places_for(engineer_id, words)]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import asyncssh
 import pyotp
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
 from gateway.errors import ConflictError, InvalidError, NotFoundError
-from gateway.model import Engineer, new_id
+from gateway.model import Engineer, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, engineer_keys, engineers
 from gateway.vault import Vault
 
+ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
+_LOGIN = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _FREE_FAILURES = 5
 _STEP_S = 30
 
@@ -39,6 +43,22 @@ def parse_public_key(line: str) -> tuple[str, str]:
     return key.get_fingerprint(), key.export_public_key().decode().strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an engineer has to sign in with: keys as (fingerprint, kind, added Unix ms), and second factors."""
+
+    keys: tuple[tuple[str, str, int], ...]
+    totp: bool
+    codes_left: int
+    locked_until_ms: int
+    """0 when wrong codes have not locked them out."""
+
+
+def _known_roles(roles: frozenset[str]) -> None:
+    if unknown := sorted(roles - ROLES.keys()):
+        raise InvalidError(f"{unknown[0]} is not a role", next_step=f"There are: {', '.join(ROLES)}.")
+
+
 def engineer_of(row: Any) -> Engineer:
     """The value of a table's row."""
     return Engineer(row.id, row.login, row.name, row.email, row.enabled, frozenset(row.roles.split()))
@@ -53,7 +73,17 @@ class Engineers:
         self._known: dict[str, tuple[str, str]] = {}
 
     async def add(self, actor: str, login: str, name: str, email: str, roles: frozenset[str]) -> Engineer:
-        """Add an engineer. ConflictError when the login is taken."""
+        """Add an engineer. ConflictError when the login is taken, InvalidError for what cannot be one."""
+        if not _LOGIN.fullmatch(login):
+            raise InvalidError(
+                "a login has small letters, digits, dots and dashes, at most 64, and begins with a letter",
+                next_step="It looks like ana or a.silva.",
+            )
+        if not name.strip():
+            raise InvalidError("an engineer has a name")
+        if not is_address(email):
+            raise InvalidError(f"{email} is no mail address", next_step="It looks like ana@company.example.")
+        _known_roles(roles)
         engineer = Engineer(new_id("eng"), login, name, email, True, roles)
         async with self._store.operator_log() as scope:
             taken = await scope.execute(select(engineers.c.id).where(engineers.c.login == login))
@@ -105,6 +135,45 @@ class Engineers:
             data = {"engineer": engineer.id, "fingerprint": fingerprint, "kind": kind}
             await self._log(scope, "engineer.key_added", actor, data)
         return fingerprint
+
+    async def remove_key(self, actor: str, login: str, fingerprint: str) -> None:
+        """Take a key away: nobody signs in with it any more. NotFoundError when the engineer has no such key."""
+        async with self._store.operator_log() as scope:
+            engineer = await self.by_login(scope, login)
+            here = (engineer_keys.c.engineer_id == engineer.id) & (engineer_keys.c.fingerprint == fingerprint)
+            if not (await scope.execute(engineer_keys.delete().where(here))).rowcount:
+                raise NotFoundError(
+                    f"{login} has no key {fingerprint}", next_step=f"`frameroom engineer key list {login}` shows them."
+                )
+            data = {"engineer": engineer.id, "fingerprint": fingerprint}
+            await self._log(scope, "engineer.key_removed", actor, data)
+
+    async def held(self, login: str) -> Held:
+        """What the engineer signs in with. NotFoundError when there is none of that login."""
+        async with self._store.look(OPERATOR_LOG) as scope:
+            query = select(engineers).where(engineers.c.id == (await self.by_login(scope, login)).id)
+            row = (await scope.execute(query)).one()
+            mine = select(engineer_keys).where(engineer_keys.c.engineer_id == row.id)
+            keys = await scope.execute(mine.order_by(engineer_keys.c.added_ms, engineer_keys.c.fingerprint))
+            unused = (backup_codes.c.engineer_id == row.id) & backup_codes.c.used_ms.is_(None)
+            codes = await scope.execute(select(func.count()).select_from(backup_codes).where(unused))
+            return Held(
+                tuple((k.fingerprint, k.public_key.split(" ", 1)[0], k.added_ms) for k in keys),
+                row.totp_sealed is not None, codes.scalar_one(), row.locked_until_ms,
+            )  # fmt: skip
+
+    async def set_role(self, actor: str, login: str, role: str, given: bool) -> frozenset[str]:
+        """Give or take a role; the roles then held. InvalidError for one that nothing asks for."""
+        _known_roles(frozenset({role}))
+        async with self._store.operator_log() as scope:
+            engineer = await self.by_login(scope, login)
+            roles = engineer.roles | {role} if given else engineer.roles - {role}
+            if roles != engineer.roles:
+                values = {"roles": " ".join(sorted(roles))}
+                await scope.execute(update(engineers).where(engineers.c.id == engineer.id).values(**values))
+                what = f"role {role} {'given' if given else 'taken'}"
+                await self._log(scope, "engineer.changed", actor, {"engineer": engineer.id, "what": what})
+        return roles
 
     async def enrol_totp(self, actor: str, login: str) -> str:
         """A new TOTP secret (RFC 6238, base32), shown this once; an earlier one ends."""

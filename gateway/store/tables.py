@@ -128,7 +128,15 @@ systems = _customer_table(
     Column("ddi_range", Text, nullable=False),
     Column("removed_ms", BigInteger),
     _within("site_id", "sites"),
-    UniqueConstraint("customer_id", "name"),
+)
+# A phone system that was removed stays for the history, and its name is free for the one that replaces it.
+Index(
+    "systems_in_service",
+    systems.c.customer_id,
+    systems.c.name,
+    unique=True,
+    sqlite_where=systems.c.removed_ms.is_(None),
+    postgresql_where=systems.c.removed_ms.is_(None),
 )
 requests = _customer_table(
     "requests",

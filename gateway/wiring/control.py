@@ -1,4 +1,8 @@
-"""The command line's way to a serving process: a Unix socket, one JSON line each way, callers named by the kernel."""
+"""The command line's way to a serving process: a Unix socket, JSON lines, callers named by the kernel.
+
+One line asks: {name, given}. Any number of lines {rows} and {progress} may follow, and one ends it: {result}, or
+{error, matches, next, exit}.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,22 @@ import pwd
 import socket
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pydantic import ValidationError
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
+from audit.sealing import SealingError
+from audit.sequencer import LogBehind
+from audit.storage import StorageError
 from connectors.errors import ConnectorError
-from gateway.errors import FrameroomError
-from gateway.wiring.admin import Admin
+from gateway.errors import EXIT_FAILED, AmbiguousError, FrameroomError, UnavailableError
+from gateway.wiring.admin import Admin, Gathered, Row, Stream
 
-_LIMIT = 64 << 20
+log = structlog.get_logger()
+
+_LIMIT: Final = 64 << 20
+_LAST_WORD_S: Final = 5
 
 
 def login_of(uid: int) -> str:
@@ -28,20 +39,47 @@ def login_of(uid: int) -> str:
         return f"uid {uid}"
 
 
-def failure(error: Exception) -> dict[str, Any]:
-    """An error as it travels: {error, next, exit}."""
+def failure(error: BaseException) -> Row:
+    """An error as it travels: {error, matches, next, exit}."""
+    matches: list[str] = []
     if isinstance(error, FrameroomError):
-        return {"error": error.message, "next": error.next_step, "exit": error.exit_code}
-    if isinstance(error, ConnectorError):
-        return {"error": error.message, "next": error.next_step, "exit": 1}
-    if isinstance(error, ValidationError):
-        return {"error": str(error), "next": "", "exit": 2}
-    # The type alone: a message could carry what must not be shown.
-    return {
-        "error": f"something went wrong on our side ({type(error).__name__})",
-        "next": "Tell the maintainer.",
-        "exit": 1,
-    }
+        matches = list(error.matches) if isinstance(error, AmbiguousError) else []
+        message, following, code = error.message, error.next_step, error.exit_code
+    elif isinstance(error, ConnectorError):
+        message, following, code = error.message, error.next_step, EXIT_FAILED
+    elif isinstance(error, LogBehind | SealingError | StorageError):
+        message, following, code = str(error), "", EXIT_FAILED
+    elif isinstance(error, SQLAlchemyError):
+        message, code = f"the database refused ({type(error).__name__})", EXIT_FAILED
+        following = "`frameroom db status` shows whether it has the newest schema."
+    elif isinstance(error, OSError):
+        place = f": {error.filename}" if error.filename else ""
+        message, following, code = f"{error.strerror or type(error).__name__}{place}", "", EXIT_FAILED
+    else:
+        # The type alone: a message could carry what must not be shown.
+        message, code = f"something went wrong on our side ({type(error).__name__})", EXIT_FAILED
+        following = "Tell the maintainer."
+    return {"error": message, "matches": matches, "next": following, "exit": code}
+
+
+class _Wire:
+    """A Stream to whoever asked. It waits while they do not read."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def send(self, message: Row) -> None:
+        """One line."""
+        self._writer.write(json.dumps(message).encode() + b"\n")
+        await self._writer.drain()
+
+    async def rows(self, rows: list[Row]) -> None:
+        """More of the result."""
+        await self.send({"rows": rows})
+
+    async def progress(self, told: Row) -> None:
+        """How far it came."""
+        await self.send({"progress": told})
 
 
 class Control:
@@ -51,39 +89,114 @@ class Control:
         self._admin, self._path = admin, path
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled; what is being answered then is cancelled too."""
         self._path.unlink(missing_ok=True)
-        old = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_LIMIT)
-        finally:
-            os.umask(old)
-        async with server:
-            await server.serve_forever()
+        async with asyncio.TaskGroup() as group:
+
+            def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                group.create_task(self._serve(reader, writer))
+
+            old = os.umask(0o177)
+            try:
+                server = await asyncio.start_unix_server(begin, str(self._path), limit=_LIMIT)
+            finally:
+                os.umask(old)
+            async with server:
+                await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             _, uid, _ = struct.unpack("3i", raw)
-            asked = json.loads(await reader.readline())
-            try:
-                answer = {"result": await self._admin.call(asked["name"], login_of(uid), asked["given"])}
-            except Exception as error:
-                answer = failure(error)
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
+            answer = await self._answer(reader, _Wire(writer), login_of(uid))
+            if answer is not None:
+                async with asyncio.timeout(_LAST_WORD_S):
+                    await _Wire(writer).send(answer)
+        except (OSError, TimeoutError) as error:
+            # Whoever asked is gone or does not read: what was done stays done.
+            log.debug("an answer was not taken", kind=type(error).__name__)
+        except Exception as error:
+            log.error("a control connection crashed", kind=type(error).__name__)
         finally:
+            if not writer.transport.is_closing() and writer.transport.get_write_buffer_size():
+                writer.transport.abort()
             writer.close()
 
+    async def _answer(self, reader: asyncio.StreamReader, wire: _Wire, actor: str) -> Row | None:
+        try:
+            asked = json.loads(await reader.readline())
+            name, given = str(asked["name"]), dict(asked["given"])
+        except (ValueError, KeyError, TypeError):
+            return failure(UnavailableError("that was no question of the command line"))
+        if not self._admin.streams(name):
+            return await self._call(name, actor, given, wire)
+        # What goes on for a while ends when whoever asked is gone; anything else is done to its end.
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(self._call(name, actor, given, wire))
+            gone = group.create_task(reader.read(1))
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            answered = work.done()
+            work.cancel()
+            gone.cancel()
+        return work.result() if answered else None
 
-async def ask(path: Path, name: str, given: dict[str, Any]) -> dict[str, Any] | None:
-    """Ask a serving process; None when there is none."""
+    async def _call(self, name: str, actor: str, given: Row, wire: _Wire) -> Row:
+        try:
+            result = await self._admin.call(name, actor, given, wire)
+        except Exception as error:
+            return failure(error)
+        # What was streamed is not sent again.
+        return {"result": result}
+
+
+async def ask(path: Path, name: str, given: Row, stream: Stream | None = None) -> Row | None:
+    """Ask a serving process; None when there is none.
+
+    `stream` gets what it tells on the way; without one its rows are the result. UnavailableError when the process
+    ends before it has answered, answers nonsense, or may not be asked by this user.
+    """
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=_LIMIT)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
-    writer.write(json.dumps({"name": name, "given": given}).encode() + b"\n")
-    line = await reader.readline()
-    writer.close()
-    answer: dict[str, Any] = json.loads(line)
+    except PermissionError as error:
+        raise UnavailableError(
+            "you may not ask the Frameroom that serves here", next_step="Do it as the user that runs it (`sudo -u`)."
+        ) from error
+    gathered = Gathered()
+    try:
+        writer.write(json.dumps({"name": name, "given": given}).encode() + b"\n")
+        answer = await _answers(reader, stream or gathered)
+    except (OSError, EOFError, asyncio.LimitOverrunError) as error:
+        raise UnavailableError(
+            "the serving process ended before it had answered",
+            next_step="Look whether it was done before you do it again.",
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnavailableError(
+            "what answers at the control socket is no Frameroom, or another version of it",
+            next_step=f"It is {path}; restart `frameroom serve`.",
+        ) from error
+    finally:
+        writer.close()
+    if answer.get("result", "") is None:
+        return {"result": gathered.all}
     return answer
+
+
+async def _answers(reader: asyncio.StreamReader, stream: Stream) -> Row:
+    """The line that ends it, everything before passed on."""
+    while True:
+        line = await reader.readuntil(b"\n")
+        said: Any = json.loads(line)
+        if "rows" in said:
+            await stream.rows(list(said["rows"]))
+        elif "progress" in said:
+            await stream.progress(dict(said["progress"]))
+        elif "result" in said:
+            return {"result": said["result"]}
+        else:
+            return {
+                "error": str(said["error"]), "matches": list(said.get("matches", [])),
+                "next": str(said.get("next", "")), "exit": int(said.get("exit", EXIT_FAILED)),
+            }  # fmt: skip

@@ -264,8 +264,16 @@ def upgrade() -> None:
             ["customers.id"],
         ),
         sa.PrimaryKeyConstraint("customer_id", "id"),
-        sa.UniqueConstraint("customer_id", "name"),
     )
+    with op.batch_alter_table("systems", schema=None) as batch_op:
+        batch_op.create_index(
+            "systems_in_service",
+            ["customer_id", "name"],
+            unique=True,
+            sqlite_where=sa.text("removed_ms IS NULL"),
+            postgresql_where=sa.text("removed_ms IS NULL"),
+        )
+
     op.create_table(
         "batches",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -571,6 +579,13 @@ def downgrade() -> None:
         batch_op.drop_index("batches_digest")
 
     op.drop_table("batches")
+    with op.batch_alter_table("systems", schema=None) as batch_op:
+        batch_op.drop_index(
+            "systems_in_service",
+            sqlite_where=sa.text("removed_ms IS NULL"),
+            postgresql_where=sa.text("removed_ms IS NULL"),
+        )
+
     op.drop_table("systems")
     op.drop_table("sites")
     op.drop_table("roster")

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from connectors.contract import Credential
 from gateway.access.columns import KINDS
 from gateway.access.importing import TOGETHER, Given, Importer
 from gateway.errors import UsageError
-from gateway.wiring.app import Parts
-
-Row = dict[str, Any]
+from gateway.wiring.admin.base import Base, Row
 
 
-class ImportCommands:
+class ImportCommands(Base):
     """Mixed into Admin."""
-
-    _parts: Parts
-
-    if TYPE_CHECKING:
-
-        async def _system(self, name: str) -> Any:
-            """Admin's own: the phone system of that name."""
 
     def _importer(self) -> Importer:
         parts = self._parts
@@ -40,12 +29,13 @@ class ImportCommands:
         return taken
 
     async def do_system_credential(
-        self, actor: str, system: str, login: str, password: str | None, private_key: str | None
-    ) -> Row:
+        self, actor: str, system: str, login: str, password: str | None, private_key: str | None,
+        customer: str | None = None,
+    ) -> Row:  # fmt: skip
         """Give a phone system its credential, or a new one."""
         if (password is None) == (private_key is None):
             raise UsageError("Give --password-file or --key-file, one of the two.")
-        found = await self._system(system)
+        found = await self._system(system, customer)
         credential = Credential(login, password, private_key)
         await self._importer().give_credential(actor, found.customer_id, found.id, credential)
         return {"system": found.name, "credential": "sealed"}

@@ -1,0 +1,200 @@
+"""`frameroom system …`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncssh
+from cryptography import x509
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from connectors.contract import CheckLine, Credential, Target
+from connectors.errors import ConnectorError
+from connectors.registry import families
+from gateway.access import notes
+from gateway.errors import InvalidError, StateError
+from gateway.model import PhoneSystem
+from gateway.store.tables import customers, grants, sessions, sites, systems
+from gateway.wiring.admin.base import Row, invalid, when, with_names
+from gateway.wiring.admin.ends import EndingCommands
+
+_NO_PIN = "Read it with `ssh-keyscan -t ed25519 HOST`, compare it with the customer's own, and give the line or a file."
+_LONGEST_NOTE = 2000
+
+
+def pin_of(text: str) -> str:
+    """A host key line ("ssh-ed25519 AAAA…", a host name in front taken off) or a PEM certificate. InvalidError."""
+    pin = text.strip()
+    try:
+        if "BEGIN CERTIFICATE" in pin:
+            x509.load_pem_x509_certificate(pin.encode())
+            return pin
+        lines = [line for line in pin.splitlines() if line.strip() and not line.startswith("#")]
+        if len(lines) != 1:
+            raise InvalidError("a pin is one host key line, or one PEM certificate", next_step=_NO_PIN)
+        words = lines[0].split()
+        words = words if words[0].startswith(("ssh-", "ecdsa-", "sk-")) else words[1:]
+        asyncssh.import_public_key(" ".join(words[:2]))
+    except (ValueError, asyncssh.KeyImportError) as error:
+        raise InvalidError("the pin is neither a host key line nor a PEM certificate", next_step=_NO_PIN) from error
+    return " ".join(words[:2])
+
+
+class SystemCommands(EndingCommands):
+    """Phone systems: reaching, checking, leaving."""
+
+    async def do_system_add(
+        self, actor: str, customer: str, login: str, password: str | None, private_key: str | None, **values: Any
+    ) -> Row:
+        """Add one; the settings are checked against the connector's own."""
+        family = families().get(values["connector"])
+        if family is None:
+            raise InvalidError(
+                f"there is no connector {values['connector']}", next_step=f"There are: {', '.join(families())}."
+            )
+        if password is None and private_key is None:
+            raise InvalidError("it has no credential", next_step="Give --password-file or --key-file.")
+        if not values["name"].strip():
+            raise InvalidError("a phone system has a name")
+        try:
+            family.settings_model.model_validate_json(values["settings"])
+        except ValidationError as error:
+            raise invalid(error, family.settings_model, "the settings", {}) from error
+        # Without a pin nothing is ever sent, but for what a connector reaches on this machine alone.
+        values["pin"] = pin_of(values["pin"]) if values["pin"].strip() else ""
+        values["port"] = values["port"] or family.default_port
+        customer_id = await self._customer(customer)
+        secrecy = [f"{k.value}:{s.value}" for k, s in family.capabilities().secrecy.items()]
+        system = await self._parts.directory.add_system(
+            actor, customer_id, values, Credential(login, password, private_key), secrecy
+        )
+        return {"id": system, "name": values["name"], "secrets": secrecy}
+
+    async def do_system_list(self, actor: str, customer: str | None = None, removed: bool = False) -> list[Row]:
+        """Those in service, or with `removed` all that there ever were."""
+        here = (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id)
+        query = (
+            select(systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town)
+            .join(customers, customers.c.id == systems.c.customer_id)
+            .join(sites, here, isouter=True)
+            .order_by(customers.c.name, systems.c.name, systems.c.id)
+        )
+        if customer is not None:
+            query = query.where(systems.c.customer_id == await self._customer(customer))
+        if not removed:
+            query = query.where(systems.c.removed_ms.is_(None))
+        async with self._parts.store.look_at_everyone() as scope:
+            rows = (await scope.execute(query)).all()
+        return [
+            {
+                "id": r.id, "customer": r.customer, "name": r.name, "site": r.site or "", "town": r.town or "",
+                "connector": r.connector, "host": r.host, "port": r.port,
+            } | ({"removed": when(r.removed_ms)} if removed else {})
+            for r in rows
+        ]  # fmt: skip
+
+    async def do_system_show(self, actor: str, system: str, customer: str | None = None) -> Row:
+        """One: how it is reached, how its secrets are kept and proven, permissions, notes, last visits."""
+        found = await self._system(system, customer)
+        may = with_names(grants).where(grants.c.system_id == found.id, grants.c.state == "open")
+        was = with_names(sessions).where(sessions.c.system_id == found.id)
+        async with self._parts.store.look(found.customer_id) as scope:
+            owner = await scope.execute(select(customers.c.name).where(customers.c.id == found.customer_id))
+            permissions = (await scope.execute(may.order_by(grants.c.until_ms))).all()
+            visits = (await scope.execute(was.order_by(sessions.c.opened_ms.desc()).limit(5))).all()
+            told: Row = {
+                "id": found.id, "customer": owner.scalar_one(), "name": found.name, "host": found.host,
+                "port": found.port, "pin": found.pin, "asset": found.asset, "numbers": found.ddi_range,
+                "in service": not found.removed, "credential": "sealed" if found.sealed_credential else "none",
+            }  # fmt: skip
+        return told | _secrecy(found) | {
+            "permissions": [
+                {
+                    "id": g.id, "engineer": g.engineer, "operations": g.operations.split(), "until": when(g.until_ms),
+                    "how": g.how,
+                }
+                for g in permissions
+            ],
+            "notes": [
+                {"at": when(note.at_ms), "by": note.author, "text": note.text}
+                for note in await notes.read(self._parts.store, found.customer_id, found.id, 5)
+            ],
+            "last visits": [
+                {"id": v.id, "engineer": v.engineer, "opened": when(v.opened_ms), "state": v.state} for v in visits
+            ],
+        }  # fmt: skip
+
+    async def do_system_check(self, actor: str, system: str, customer: str | None = None) -> list[Row]:
+        """Reach, identity, credential, what it could read."""
+        found = await self._system(system, customer)
+        family = families().get(found.connector)
+        if family is None:
+            raise InvalidError(f"its connector {found.connector} is not installed here")
+        if found.removed:
+            raise StateError("it is out of service", next_step="Its credential was destroyed when it was removed.")
+        settings = family.settings_model.model_validate_json(found.settings_json)
+        target = Target(found.id, found.host, found.port, found.pin, settings)
+        if not found.sealed_credential:
+            raise StateError("it has no credential yet", next_step="`frameroom system credential` seals one.")
+
+        async def unseal() -> Credential:
+            return self._parts.vault.open_credential(found.customer_id, found.id, found.sealed_credential)
+
+        try:
+            connector = await family.connect(target, unseal)
+            try:
+                lines = list(await connector.check())
+                # What this very connection can promise may be less than its family does.
+                told = getattr(connector, "capabilities", family.capabilities)()
+                kept = ", ".join(f"{kind.value} {secrecy.value}" for kind, secrecy in told.secrecy.items())
+                lines.append(CheckLine("how secrets are kept", True, f"{kept}: {told.secrecy_why}"))
+            finally:
+                await connector.close()
+        except ConnectorError as error:
+            return [{"what": error.code, "ok": False, "in words": f"{error.message}. {error.next_step}"}]
+        return [{"what": line.what, "ok": line.ok, "in words": line.words} for line in lines]
+
+    async def do_system_remove(self, actor: str, system: str, customer: str | None = None) -> Row:
+        """Out of service: credential destroyed, permissions and live visits ended. Done again, it finishes the rest."""
+        found = await self._system(system, customer)
+        removed = await self._parts.directory.remove_system(actor, found.customer_id, found.id)
+        ended = 0
+        for visit in self._app.visits.all() if self._app is not None else ():
+            if self._app is not None and visit.system.id == found.id:
+                self._app.visits.end(visit, "the phone system was taken out of service")
+                ended += 1
+        here = (grants.c.customer_id == found.customer_id) & (grants.c.system_id == found.id)
+        permissions = await self._end_permissions(
+            actor, here, "the phone system was taken out of service", "with the phone system"
+        )
+        return {
+            "id": found.id, "name": found.name, "state": "removed" if removed else "removed before",
+            "credential": "destroyed", "permissions ended": permissions, "visits ended": ended,
+        }  # fmt: skip
+
+    async def do_system_note(
+        self, actor: str, system: str, text: str | None = None, customer: str | None = None
+    ) -> list[Row]:
+        """Leave a note for whoever comes next, and show the newest."""
+        found = await self._system(system, customer)
+        if text is not None:
+            if not text.strip() or len(text) > _LONGEST_NOTE:
+                raise InvalidError(f"a note has from 1 to {_LONGEST_NOTE} characters")
+            await notes.write(self._parts.store, self._parts.audit, found, None, actor, text)
+        kept = await notes.read(self._parts.store, found.customer_id, found.id, 20)
+        return [{"at": when(note.at_ms), "by": note.author, "text": note.text} for note in kept]
+
+
+def _secrecy(system: PhoneSystem) -> Row:
+    """What the connector honestly says of how it keeps secrets, and what that was proven against."""
+    family = families().get(system.connector)
+    if family is None:
+        return {"connector": system.connector, "secrets": "its connector is not installed here"}
+    can = family.capabilities()
+    return {
+        "connector": f"{system.connector} ({can.title})",
+        "secrets": [f"{kind.value}: {secrecy.value}" for kind, secrecy in can.secrecy.items()],
+        "secrets, why": can.secrecy_why, "proven": [proof.value for proof in can.proven],
+        "proven how": can.proven_how, "cannot": [f"{what}: {why}" for what, why in can.cannot.items()],
+    }  # fmt: skip
