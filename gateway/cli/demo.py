@@ -148,7 +148,7 @@ async def _furnish(demo: Demo) -> None:
     key.write_private_key(str(demo.key))
     demo.key.chmod(0o600)
     await demo.admin("engineer add", login=LOGIN, name="Ana Silva", email="ana@company.example", roles=[])
-    await demo.admin("engineer key", login=LOGIN, key=key.export_public_key().decode())
+    await demo.admin("engineer key add", login=LOGIN, key=key.export_public_key().decode())
     demo.totp = (await demo.admin("engineer totp", login=LOGIN))["secret"]
     await demo.admin("customer add", name=CUSTOMER)
     await demo.admin("customer engineer", customer=CUSTOMER, login=LOGIN, veto=False)

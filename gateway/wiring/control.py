@@ -50,7 +50,7 @@ def failure(error: BaseException) -> Row:
     elif isinstance(error, LogBehind | SealingError | StorageError):
         message, following, code = str(error), "", EXIT_FAILED
     elif isinstance(error, SQLAlchemyError):
-        message, code = f"the database refused ({type(error).__name__})", EXIT_FAILED
+        message, code = f"the database does not do what it should ({type(error).__name__})", EXIT_FAILED
         following = "`frameroom db status` shows whether it has the newest schema."
     elif isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
@@ -145,7 +145,7 @@ class Control:
             result = await self._admin.call(name, actor, given, wire)
         except Exception as error:
             return failure(error)
-        # What was streamed is not sent again.
+        # None: what was streamed is all there is, and is not sent again.
         return {"result": result}
 
 

@@ -36,7 +36,7 @@ def test_init_makes_a_deployment_and_overwrites_nothing(tmp_path: Path) -> None:
     assert "already" in twice.stderr
     assert "Traceback" not in twice.stderr
     assert json.loads(frameroom(*config, "--json", "audit", "verify").stdout)["ok"] is True
-    bad_key = frameroom(*config, "engineer", "key", "nobody", "ssh-rsa nonsense")
+    bad_key = frameroom(*config, "engineer", "key", "add", "nobody", "ssh-rsa nonsense")
     assert bad_key.returncode == 2
     assert "not a public key" in bad_key.stderr
 

@@ -45,7 +45,7 @@ class Admin(
                 "the command line and the serving process are of two versions", next_step="Restart `frameroom serve`."
             ) from error
         result = await method(actor=actor, **given, **streams)
-        return gathered.all if result is None else result
+        return gathered.all if result is None and stream is None else result
 
     def streams(self, name: str) -> bool:
         """True for what goes on for a while, and is stopped when whoever asked is gone."""

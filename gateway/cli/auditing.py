@@ -1,0 +1,112 @@
+"""`frameroom audit …`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from audit.events import KINDS
+from gateway.cli.calling import run
+from gateway.cli.render import show, to_json
+from gateway.cli.times import WHEN, local
+from gateway.cli.words import FILE_TEXT, Group, as_json, command, may, option
+from gateway.session.commands import shown as harmless
+from gateway.wiring.admin.log import OUTCOMES
+
+_WHY = "Stands in the log that is looked at."
+
+
+def register(main: click.Group) -> None:
+    """Add the commands."""
+    audit = Group("audit", help="The log. Every look stands in it too.")
+    main.add_command(audit)
+    command(
+        audit, "tail", "The last entries of a customer's log, or of the operator's own.",
+        "audit tail --customer 'Brook & Sons' --follow", _tail, may("customer"),
+        option("count", type=click.IntRange(1, 1000), default=20, show_default=True),
+        click.Option(["--follow", "-f"], is_flag=True, help="Go on with what comes; Ctrl-C ends it."),
+        option("why", default="looking at the log", show_default=True, help=_WHY),
+    )  # fmt: skip
+    command(
+        audit, "search", "Entries that fit every condition, in order. --after goes on where an answer stopped.",
+        "audit search --customer 'Brook & Sons' --operation alter --since '7d ago' --why 'monthly check'", _search,
+        option("why", help=_WHY), may("customer"), may("system"), may("engineer", help="A login."),
+        may("operation", help="A name (alter) or an id (op_…)."), may("session"), may("ticket"),
+        click.Option(["--kind", "kinds"], multiple=True, type=click.Choice(sorted(KINDS)), metavar="KIND",
+                     help="Like operation.done; may be repeated."),
+        may("outcome", type=click.Choice(OUTCOMES)), may("since", type=WHEN), may("until", type=WHEN),
+        option("after", type=click.IntRange(0), default=0, help="The last cursor that was shown."),
+        option("limit", type=click.IntRange(1, 10_000), default=100, show_default=True),
+    )  # fmt: skip
+    command(
+        audit, "verify", "Recompute everything and name the first fault; exit code 1 when there is one. --held also "
+        "checks that the log extends a checkpoint that somebody kept, like the one in the mail after a visit.",
+        "audit verify --customer 'Brook & Sons' --held mail-of-25-november.txt", _verify, may("customer"),
+        may("held", multiple=True, type=FILE_TEXT, metavar="FILE", help="May be repeated."),
+    )  # fmt: skip
+
+
+class _Lines:
+    """A Stream of entries, shown a line each as they come."""
+
+    async def rows(self, rows: list[dict[str, Any]]) -> None:
+        """More entries."""
+        for row in rows:
+            index = "-" if row["index"] is None else row["index"]
+            line = f"{index:>6}  {local(row['time'])}  {row['kind']:<22} {row['actor']}  {row['told']}"
+            click.echo(to_json(row) if as_json() else harmless(line))
+        sys.stdout.flush()
+
+    async def progress(self, told: dict[str, Any]) -> None:
+        """Nothing to be shown of it."""
+
+
+def _tail(follow: bool, **given: Any) -> None:
+    context = click.get_current_context()
+    if not follow:
+        show(run(context, "audit tail", follow=False, **given), as_json())
+        return
+    try:
+        run(context, "audit tail", stream=_Lines(), follow=True, **given)
+    except KeyboardInterrupt:
+        # The ordinary end of following.
+        sys.exit(0)
+
+
+def _search(since: int | None, until: int | None, kinds: tuple[str, ...], **given: Any) -> None:
+    given |= {"since_ms": since, "until_ms": until, "kinds": list(kinds)}
+    found = run(click.get_current_context(), "audit search", **given)
+    show(found, as_json())
+    if len(found) == given["limit"] and not as_json():
+        click.echo(f"There may be more: --after {found[-1]['cursor']}", err=True)
+
+
+class _Progress:
+    """A Stream that tells on a terminal how far it came."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self.told = False
+
+    async def rows(self, rows: list[dict[str, Any]]) -> None:
+        """There are none."""
+
+    async def progress(self, told: dict[str, Any]) -> None:
+        """One line, written over."""
+        if self._terminal:
+            words = f"{told['logs']} of {told['of']} logs, {told['entries']} entries, {told['faults']} faults"
+            click.echo(f"\r\x1b[K{words}", nl=False, err=True)
+            self.told = True
+
+
+def _verify(customer: str | None, held: tuple[str, ...]) -> None:
+    progress = _Progress()
+    try:
+        report = run(click.get_current_context(), "audit verify", stream=progress, customer=customer, held=list(held))
+    finally:
+        if progress.told:
+            click.echo("\r\x1b[K", nl=False, err=True)
+    show(report, as_json())
+    sys.exit(0 if report["ok"] else 1)

@@ -1,0 +1,69 @@
+"""How a command reaches the deployment: through the serving process when there is one, else by opening it itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from config import load as loading
+from config.settings import Settings
+from gateway.cli.render import show
+from gateway.cli.words import as_json, command, complain
+from gateway.session.commands import shown as harmless
+from gateway.wiring.admin import Admin, Stream
+from gateway.wiring.app import parts
+from gateway.wiring.control import ask, failure, login_of
+
+
+def settings_of(path: Path) -> Settings:
+    """Load, or say everything that is wrong and exit 2."""
+    try:
+        return loading.load(path, os.environ)
+    except loading.ConfigError as error:
+        for problem in error.problems:
+            click.echo(harmless(f"{path}: {problem}"), err=True)
+        sys.exit(2)
+
+
+def run(context: click.Context, name: str, /, *, stream: Stream | None = None, **given: Any) -> Any:
+    """Do one command; exit with words on an error. `stream` gets what it tells on the way."""
+    settings = settings_of(context.find_root().obj["config"])
+
+    async def here() -> dict[str, Any]:
+        try:
+            answer = await ask(settings.storage.data_dir / "control.sock", name, given, stream)
+            if answer is not None:
+                return answer
+            async with parts(settings) as opened:
+                return {"result": await Admin(opened).call(name, login_of(os.getuid()), given, stream)}
+        except Exception as error:
+            return failure(error)
+
+    answer = uvloop.run(here())
+    if "error" in answer:
+        complain(answer)
+        sys.exit(answer["exit"])
+    return answer["result"]
+
+
+def shown(context: click.Context, name: str, /, **given: Any) -> None:
+    """Do one command and show what it gave."""
+    show(run(context, name, **given), as_json())
+
+
+def simple(
+    parent: click.Group, name: str, words: str, example: str, *params: click.Parameter, call: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda given: given,
+) -> None:  # fmt: skip
+    """A command that is one call of Admin (`call`, "grant revoke") with its options, changed where they must be."""
+
+    def act(**given: Any) -> None:
+        shown(click.get_current_context(), call, **change(given))
+
+    command(parent, name, words, example, act, *params)

@@ -1,0 +1,73 @@
+"""`frameroom request …`, `grant …`, `explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from connectors.contract import Operation
+from gateway.cli.calling import simple
+from gateway.cli.places import whose
+from gateway.cli.times import EXAMPLES, WHEN
+from gateway.cli.words import Group, argument, may, option
+from gateway.lifecycle import GrantState, RequestState
+
+
+def limit() -> click.Option:
+    """--limit of a list."""
+    return option("limit", type=click.IntRange(1, 10_000), default=200, show_default=True)
+
+
+def _at(given: dict[str, Any]) -> dict[str, Any]:
+    at = given.pop("at")
+    return given | {"at_ms": at}
+
+
+def register(main: click.Group) -> None:
+    """Add the commands."""
+    request = Group("request", help="What engineers ask for.")
+    grant = Group("grant", help="Permissions that customers gave.")
+    for made in (request, grant):
+        main.add_command(made)
+    simple(
+        request, "list", "Newest first.", "request list --state waiting", may("customer"),
+        may("state", type=click.Choice([state.value for state in RequestState])), limit(), call="request list",
+    )  # fmt: skip
+    simple(
+        request, "show", "One: what was asked, who said yes to whom and when, what came of it.",
+        "request show req_1f0c", argument("request"), call="request show",
+    )  # fmt: skip
+    simple(
+        request, "record-consent",
+        "Enter a yes given by telephone. It is labelled so for good, and mailed to all of the customer's approvers. "
+        "The customer's agreement has to allow it.",
+        "request record-consent req_1f0c --by 'Kate Brook' --recorded-by 'Tom Hill' --at '25 Nov 14:00' "
+        "--words 'yes, until five'",
+        argument("request"), option("by", help="The approver who said yes: name, address or id."),
+        option("recorded-by", help="Who of you took the call."), option("words", default="", help="What was said."),
+        may("at", type=WHEN, help=f"When (default: now). {EXAMPLES}."), call="request record-consent", change=_at,
+    )  # fmt: skip
+    simple(
+        request, "withdraw", "Take a waiting one back.", "request withdraw req_1f0c", argument("request"),
+        call="request withdraw",
+    )  # fmt: skip
+    simple(
+        grant, "list", "Newest first.", "grant list --state open", may("customer"), may("system"),
+        may("engineer", help="A login."), may("state", type=click.Choice([state.value for state in GrantState])),
+        limit(), call="grant list",
+    )  # fmt: skip
+    simple(
+        grant, "show", "One: for what, who gave it and how, and the visits under it.", "grant show gra_52aa",
+        argument("grant"), call="grant show",
+    )  # fmt: skip
+    simple(
+        grant, "revoke", "End one now; live visits end within a second.",
+        "grant revoke gra_52aa --reason 'the work is done'", argument("grant"), option("reason"), call="grant revoke",
+    )  # fmt: skip
+    simple(
+        main, "explain", "May ENGINEER do OPERATION on SYSTEM, and why (not). Every question that is asked is shown.",
+        "explain ana 'Head office' reset-voicemail --at '26 Nov 09:00'", argument("engineer"), argument("system"),
+        argument("operation", type=click.Choice([operation.value for operation in Operation])), whose(),
+        may("at", type=WHEN, help=f"As it would be then. {EXAMPLES}."), call="explain", change=_at,
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""`frameroom system …` and `connectors`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from connectors.registry import families
+from connectors.registry import rows as connector_rows
+from gateway.cli.calling import run, simple
+from gateway.cli.render import show
+from gateway.cli.words import FILE_TEXT, Command, Group, argument, as_json, command, line_or_file, may, option
+
+_PIN = (
+    "Its host key line, or a file with it or with a PEM certificate. Read it with `ssh-keyscan -t ed25519 HOST`, or "
+    "for PostgreSQL `openssl s_client -starttls postgres -connect HOST:5432 </dev/null | openssl x509`, and compare it "
+    "with what the customer's own people read on the machine."
+)
+
+
+def whose() -> click.Option:
+    """--customer, for a name that two customers' phone systems have."""
+    return may("customer", help="Whose, where two customers have one of that name.")
+
+
+def _added(given: dict[str, Any]) -> dict[str, Any]:
+    password, key = given.pop("password_file"), given.pop("key_file")
+    settings = given.pop("settings_file")
+    return given | {
+        "pin": line_or_file(given["pin"]), "settings": settings or "{}", "private_key": key,
+        "password": None if password is None else password.strip("\r\n"),
+    }  # fmt: skip
+
+
+def register(main: click.Group) -> None:
+    """Add the commands."""
+    system = Group("system", help="Phone systems.")
+    main.add_command(system)
+    simple(
+        system, "add", "Add one. The credential is read from a file and sealed; it never stands on a command line. "
+        "Nothing is fetched: what proves its identity is given with --pin.",
+        "system add 'Brook & Sons' --name 'Head office' --connector lab --host 192.0.2.7 --pin head-office.pub "
+        "--login frameroom --key-file head-office.key",
+        argument("customer"), option("name"), option("connector", type=click.Choice(list(families()))), option("host"),
+        may("port", type=click.IntRange(1, 65535), help="The connector's usual one when left out."),
+        option("pin", help=_PIN), option("login", help="Our login there."),
+        may("password-file", type=FILE_TEXT), may("key-file", type=FILE_TEXT, help="A private key (PEM or OpenSSH)."),
+        may("settings-file", type=FILE_TEXT, help="JSON of the connector's own settings."),
+        option("site", default="", help="Name of the customer's site."), option("town", default=""),
+        option("postcode", default=""), option("asset", default="", help="Asset number."),
+        click.Option(["--numbers", "ddi_range"], default="", help="Direct numbers, like +442079460000-99."),
+        call="system add", change=_added,
+    )  # fmt: skip
+    simple(
+        system, "list", "All in service, by customer.", "system list --customer 'Brook & Sons'", may("customer"),
+        click.Option(["--removed"], is_flag=True, help="Those that were removed too."), call="system list",
+    )  # fmt: skip
+    simple(
+        system, "show", "One: how its secrets are kept and proven, open permissions, notes, last visits.",
+        "system show 'Head office'", argument("system"), whose(), call="system show",
+    )  # fmt: skip
+    command(
+        system, "check", "Reach, identity, credential, and what that credential could read. Exit code 1 when one of "
+        "them is not as it should be.", "system check 'Head office'", _check, argument("system"), whose(),
+    )  # fmt: skip
+    simple(
+        system, "remove", "Take one out of service. Its credential is destroyed; permissions and live visits end.",
+        "system remove 'Head office' --yes", argument("system"), whose(),
+        click.Option(["--yes"], is_flag=True, help="Do not ask."), call="system remove", change=_sure,
+    )  # fmt: skip
+    simple(
+        system, "note", "Show the newest notes, after leaving one when TEXT is given.",
+        "system note 'Head office' 'the rack key is at reception'", argument("system"),
+        click.Argument(["text"], required=False), whose(), call="system note",
+    )  # fmt: skip
+    main.add_command(
+        Command(
+            "connectors",
+            callback=lambda: show(connector_rows(), as_json()),
+            help="The phone systems that can be reached, how secrets are kept, and how each was proven.\n\n\b\n"
+            "Example:\n  frameroom connectors",
+        )
+    )
+
+
+def _check(**given: Any) -> None:
+    lines = run(click.get_current_context(), "system check", **given)
+    show(lines, as_json())
+    sys.exit(0 if all(line["ok"] for line in lines) else 1)
+
+
+def _sure(given: dict[str, Any]) -> dict[str, Any]:
+    if not given.pop("yes"):
+        click.confirm("Its credential is destroyed and its visits end. Remove it?", abort=True, err=True)
+    return given
