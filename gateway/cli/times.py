@@ -85,11 +85,11 @@ def parse(text: str, now_s: float) -> int:
     return int(at.timestamp() * 1000)
 
 
-def local(iso: str) -> str:
+def local(iso: str, *, seconds: bool = True) -> str:
     """A time as it travels ("2026-11-25T14:00:00Z"), as this machine's people read it, with the zone."""
     try:
         at = datetime.fromisoformat(iso).timestamp()
-        return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at))
+        return time.strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''} %Z", time.localtime(at))
     except (ValueError, OverflowError, OSError):
         return iso
 

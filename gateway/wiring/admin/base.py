@@ -21,7 +21,8 @@ from gateway.wiring.app import App, Parts
 Row = dict[str, Any]
 LIMIT: Final = 200
 """Rows of a list, unless another number is asked for."""
-_SHORTEST_PREFIX: Final = 8
+SHORTEST_PREFIX: Final = 8
+"""Characters of an id that stand for the whole of it, where no other begins with them."""
 
 
 class Stream(Protocol):
@@ -88,7 +89,7 @@ class Base:
         """The row of any customer whose id is, or begins with, what was given; at least 8 characters of it."""
         async with self._parts.store.look_at_everyone() as scope:
             found = (await scope.execute(select(table).where(table.c.id == given))).all()
-            if not found and len(given) >= _SHORTEST_PREFIX:
+            if not found and len(given) >= SHORTEST_PREFIX:
                 begins = table.c.id.startswith(given, autoescape=True)
                 found = (await scope.execute(select(table).where(begins).limit(20))).all()
         if len(found) > 1:
@@ -99,16 +100,19 @@ class Base:
 
     async def _system(self, name: str, customer: str | None = None) -> PhoneSystem:
         """A phone system by id, or by its name where that is one customer's; those in service come first."""
+        begins = systems.c.id.startswith(name, autoescape=True)
         query = (
             select(systems, customers.c.name.label("customer"))
             .join(customers, customers.c.id == systems.c.customer_id)
-            .where((systems.c.name == name) | (systems.c.id == name))
+            .where((systems.c.name == name) | begins if len(name) >= SHORTEST_PREFIX else systems.c.name == name)
             .order_by(customers.c.name)
         )
         if customer is not None:
             query = query.where(systems.c.customer_id == await self._customer(customer))
         async with self._parts.store.look_at_everyone() as scope:
             rows = (await scope.execute(query)).all()
+        named = [row for row in rows if row.id == name] or [row for row in rows if row.name == name]
+        rows = named or rows
         rows = [row for row in rows if row.removed_ms is None or row.id == name] or rows
         if not rows:
             where = "" if customer is None else f" at {customer}"

@@ -13,7 +13,7 @@ from gateway.access.directory import agreement_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.model import Terms
 from gateway.store.tables import approvers, contacts, customers, engineers, grants, roster, systems
-from gateway.wiring.admin.base import Row, invalid, when
+from gateway.wiring.admin.base import SHORTEST_PREFIX, Row, invalid, when
 from gateway.wiring.admin.ends import EndingCommands
 
 _CONTACT: Final = ("id", "name", "position", "email", "phone", "notices")
@@ -96,7 +96,7 @@ class CustomerCommands(EndingCommands):
         people = await self._people(customer_id, table, _APPROVER)
         found = [
             p for p in people if given == p["id"] or given.casefold() in (p["name"].casefold(), p["email"].lower())
-        ]
+        ] or [p for p in people if len(given) >= SHORTEST_PREFIX and p["id"].startswith(given)]
         if not found:
             raise NotFoundError(f"no {what} is called {given}", next_step=f"`frameroom {what} list` shows them.")
         if len(found) > 1:
