@@ -16,14 +16,14 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import checkpoint
+from audit import checkpoint, restored
 from audit.events import PROMISES
-from audit.log import ERASED, AuditLog, Row, all_entries
+from audit.log import ERASED, AuditLog, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
 from audit.sealing import SealingError
 from audit.sequencer import object_name, origin
 from audit.storage import LocalObjects
-from audit.tables import checkpoints, logs
+from audit.tables import checkpoints, entries, logs
 
 _LATE_MS: Final = 5_000
 """On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
@@ -51,6 +51,8 @@ class Report:
     checkpoints: int = 0
     segments: int = 0
     faults: list[Fault] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    """Every time that a log went on after a loss, in plain words: no fault, and never silent."""
 
     @property
     def ok(self) -> bool:
@@ -69,6 +71,7 @@ class _OneLog:
         self.outcomes: dict[str, Counter[str]] = {first: Counter() for first in PROMISES}
         self.firsts: dict[str, dict[str, int]] = {first: {} for first in PROMISES}
         self.segments: dict[str, list[str]] = {}
+        self.restored: list[tuple[int, dict[str, Any]]] = []
 
     def fault(self, index: int | None, what: str) -> None:
         self.report.faults.append(Fault(self.log, index, what))
@@ -118,6 +121,8 @@ class _OneLog:
                 self.outcomes[first][body[joined]] += 1
         if kind == "recording.segment":
             self.segments.setdefault(body["session"], []).append(body["data"]["digest"])
+        elif kind == restored.KIND:
+            self.restored.append((index, body))
         elif kind == "recording.closed":
             told, seen = body["data"]["segments"], len(self.segments.get(body["session"], []))
             if told != seen:
@@ -173,10 +178,28 @@ async def verify_database(
             one.fault(
                 None, f"a checkpoint commits to {size} entries and {one.frontier.size} are left: the tail was cut"
             )
+        await _count_waiting(one, connection)
         one.finish(open_ids)
+        judged = restored.judge(log, one.origin, vkey, one.restored, outside)
+        report.restored += judged.told
+        for index, words in judged.faults:
+            one.fault(index, words)
         for session, digests in one.segments.items():
             _check_segments(one, session, digests, objects)
+    for log in sorted({name.split("/")[1] for name in outside} - states.keys()):
+        if not only or log in only:
+            report.faults.append(Fault(log, None, "the object store has its checkpoint and the database no such log"))
     return report
+
+
+async def _count_waiting(one: _OneLog, connection: AsyncConnection) -> None:
+    """An outcome that waits for its place in the log is an outcome: its first may just have got one before it."""
+    query = select(entries.c.entry).where(entries.c.log_id == one.log, entries.c.idx.is_(None))
+    for (entry,) in await connection.execute(query):
+        body = parse_entry(entry)
+        for first, (joined, outcomes) in PROMISES.items():
+            if body.get("kind") in outcomes and joined in body:
+                one.outcomes[first][body[joined]] += 1
 
 
 def published_notes(objects: LocalObjects) -> dict[str, bytes]:

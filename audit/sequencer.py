@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit import checkpoint
 from audit.checkpoint import Checkpoint, Signer
 from audit.merkle import Frontier
+from audit.restored import Loss, is_abandoned, told
 from audit.storage import LocalObjects
 from audit.tables import checkpoints, entries, logs
 
@@ -22,7 +23,14 @@ _BATCH = 5_000
 
 
 class LogBehind(Exception):
-    """The object store holds a checkpoint that this database does not reach or contradicts: it may not go on."""
+    """The object store holds a checkpoint that this database does not reach or contradicts: it may not go on.
+
+    `losses` is what going on would lose, where it is a loss and not a contradiction.
+    """
+
+    def __init__(self, words: str, losses: tuple[Loss, ...] = ()) -> None:
+        super().__init__(words)
+        self.losses = losses
 
 
 def origin(deployment: str, log: str) -> str:
@@ -48,7 +56,7 @@ class Sequencer:
         found = await connection.execute(select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct())
         return list(found.scalars())
 
-    async def integrate(self, connection: AsyncConnection, log: str) -> str | None:
+    async def integrate(self, connection: AsyncConnection, log: str, at_most: int = _BATCH) -> str | None:
         """Steps 1 to 3 for one log, in the caller's transaction; the note to be published, or None."""
         if connection.dialect.name == "postgresql":
             await connection.execute(
@@ -60,7 +68,7 @@ class Sequencer:
                 select(entries.c.seq, entries.c.leaf_hash, entries.c.time_ms)
                 .where(entries.c.log_id == log, entries.c.idx.is_(None))
                 .order_by(entries.c.seq)
-                .limit(_BATCH)
+                .limit(at_most)
             )
         ).all()
         if not waiting:
@@ -85,22 +93,33 @@ class Sequencer:
         return note
 
     def publish(self, log: str, note: str) -> None:
-        """Step 4, after the commit: by compare-and-swap, so that two nodes never set a checkpoint back."""
+        """Step 4, after the commit: by compare-and-swap, so that two nodes never set a checkpoint back.
+
+        Only one that was kept as abandoned (audit/restored.py) gives way to a smaller one.
+        """
         size = checkpoint.parse(note).size
 
         def newer(held: bytes | None) -> bytes | None:
-            return note.encode() if held is None or checkpoint.parse(held.decode()).size < size else None
+            if held is None or checkpoint.parse(held.decode()).size < size or is_abandoned(self._objects, log, held):
+                return note.encode()
+            return None
 
         self._objects.update(object_name(log), newer)
 
     async def check_not_behind(self, connection: AsyncConnection) -> None:
-        """At start: every checkpoint in the store must be one that this database made; what a crash left unpublished
-        is published.
+        """At start: every checkpoint in the store must be one that this database made or will make of what it has;
+        what a crash left unpublished is published.
 
         Raises LogBehind when the store knows more: the database was rolled back or restored, and going on would fork.
         """
-        for name in self._objects.list("log"):
-            await self._check_held(connection, name)
+        lost = tuple(loss for loss in await self.losses(connection) if loss.lost)
+        if lost:
+            raise LogBehind(
+                "the object store knows more of the log than this database, which was set back: going on would fork it."
+                "\nLost here:\n" + "\n".join(f"  {loss}" for loss in lost) + "\nRestore a newer backup of the database "
+                "if there is one. If not, `frameroom log accept-loss` goes on and says so in the log for good.",
+                lost,
+            )
         newest = select(checkpoints.c.log_id, func.max(checkpoints.c.size).label("size")).group_by(checkpoints.c.log_id)
         top = newest.subquery()
         notes = select(checkpoints.c.log_id, checkpoints.c.note).join(
@@ -109,20 +128,45 @@ class Sequencer:
         for row in await connection.execute(notes):
             self.publish(row.log_id, row.note)
 
-    async def _check_held(self, connection: AsyncConnection, name: str) -> None:
-        log = name.split("/")[1]
-        held = self._objects.get(name) or b""
+    async def losses(self, connection: AsyncConnection) -> list[Loss]:
+        """Every log of which the object store's checkpoint is not one of this database's, by log.
+
+        Raises LogBehind when a checkpoint does not hold, or contradicts this database: no loss explains that.
+        """
+        found = []
+        for name in self._objects.list("log"):
+            log = name.split("/")[1]
+            if name == object_name(log) and (loss := await self._compare(connection, log, name)) is not None:
+                found.append(loss)
+        return found
+
+    async def _compare(self, connection: AsyncConnection, log: str, name: str) -> Loss | None:
+        note = self._objects.get(name) or b""
         try:
-            found = checkpoint.verify(held.decode(), self._signer.vkey, origin(self._deployment, log))
+            held = checkpoint.verify(note.decode(), self._signer.vkey, origin(self._deployment, log))
         except (checkpoint.NoteError, UnicodeDecodeError) as error:
             raise LogBehind(
                 f"log {log}: the object store's checkpoint does not hold ({error}). Put back the one that stood there, "
                 "or the signing key that made it."
             ) from error
-        query = select(checkpoints.c.note).where(checkpoints.c.log_id == log, checkpoints.c.size == found.size)
+        query = select(checkpoints.c.note).where(checkpoints.c.log_id == log, checkpoints.c.size == held.size)
         here = (await connection.execute(query)).scalar_one_or_none()
-        if here is None or checkpoint.parse(here).root != found.root:
+        if here is not None and checkpoint.parse(here).root == held.root:
+            return None
+        if is_abandoned(self._objects, log, note) and (held.size, held.root.hex()) in await told(connection, log):
+            return None
+        state = (await connection.execute(select(logs).where(logs.c.log_id == log))).one_or_none()
+        size = state.size if state else 0
+        if held.size <= size:
             raise LogBehind(
-                f"log {log}: the object store holds a checkpoint of {found.size} entries that this database does "
-                "not have. Going on would fork the log. Restore a newer backup of the database."
+                f"log {log}: the object store holds a checkpoint of {held.size} entries that this database, which has "
+                f"{size}, never made: it is another log, not an older one, and going on would fork it. Put back the "
+                "database or the object store that belong together."
             )
+        frontier = Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
+        waits = select(entries.c.leaf_hash).where(entries.c.log_id == log, entries.c.idx.is_(None))
+        for leaf in (await connection.execute(waits.order_by(entries.c.seq).limit(held.size - size))).scalars():
+            frontier.append(leaf)
+        here_already = frontier.size == held.size and frontier.root() == held.root
+        lost = 0 if here_already else held.size - size
+        return Loss(log, size, held, note.decode(), state.last_time_ms if state else 0, lost)

@@ -128,9 +128,18 @@ class LocalObjects:
         finally:
             os.close(lock)
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Names under a folder, sorted."""
-        base = self._path(prefix)
-        for path in sorted(base.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
-                yield path.relative_to(self.folder).as_posix()
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Names under a folder, or of everything, sorted folder by folder; memory is that of one folder's names."""
+        folder = self._path(prefix) if prefix else self.folder
+        # Looked at when it is come to: a name that goes meanwhile is no error, nor is a folder that never was.
+        try:
+            with os.scandir(folder) as found:
+                inside = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
+        except FileNotFoundError:
+            return
+        for name, is_folder in inside:
+            path = f"{prefix}/{name}" if prefix else name
+            if is_folder:
+                yield from self.list(path)
+            else:
+                yield path

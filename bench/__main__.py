@@ -1,10 +1,11 @@
-"""`make bench`: every figure, one after another, with what the machine itself can do beside them."""
+"""`make bench`: every figure beside its goal, then what the parts can do by themselves."""
 
 from __future__ import annotations
 
-from bench import events, recording, ssh_load
+from bench import events, figures, recording
 
 if __name__ == "__main__":
+    figures.main()
+    print("\nThe parts by themselves:")
     events.main()
     recording.main()
-    ssh_load.main()

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.settings import SECRET_KEYS, Settings
+from config.settings import FILE_KEYS, SECRET_KEYS, Settings
 
 PREFIX = "FRAMEROOM_"
 
@@ -40,14 +40,14 @@ class ConfigError(Exception):
 
 
 def _lines(text: str) -> dict[str, int]:
-    """Key path → line. Enough for files of sections and plain keys, which is all that Settings has."""
+    """Key path → line. Enough for files of sections and keys, dotted or plain, which is all that Settings has."""
     found: dict[str, int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
         if match := re.match(r"\s*\[([\w.-]+)\]", line):
             section = match[1]
             found.setdefault(section, number)
-        elif match := re.match(r"\s*([\w-]+)\s*=", line):
+        elif match := re.match(r"\s*([\w.-]+)\s*=", line):
             found.setdefault(f"{section}.{match[1]}".strip("."), number)
     return found
 
@@ -61,6 +61,19 @@ def known_keys() -> dict[str, str]:
     }
 
 
+def _example(key: str) -> str:
+    """How a setting is written: `port = 2222`."""
+    section, _, last = key.partition(".")
+    holder = Settings.model_fields[section].default
+    field = type(holder).model_fields[last]
+    value = field.examples[0] if field.examples else holder.model_dump(mode="json")[last]
+    return f"{last} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _holds_password(url: str) -> bool:
+    return withheld(url) != url
+
+
 def _environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list[Problem]) -> None:
     keys = known_keys()
     for name, value in environ.items():
@@ -69,7 +82,7 @@ def _environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list
         key = ".".join(part.lower() for part in name.removeprefix(PREFIX).split("__"))
         if key not in keys:
             problems.append(Problem(name, None, f"no such setting{_nearest(key, list(keys))}"))
-        elif key in SECRET_KEYS:
+        elif key in SECRET_KEYS or (key in FILE_KEYS and _holds_password(value)):
             problems.append(
                 Problem(name, None, 'a secret never comes from the environment; write "file:PATH" in the file')
             )
@@ -87,15 +100,17 @@ def _nearest(key: str, keys: list[str]) -> str:
 
 
 def _secrets(raw: dict[str, Any], folder: Path, lines: Mapping[str, int], problems: list[Problem]) -> None:
-    for key in SECRET_KEYS:
+    for key in sorted(FILE_KEYS):
         section, _, last = key.partition(".")
         within = raw.get(section)
         value = within.get(last) if isinstance(within, dict) else None
         if not isinstance(within, dict) or value is None:
             continue
+        if key not in SECRET_KEYS and not str(value).startswith("file:"):
+            continue
         if not isinstance(value, str) or not value.startswith("file:"):
             problems.append(
-                Problem(key, lines.get(key), 'a secret stands in a file of its own: "file:keys/smtp-password"')
+                Problem(key, lines.get(key), f"a secret stands in a file of its own; for example {_example(key)}")
             )
             continue
         path = folder / value.removeprefix("file:")
@@ -136,7 +151,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
                 continue
             unknown = one["type"] == "extra_forbidden"
             words = f"no such setting{_nearest(key, [*known, *Settings.model_fields])}" if unknown else one["msg"]
-            expected = f" ({known[key]})" if key in known else ""
+            expected = f" ({known[key]}); for example {_example(key)}" if key in known else ""
             problems.append(Problem(key, lines.get(key), words + expected))
     if problems:
         raise ConfigError(problems)
@@ -152,11 +167,45 @@ def redacted(settings: Settings) -> dict[str, Any]:
         section, _, last = key.partition(".")
         if shown[section][last] is not None:
             shown[section][last] = "(withheld)"
-    if (url := shown["storage"]["database_url"]) is not None:
-        # What stands between the user's name and the host is a password, and so is password= in the query.
-        url = re.sub(r"(://[^:@/?]*):[^/?]*@", r"\1:(withheld)@", url)
-        shown["storage"]["database_url"] = re.sub(r"(?i)(pass\w*=)[^&]*", r"\1(withheld)", url)
+    for name in ("database_url", "owner_url"):
+        if (url := shown["storage"][name]) is not None:
+            # What stands between the user's name and the host is a password, and so is password= in the query.
+            url = re.sub(r"(://[^:@/?]*):[^/?]*@", r"\1:(withheld)@", url)
+            shown["storage"][name] = re.sub(r"(?i)(pass\w*=)[^&]*", r"\1(withheld)", url)
     return shown
+
+
+def withheld(url: str) -> str:
+    """A database's URL without its password: what stands between the user's name and the host, and password=."""
+    url = re.sub(r"(://[^:@/?]*):[^/?]*@", r"\1:(withheld)@", url)
+    return re.sub(r"(?i)(pass\w*=)[^&]*", r"\1(withheld)", url)
+
+
+def with_value(text: str, key: str, value: str | None) -> str:
+    """The text of a configuration with one setting changed (None: its default), all else as it was.
+
+    ConfigError when it is written in a way that only a person should change.
+    """
+    section, _, last = key.partition(".")
+    written = [] if value is None else [f"{last} = {json.dumps(value, ensure_ascii=False)}"]
+    lines = text.splitlines()
+    places = _lines(text)
+    if key in places:
+        before = lines[places[key] - 1]
+        dotted = before.lstrip().startswith(section + ".")
+        lines[places[key] - 1 : places[key]] = [f"{section}.{w}" if dotted else w for w in written]
+    elif section in places:
+        lines[places[section] : places[section]] = written
+    elif written:
+        lines += [f"[{section}]", *written]
+    changed = "\n".join(lines) + "\n"
+    try:
+        found = tomllib.loads(changed).get(section, {}).get(last)
+    except (tomllib.TOMLDecodeError, AttributeError):
+        found = changed  # whatever it is, it is not what was wanted
+    if found != value:
+        raise ConfigError([Problem(key, places.get(key), f"must be changed by hand to {json.dumps(value)}")])
+    return changed
 
 
 def json_schema() -> dict[str, Any]:
@@ -171,6 +220,6 @@ def reference() -> str:
         parts.append(f"\n[{section}]\n")
         for key, field in type(holder.default).model_fields.items():
             default = holder.default.model_dump(mode="json")[key]
-            written = f"# {key} =" if default is None else f"{key} = {json.dumps(default)}"
+            written = f"# {_example(f'{section}.{key}')}" if default is None else f"{key} = {json.dumps(default)}"
             parts.append(f"# {field.description}\n{written}\n")
     return "".join(parts)

@@ -29,7 +29,16 @@ class Storage(_Section):
 
     data_dir: Path = Field(Path("data"), description="database, recordings and keys of one deployment")
     database_url: str | None = Field(
-        None, repr=False, description="postgresql://…; without it a SQLite file in data_dir"
+        None,
+        repr=False,
+        description='postgresql://… or "file:PATH" of a file that holds it; without it a SQLite file in data_dir',
+        examples=["file:keys/database-url"],
+    )
+    owner_url: str | None = Field(
+        None,
+        repr=False,
+        description="the same database as the role that owns its tables, for `db upgrade`; without it database_url",
+        examples=["file:keys/owner-url"],
     )
 
 
@@ -51,7 +60,9 @@ class Portal(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on, behind a TLS proxy")
     port: int = Field(8443, ge=0, le=65535, description="TCP port; 0 takes a free one")
-    url: str | None = Field(None, description="the public https address that mails carry")
+    url: str | None = Field(
+        None, description="the public https address that mails carry", examples=["https://frameroom.company.example"]
+    )
 
 
 class Ops(_Section):
@@ -68,9 +79,13 @@ class Mail(_Section):
     port: int = Field(587, ge=1, le=65535, description="its port")
     tls: Literal["starttls", "tls", "none"] = Field("starttls", description='"none" is for this machine only')
     sender: str = Field("frameroom@localhost", description="From address")
-    username: str | None = Field(None, description="login, where the server wants one")
-    password: str | None = Field(None, repr=False, description='secret: "file:PATH"')
-    ca_file: Path | None = Field(None, description="certificate authority, where it is not a public one")
+    username: str | None = Field(None, description="login, where the server wants one", examples=["frameroom"])
+    password: str | None = Field(
+        None, repr=False, description='secret: "file:PATH"', examples=["file:keys/smtp-password"]
+    )
+    ca_file: Path | None = Field(
+        None, description="certificate authority, where it is not a public one", examples=["mail-ca.pem"]
+    )
 
     @model_validator(mode="after")
     def _in_the_clear_stays_here(self) -> Self:
@@ -86,7 +101,25 @@ class Recording(_Section):
     batch_ms: int = Field(50, ge=5, le=500, description="milliseconds between fdatasyncs")
     max_lag_ms: int = Field(1000, ge=200, le=1000, description="milliseconds that output may be ahead of the disk")
     session_quota_mb: int = Field(512, ge=1, le=65536, description="megabytes a session")
+    warn_free_percent: int = Field(20, ge=1, le=90, description="free disk, per cent, below which the log warns")
     refuse_free_percent: int = Field(5, ge=1, le=50, description="free disk, per cent, below which none is opened")
+
+
+class Log(_Section):
+    """What the process says of itself on stderr; the audit log is another thing."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is told")
+    form: Literal["auto", "text", "json"] = Field("auto", description='"auto" is text on a terminal, else JSON lines')
+
+
+class Process(_Section):
+    """The process that serves."""
+
+    drain_limit_minutes: int = Field(480, ge=1, le=1440, description="minutes that a drain waits for open visits")
+    clock_behind_limit_s: int = Field(
+        300, ge=10, le=31_536_000, description="seconds that the clock may be behind the log's last entry at start"
+    )
+    dumpable: bool = Field(False, description="true leaves core dumps on and the memory readable: for tests alone")
 
 
 class Settings(_Section):
@@ -99,6 +132,11 @@ class Settings(_Section):
     ops: Ops = Ops()
     mail: Mail = Mail()
     recording: Recording = Recording()
+    log: Log = Log()
+    process: Process = Process()
 
 
 SECRET_KEYS = frozenset({"mail.password"})
+"""Always in a file of their own."""
+FILE_KEYS = SECRET_KEYS | {"storage.database_url", "storage.owner_url"}
+"""May be in a file of their own; a URL may hold a password."""

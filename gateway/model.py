@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from connectors.contract import Operation
+from connectors.contract import Operation, SecretKind
 from gateway.lifecycle import AgreementState, GrantState, RequestState
 
 MINUTE: Final = 60_000
@@ -20,6 +22,23 @@ DAY: Final = 24 * HOUR
 def new_id(kind: str) -> str:
     """A random, opaque id: kind, underscore, 24 hex digits."""
     return f"{kind}_{secrets.token_hex(12)}"
+
+
+# RFC 5321's Dot-string at a host name, in ASCII: one address and nothing that a mail header could read as two.
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+)
+
+
+def is_address(text: str) -> bool:
+    """True when `text` is one plain mail address: what mail may be sent to, and a secret above all."""
+    return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None
+
+
+def same_address(one: str, other: str) -> bool:
+    """True when two addresses reach one person: capital letters make no difference."""
+    return one.casefold() == other.casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,15 @@ class Hours(BaseModel):
     end_minute: Annotated[int, Field(gt=0, le=1440)] = 18 * 60
 
 
+class CharacterClass(StrEnum):
+    """What a customer can demand of new passwords: at least one character of each class named."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    DIGIT = "digit"
+    SYMBOL = "symbol"
+
+
 class Terms(BaseModel):
     """What the customer agreed to: the outer limit of every request."""
 
@@ -59,6 +87,12 @@ class Terms(BaseModel):
     consent_by_phone: bool = False
     only_approver_may_receive: bool = False
     """A secret may go to the approver who approved the grant when there is no other."""
+    secret_lengths: dict[SecretKind, Annotated[int, Field(ge=4, le=64)]] = Field(default_factory=dict)
+    """The least length of a new secret, by kind; the phone system's own least length counts where it is longer."""
+    secret_classes: dict[SecretKind, frozenset[CharacterClass]] = Field(default_factory=dict)
+    """Kinds of character of which a new secret holds at least one each."""
+    approvals_needed: Annotated[int, Field(ge=1, le=10)] = 1
+    """How many persons have to say yes to one request."""
 
     @field_validator("zone")
     @classmethod

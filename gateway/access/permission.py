@@ -13,8 +13,9 @@ from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway import notify
-from gateway.access.directory import agreement_of, system_of
-from gateway.errors import InvalidError, NotFoundError, NotPermittedError, StateError
+from gateway.access.directory import agreement_of
+from gateway.access.places import system_of
+from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.identity.engineers import engineer_of
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
 from gateway.model import DAY, MINUTE, Engineer, Grant, PhoneSystem, Request, new_id
@@ -126,6 +127,7 @@ class Permission:
                 },
                 personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
             )  # fmt: skip
+            await notify.request_waiting(scope, request, now)
         return request
 
     async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
@@ -144,6 +146,8 @@ class Permission:
             raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
         if not request.reason:
             raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
+        if agreement.terms.approvals_needed > 1:
+            await self._check_enough_approvers(scope, agreement.terms.approvals_needed)
         waiting = select(requests.c.id).where(
             requests.c.customer_id == scope.customer_id,
             requests.c.engineer_id == request.engineer_id,
@@ -152,24 +156,36 @@ class Permission:
         if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
             raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
 
+    @staticmethod
+    async def _check_enough_approvers(scope: Scope, needed: int) -> None:
+        query = select(approvers.c.email).where(
+            approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None)
+        )
+        persons = {email.casefold() for email in (await scope.execute(query)).scalars()}
+        if len(persons) < needed:
+            raise NotPermittedError(
+                f"This customer wants {needed} people to say yes, and has {len(persons)} who may.",
+                next_step="The customer has to name more approvers; nobody was asked.",
+            )
+
     async def record_consent(
         self, actor: str, recorded_by: str, customer_id: str, request_id: str, approver_id: str, at_ms: int, words: str
-    ) -> Grant:
-        """Enter a yes given by telephone. Labelled so for good, and mailed to all approvers in the same transaction."""
+    ) -> Grant | None:
+        """Enter a yes given by telephone. Labelled so for good, and mailed to all approvers in the same transaction.
+
+        The grant, or None while the agreement wants more persons to say yes. ConflictError when this one has already.
+        """
         async with self._store.scope(customer_id) as scope:
-            request, approver = await self._consent_basis(scope, request_id, approver_id, at_ms)
+            request, approver, needed = await self._consent_basis(scope, request_id, approver_id, at_ms)
+            earlier = await self._yeses(scope, request)
+            if approver.email.casefold() in earlier:
+                raise ConflictError(f"{approver.name} has said yes to this request already.")
             await scope.execute(
                 insert(approvals).values(
                     customer_id=customer_id, id=new_id("app"), request_id=request_id, approver_id=approver_id,
                     request_digest=request.digest, how=BY_PHONE, recorded_by=recorded_by, at_ms=at_ms,
                 )
             )  # fmt: skip
-            how = f"{BY_PHONE}, recorded by {recorded_by}"
-            grant = Grant(
-                customer_id, new_id("gra"), request_id, request.system_id, request.engineer_id, request.operations,
-                request.from_ms, request.until_ms, GrantState.OPEN, 1, how, (approver_id,),
-            )  # fmt: skip
-            await self._write_grant(scope, actor, request, grant)
             key = f"request:{request_id}"
             personal = (
                 Personal("by", approver.name, key),
@@ -180,17 +196,42 @@ class Permission:
                 scope, "consent.recorded", actor, system=request.system_id, request=request_id, personal=personal,
                 data={"approver": approver_id, "at_ms": at_ms, "digest": request.digest},
             )  # fmt: skip
-            await notify.consent_recorded(scope, request, grant, approver.name, at_ms, self.now)
+            recorders = dict.fromkeys([*(yes.recorded_by for yes in earlier.values()), recorded_by])
+            how = f"{BY_PHONE}, recorded by {', '.join(recorders)}"
+            missing = needed - len(earlier) - 1
+            grant = None
+            if missing <= 0:
+                persons = (*(yes.approver_id for yes in earlier.values()), approver_id)
+                grant = await self._write_grant(scope, actor, request, how, persons)
+            await notify.consent_recorded(scope, request, how, approver.name, at_ms, self.now, max(missing, 0))
         return grant
 
-    async def _consent_basis(self, scope: Scope, request_id: str, approver_id: str, at_ms: int) -> tuple[Request, Any]:
+    @staticmethod
+    async def _yeses(scope: Scope, request: Request) -> dict[str, Any]:
+        """Who has said yes to exactly this request, and still may: by address, since persons count, not accounts."""
+        query = (
+            select(approvals, approvers.c.email)
+            .join(
+                approvers,
+                (approvers.c.customer_id == approvals.c.customer_id) & (approvers.c.id == approvals.c.approver_id),
+            )
+            .where(approvals.c.customer_id == scope.customer_id, approvals.c.request_id == request.id)
+            .where(approvals.c.request_digest == request.digest, approvers.c.removed_ms.is_(None))
+            .order_by(approvals.c.at_ms)
+        )
+        return {row.email.casefold(): row for row in await scope.execute(query)}
+
+    async def _consent_basis(
+        self, scope: Scope, request_id: str, approver_id: str, at_ms: int
+    ) -> tuple[Request, Any, int]:
+        """The request, its approver, and how many persons have to say yes."""
         agreement = await agreement_of(scope)
         if agreement is None or not agreement.terms.consent_by_phone or agreement.state is not AgreementState.CONFIRMED:
             raise NotPermittedError(
                 "This customer's agreement does not allow a yes by telephone.",
                 next_step="Ask the approver to answer the mail.",
             )
-        request = await self.request(scope, request_id)
+        request = await self.request(scope, request_id, lock=True)
         if request.state is not RequestState.WAITING:
             raise StateError(f"the request is {request.state.value} already")
         if not request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
@@ -210,9 +251,15 @@ class Permission:
         mail = select(engineers.c.email).where(engineers.c.id == request.engineer_id)
         if (await scope.execute(mail)).scalar_one().casefold() == approver.email.casefold():
             raise NotPermittedError("Nobody approves their own request.")
-        return request, approver
+        return request, approver, agreement.terms.approvals_needed
 
-    async def _write_grant(self, scope: Scope, actor: str, request: Request, grant: Grant) -> None:
+    async def _write_grant(
+        self, scope: Scope, actor: str, request: Request, how: str, approver_ids: tuple[str, ...]
+    ) -> Grant:
+        grant = Grant(
+            request.customer_id, new_id("gra"), request.id, request.system_id, request.engineer_id, request.operations,
+            request.from_ms, request.until_ms, GrantState.OPEN, 1, how, approver_ids,
+        )  # fmt: skip
         state = advance(request.state, RequestState.GRANTED)
         here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
         await scope.execute(update(requests).where(here).values(state=state))
@@ -228,14 +275,24 @@ class Permission:
             scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
             data={"how": BY_PHONE, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
         )  # fmt: skip
+        return grant
 
-    async def request(self, scope: Scope, request_id: str) -> Request:
-        """NotFoundError when this customer has no such request."""
+    async def request(self, scope: Scope, request_id: str, *, lock: bool = False) -> Request:
+        """NotFoundError when this customer has no such request. With `lock`, nobody answers it before the commit."""
         query = select(requests).where(requests.c.customer_id == scope.customer_id, requests.c.id == request_id)
-        row = (await scope.execute(query)).first()
+        row = (await scope.execute(query.with_for_update() if lock else query)).first()
         if row is None:
             raise NotFoundError("there is no such request", next_step="`frameroom request list` shows them.")
         return request_of(row)
+
+    async def withdraw(self, actor: str, customer_id: str, request_id: str) -> None:
+        """Take a waiting request back. NotFoundError, StateError when it was answered already."""
+        async with self._store.scope(customer_id) as scope:
+            request = await self.request(scope, request_id, lock=True)
+            state = advance(request.state, RequestState.WITHDRAWN)
+            here = (requests.c.customer_id == customer_id) & (requests.c.id == request_id)
+            await scope.execute(update(requests).where(here).values(state=state))
+            await self._log(scope, "request.withdrawn", actor, system=request.system_id, request=request_id)
 
     async def revoke(
         self, actor: str, customer_id: str, grant_id: str, reason: str, how: str = "by the customer"

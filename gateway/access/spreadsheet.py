@@ -169,7 +169,7 @@ def _workbook(path: Path) -> Iterator[Sheet]:
             for about in book.sheets_metadata:
                 if about.typ == python_calamine.SheetTypeEnum.WorkSheet:
                     yield Sheet(about.name, _sheet_records(book.get_sheet_by_name(about.name)))
-    except (python_calamine.CalamineError, zipfile.BadZipFile, NotImplementedError, OSError) as error:
+    except (python_calamine.CalamineError, zipfile.BadZipFile, RuntimeError, OSError) as error:
         raise InvalidError(
             f"{path.name} cannot be read as a spreadsheet ({type(error).__name__})",
             next_step="Open it in a spreadsheet program and save it again as .xlsx, or as CSV.",

@@ -42,6 +42,8 @@ def run(context: click.Context, name: str, /, *, stream: Stream | None = None, *
                 return answer
             async with parts(settings) as opened:
                 return {"result": await Admin(opened).call(name, login_of(os.getuid()), given, stream)}
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough
         except Exception as error:
             return failure(error)
 

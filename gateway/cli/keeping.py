@@ -18,6 +18,7 @@ import uvloop
 from config import load as loading
 from config.settings import Settings
 from gateway.cli.render import show
+from gateway.cli.words import Group
 from gateway.errors import FrameroomError, StateError, UnavailableError
 from gateway.session.commands import shown
 from gateway.wiring import backup as backing_up
@@ -115,7 +116,10 @@ def register(main: click.Group, run: Run, settings_of: SettingsOf) -> None:
     @click.option("--drain", is_flag=True, help="Do not start one: let the one that runs finish its visits and end.")
     @click.pass_context
     def serve_command(context: click.Context, drain: bool) -> None:
-        """Run the gateway. SIGTERM ends it now: visits end, with their last events written."""
+        """Run the gateway. SIGTERM ends it now: visits end, with their last events written.
+
+        Example: frameroom -c /srv/frameroom/frameroom.toml serve
+        """
         if drain:
             _drain(settings_of(context.obj["config"]))
         else:
@@ -127,12 +131,14 @@ def register(main: click.Group, run: Run, settings_of: SettingsOf) -> None:
         """Let the gateway that runs finish its visits, take no new ones, and end.
 
         Says who is left on the way. SIGTERM to the gateway still ends it at once.
+
+        Example: frameroom drain
         """
         _drain(settings_of(context.obj["config"]))
 
     _register_backup(main, run, settings_of)
     _register_restore(main, settings_of)
-    logs = click.Group("log", help="The log beside its object store.")
+    logs = Group("log", help="The log beside its object store.")
     main.add_command(logs)
     _register_accept(logs, settings_of)
 
@@ -228,6 +234,8 @@ def _register_accept(logs: click.Group, settings_of: SettingsOf) -> None:
 
         Which entries are lost is written into every log that it concerns, the checkpoint that named them is kept, and
         whoever holds it sees that this log does not extend it. Permissions and one-time links are ended.
+
+        Example: frameroom log accept-loss --yes
         """
         telling.configure("warning")
         settings = settings_of(context.obj["config"])

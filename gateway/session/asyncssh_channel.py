@@ -92,6 +92,12 @@ class TappedChannel(SSHServerChannel[str]):
         front = _EditorChannel(self, session, self._line_echo, self._line_history, self._max_line_length)
         return front, SSHLineEditorSession(front, session)
 
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        # asyncssh refuses one that is no UTF-8 without a word; who runs it says what is wrong.
+        command = packet.get_string().decode("utf-8", "surrogateescape")
+        packet.check_end()
+        return bool(self._start_session(command=command))
+
     def _process_env_request(self, packet: SSHPacket) -> bool:
         name, value = packet.get_string(), packet.get_string()
         packet.check_end()

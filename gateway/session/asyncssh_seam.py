@@ -56,6 +56,8 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (SSHServerChannel, "_line_echo", "what our line editor is made with"),
     (SSHServerChannel, "_wrap_session", "puts our line editor in front"),
     (SSHServerChannel, "_process_env_request", "env is on a short list"),
+    (SSHServerChannel, "_process_exec_request", "a command that is no UTF-8 gets an answer in words"),
+    (SSHServerChannel, "_start_session", "as exec does"),
     (SSHLineEditor, "_build_printable", "8 ms each time it is built; the same for the same keys"),
     (SSHLineEditor, "_keymap", "those keys"),
     (SSHLineEditor, "_printable", "what is built"),

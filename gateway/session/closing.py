@@ -17,6 +17,7 @@ from audit.sealing import SealingError
 from audit.steps import Step
 from gateway import notify
 from gateway.lifecycle import OperationState, SessionState, advance
+from gateway.session.told import told_by_log
 from gateway.session.visit import Tools, Visit
 from gateway.store.engine import Scope
 from gateway.store.tables import operations, sessions
@@ -50,12 +51,8 @@ class Closing:
             if state is SessionState.CLOSED:
                 data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
             await self._tools.append(scope, f"session.{state.value}", visit.identity.engineer_id, data=data, **ids)
-            lines = [*visit.lines]
-            if visit.seen:
-                lines.insert(0, f"{len(visit.seen)} people were seen")
-            lines.append(f"the visit ended because {reason}")
-            now = self._tools.audit.clock.now()
-            await notify.visit_closed(scope, visit.identity.engineer_id, system.id, lines, visit.changed, now)
+            told = notify.Told(visit.lines, len(visit.seen), visit.changed, reason)
+            await notify.visit_closed(scope, visit.id, told, self._tools.audit.clock.now())
 
     async def _mark(self, scope: Scope, session: str, state: SessionState, segments: int) -> bool:
         """Take the session out of `open`; False when somebody did already."""
@@ -120,7 +117,6 @@ class Closing:
         digest = recording_digest([digest for digest, _ in told])
         closing = {"segments": len(told), "digest": digest, "bytes": sum(size for _, size in told)}
         await self._tools.append(scope, "recording.closed", "restart", session=row.id, data=closing)
-        lines = ["Frameroom stopped in the middle of the visit; what was going on then is marked unknown"]
         await self._tools.append(scope, "session.failed", "restart", data={"reason": "crashed"}, **ids)
-        now = self._tools.audit.clock.now()
-        await notify.visit_closed(scope, row.engineer_id, row.system_id, lines, True, now)
+        told_all = await told_by_log(self._tools.audit, scope, row.id)
+        await notify.visit_closed(scope, row.id, told_all, self._tools.audit.clock.now())

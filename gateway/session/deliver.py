@@ -1,66 +1,43 @@
-"""The secret of a reset: made, written, sealed and mailed in a child process that lives for one reset.
+"""The gateway's side of a reset's child: what is asked of it, and what its silence means.
 
-A single-threaded fork server (`python -m gateway.session.deliver FD`), started before anything else and holding no
-key, forks a child per reset. The gateway's own process, log and database never hold the secret nor the link's key:
-they see ciphertext and outcomes. Steps, over one SEQPACKET socket: 1 job in, 2 `sealed` out, 3 `go` in (the
-ciphertext is durable), 4 `written` or `error` out, 5 `mail` in (the outcome is durable), 6 `sent` or `undelivered` out.
+The gateway's own process, log and database never hold the secret nor the link's key: they see ciphertext and outcomes.
+Steps, over one SEQPACKET socket: 1 job in, 2 `sealed` out, 3 `go` in (the ciphertext is durable), 4 `written` or
+`error` out, 5 `mail` in (the outcome is durable), 6 `sent` or not out. A child that dies before `go` reached it wrote
+nothing; one that dies after it leaves an unknown outcome; one that dies after `mail` leaves an undelivered link.
 """
 
 from __future__ import annotations
 
-import array
 import asyncio
 import base64
-import ctypes
-import itertools
 import json
 import os
-import resource
-import secrets
-import signal
 import socket
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import aiosmtplib
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from connectors import errors as connector_errors
+from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, Unreachable
+from gateway.errors import UnavailableError
+from gateway.session.reset_child import MAIL_GRACE_S, MESSAGE, START_WITHIN_S, WRITE_WITHIN_S
 
-from connectors.contract import Credential, Secret, SecretKind, Target
-from connectors.errors import ConnectorError, Unreachable
-from connectors.registry import families
-from gateway import notify
-
-_MESSAGE: Final = 1 << 17
-_RETRY_FOR_S: Final = 600
-_START_WITHIN_S: Final = 20
-_WRITE_WITHIN_S: Final = 90
-_MAIL_WITHIN_S: Final = _RETRY_FOR_S + 90
-_PR_SET_DUMPABLE: Final = 4
+_ANSWER_S: Final = 10
+"""How much longer than the child's own alarms we wait."""
+_BY_CODE: Final[dict[str, type[ConnectorError]]] = {
+    found.code: found
+    for found in vars(connector_errors).values()
+    if isinstance(found, type) and issubclass(found, ConnectorError)
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the writing went: a connector's error code, or None when it was written."""
+class _Ended(Exception):
+    """The child is gone, or did not answer in time. `asked`: what we said had reached it."""
 
-    code: str | None
-    message: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def generate(alphabet: str, length: int) -> str:
-    """A uniformly random secret; a PIN that anybody would try first is drawn again."""
-    while True:
-        value = "".join(secrets.choice(alphabet) for _ in range(length))
-        steps = {ord(b) - ord(a) for a, b in itertools.pairwise(value)}
-        if steps not in ({0}, {1}, {-1}):
-            return value
-
-
-# --- the gateway's side ---
+    def __init__(self, words: str, *, asked: bool) -> None:
+        super().__init__(words)
+        self.asked = asked
 
 
 class ResetChild:
@@ -69,63 +46,113 @@ class ResetChild:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
-    async def _receive(self, within_s: float) -> dict[str, Any]:
+    async def _ask(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(within_s):
-                data = await asyncio.get_running_loop().sock_recv(self._link, _MESSAGE)
-        except TimeoutError:
-            return {"error": "outcome-unknown", "message": "the reset's process did not answer in time"}
-        return json.loads(data) if data else {"error": "outcome-unknown", "message": "the reset's process ended"}
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._link, json.dumps(message).encode())
+            await loop.sock_sendall(self._link, json.dumps(message).encode())
+        except OSError as error:
+            raise _Ended("the reset's process ended", asked=False) from error
+        try:
+            async with asyncio.timeout(within_s + _ANSWER_S):
+                data = await loop.sock_recv(self._link, MESSAGE)
+        except TimeoutError as error:
+            raise _Ended("the reset's process did not answer in time", asked=True) from error
+        except OSError as error:
+            raise _Ended("the reset's process ended", asked=True) from error
+        if not data:
+            raise _Ended("the reset's process ended", asked=True)
+        told: dict[str, Any] = json.loads(data)
+        return told
 
     async def start(self, job: dict[str, Any]) -> bytes:
-        """Steps 1 and 2: the ciphertext, before the phone system was touched."""
-        await self._send(job)
-        told = await self._receive(_START_WITHIN_S)
-        if "sealed" not in told:
-            # Nothing was sent to the phone system yet, so this is no unknown outcome.
-            raise Unreachable(f"{told['message']} before anything was written")
+        """Steps 1 and 2: the ciphertext, before the phone system was touched. UnavailableError, nothing written."""
+        if len(json.dumps(job).encode()) > MESSAGE:
+            raise UnavailableError("The phone system's settings are too long for a reset; nothing was written.")
+        try:
+            told = await self._ask(job, START_WITHIN_S)
+        except _Ended as error:
+            raise UnavailableError(
+                f"The new password could not be made ({error}); nothing was written.", next_step="Try again."
+            ) from error
         return base64.b64decode(told["sealed"])
 
-    async def write(self) -> Outcome:
-        """Steps 3 and 4."""
-        await self._send({"go": True})
-        told = await self._receive(_WRITE_WITHIN_S)
-        return Outcome(told.get("error"), told.get("message", ""), tuple(told.get("notes", ())))
+    async def write(self) -> tuple[str, ...]:
+        """Steps 3 and 4: what the phone system noted.
 
-    async def mail(self) -> bool:
-        """Steps 5 and 6: True when the mail server took it."""
-        await self._send({"mail": True})
-        return (await self._receive(_MAIL_WITHIN_S)).get("sent") is True
+        The connector's own error, or Unreachable when nothing can have been written, or OutcomeUnknown.
+        """
+        try:
+            told = await self._ask({"go": True}, WRITE_WITHIN_S)
+        except _Ended as error:
+            if error.asked:
+                raise OutcomeUnknown(f"{error} while it wrote") from error
+            raise Unreachable(f"{error} before anything was written") from error
+        if "written" in told:
+            return tuple(told["notes"])
+        raise _error(told)
+
+    async def mail(self, retry_s: int) -> bool:
+        """Steps 5 and 6: True when the mail server took it within `retry_s` seconds."""
+        try:
+            return (await self._ask({"mail": True}, retry_s + MAIL_GRACE_S)).get("sent") is True
+        except _Ended:
+            return False
 
     def close(self) -> None:
         """Let the child go; one that still waits ends."""
         self._link.close()
 
 
+def _error(told: dict[str, Any]) -> ConnectorError:
+    """The child's error as it was raised there."""
+    words, following = str(told["message"]), told.get("next")
+    if told["error"] == "not-begun":
+        return Unreachable(f"{words}; nothing was written", next_step="Tell the operator: `frameroom system check`.")
+    if told["error"] == RateLimited.code:
+        return RateLimited(words, retry_after_ms=int(told["retry_after_ms"]), next_step=following)
+    return _BY_CODE.get(told["error"], OutcomeUnknown)(words, next_step=following)
+
+
 class ResetServer:
-    """The fork server's process."""
+    """The fork server's process; it is started again when it was ended from outside."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         root = Path(__file__).parents[2]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(root)}
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-            [sys.executable, "-m", "gateway.session.deliver", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            env=environment,
-        )
-        theirs.close()
+        # A new program, not a fork of ours: it begins with an empty memory whatever we hold by now.
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+                [sys.executable, "-m", "gateway.session.reset_child", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+            )
         self._control = ours
-        self.pid = self._process.pid
+
+    @property
+    def pid(self) -> int:
+        """Of the fork server."""
+        return self._process.pid
 
     def child(self) -> ResetChild:
-        """Fork one."""
+        """Fork one. UnavailableError when there is no process to do it."""
+        if self._process.poll() is not None:
+            self._control.close()
+            self._start()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(self._control, [b"f"], [theirs.fileno()])
+            try:
+                socket.send_fds(self._control, [b"f"], [theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise UnavailableError(
+                    "The process that makes new passwords is not there; nothing was written.", next_step="Try again."
+                ) from error
         ours.setblocking(False)
         return ResetChild(ours)
 
@@ -133,96 +160,3 @@ class ResetServer:
         """End the server; children that still deliver go on for their ten minutes."""
         self._control.close()
         self._process.wait(timeout=5)
-
-
-# --- the child's side ---
-
-
-def _harden() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-async def _write(job: dict[str, Any], kind: SecretKind, secret: Secret) -> dict[str, Any]:
-    family = families()[job["connector"]]
-    settings = family.settings_model.model_validate_json(job["settings"])
-    target = Target(job["system"], job["host"], job["port"], job["pin"], settings)
-
-    async def unseal() -> Credential:
-        return Credential(**job["credential"])
-
-    try:
-        connector = await family.connect(target, unseal)
-        try:
-            done = await connector.reset(job["person"], kind, secret)
-        finally:
-            await connector.close()
-    except ConnectorError as error:
-        return {"error": error.code, "message": error.message}
-    return {"written": True, "notes": list(done.notes)}
-
-
-async def _mail(job: dict[str, Any], key: bytes) -> bool:
-    mail = dict(job["mail"])
-    mail["ca_file"] = Path(mail["ca_file"]) if mail.get("ca_file") else None
-    settings = notify.MailSettings(**mail)
-    link = f"{job['url']}/s/{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
-    body = job["body"].replace("{link}", link)
-    until = time.monotonic() + _RETRY_FOR_S
-    wait = 1.0
-    while True:
-        try:
-            await notify.send(settings, job["to"], job["subject"], body)
-        except (OSError, aiosmtplib.SMTPException):
-            if time.monotonic() + wait > until:
-                return False
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 60)
-        else:
-            return True
-
-
-def _serve_one(link: socket.socket) -> None:
-    job = json.loads(link.recv(_MESSAGE))
-    kind = SecretKind(job["kind"])
-    value = generate(job["alphabet"], job["length"])
-    secret, key, nonce = Secret(value), secrets.token_bytes(32), secrets.token_bytes(12)
-    sealed = nonce + AESGCM(key).encrypt(nonce, json.dumps({"secret": value}).encode(), job["link"].encode())
-    del value
-    link.sendall(json.dumps({"sealed": base64.b64encode(sealed).decode()}).encode())
-    if not link.recv(_MESSAGE):
-        return
-    told = asyncio.run(_write(job, kind, secret))
-    secret.wipe()
-    link.sendall(json.dumps(told).encode())
-    if "written" in told and link.recv(_MESSAGE):
-        sent = asyncio.run(_mail(job, key))
-        link.sendall(json.dumps({"sent": sent}).encode())
-
-
-def serve(control: socket.socket) -> None:
-    """The fork server's loop: a descriptor in, a child out."""
-    _harden()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        data, ancillary, _, _ = control.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
-        if not data:
-            return
-        for _, _, raw in ancillary:
-            descriptors = array.array("i")
-            descriptors.frombytes(raw[: descriptors.itemsize])
-            link = socket.socket(fileno=descriptors[0])
-            if os.fork() == 0:
-                control.close()
-                try:
-                    _serve_one(link)
-                finally:
-                    # No traceback may leave this process: its frames hold the secret.
-                    os._exit(0)
-            link.close()
-
-
-if __name__ == "__main__":
-    families()
-    serve(socket.socket(fileno=int(sys.argv[1])))

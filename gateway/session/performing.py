@@ -127,6 +127,9 @@ class Performing:
             await scope.execute(update(operations).where(here).values(state=state))
             data: dict[str, Any] = {"name": operation.value}
             data |= {"count": did.count} if did else {"code": code}
+            if did is not None and len(did.people) == 1:
+                # Before, there was only what the engineer had typed; the log finds a person by this one.
+                subject = self._tools.vault.subject(system.customer_id, system.id, did.people[0].id)
             key = f"subject:{subject}" if subject else f"session:{visit.id}"
             personal = tuple(Personal(name, value, key) for name, value in did.personal) if did else ()
             await self._tools.append(

@@ -1,214 +1,251 @@
-"""A reset: who may receive the new secret, and the conversation with the child that makes it (architecture 4, 5)."""
+"""A reset: the conversation with the child that makes the secret, and what is written down of it (architecture 4, 5).
+
+Who may receive it is recipients.py, what it looks like secret_shape.py, what becomes of its link links.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
-from audit.events import Event, Personal
-from connectors import errors as connector_errors
-from connectors.contract import Person, SecretKind
+from connectors.contract import Person, SecretKind, SecretRules
+from connectors.errors import ConnectorError, OutcomeUnknown
 from gateway import notify
 from gateway.access.directory import agreement_of
-from gateway.errors import NotPermittedError
-from gateway.lifecycle import LinkState, advance
-from gateway.model import DAY, HOUR, Terms, new_id
+from gateway.errors import ConflictError, NotPermittedError, UnavailableError
+from gateway.lifecycle import LinkState
+from gateway.model import DAY, is_address, new_id
 from gateway.notify import MailSettings
 from gateway.session.deliver import ResetChild, ResetServer
+from gateway.session.links import Links, Reset
+from gateway.session.recipients import Recipient, Recipients
+from gateway.session.recipients import masked as masked
+from gateway.session.reset_child import MAIL_GRACE_S
+from gateway.session.secret_shape import Shape, shape_for
 from gateway.session.session import Did, Visit, Visits
 from gateway.store.engine import Scope
-from gateway.store.tables import approvers, directory, engineers, links
+from gateway.store.tables import links
 
-_STOOD_MS = 30 * DAY
-_LINK_MS = 24 * HOUR
-_ERRORS: dict[str, type[connector_errors.ConnectorError]] = {
-    c.code: c
-    for c in (
-        connector_errors.Unreachable, connector_errors.IdentityMismatch, connector_errors.CredentialRefused,
-        connector_errors.Refused, connector_errors.NotFound, connector_errors.Conflict,
-        connector_errors.ProtocolViolation, connector_errors.InvalidValue, connector_errors.SecretReadable,
-        connector_errors.NotSupported,
-    )
-}  # fmt: skip
+RETRY_S: Final = 600
+"""Seconds for which the child tries to hand its mail over."""
+_COMMIT_WITHIN_S: Final = 40
+_AGAIN_S: Final = 1.0
+_OLD_ADDRESSES_MS: Final = 30 * DAY
 
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """Who gets the link: an address, who that is ("the user", "approver NAME"), and in the log "user" or an id."""
-
-    address: str
-    words: str
-    logged: str
-
-
-def masked(address: str) -> str:
-    """k…@customer.example."""
-    name, _, domain = address.partition("@")
-    return f"{name[:1]}…@{domain}"
+_T = TypeVar("_T")
 
 
 class Resets:
     """Runs resets for visits."""
 
-    def __init__(self, visits: Visits, server: ResetServer, mail: MailSettings, portal_url: Callable[[], str]) -> None:
+    def __init__(
+        self, visits: Visits, server: ResetServer, mail: MailSettings, portal_url: Callable[[], str],
+        retry_s: int = RETRY_S,
+    ) -> None:  # fmt: skip
         self._visits, self._server, self._mail, self._url = visits, server, mail, portal_url
+        self._retry_s = retry_s
+        self.links = Links(visits.store, visits.audit)
+        self._recipients = Recipients(visits.audit, visits.vault)
+        self._settled_ms = 0
 
     async def recipient(self, visit: Visit, person: Person) -> Recipient:
         """Who may get the secret. NotPermittedError, before anything is written, when nobody may."""
-        system = visit.system
-        async with self._visits.store.scope(system.customer_id) as scope:
-            agreement = await agreement_of(scope)
-            if agreement is None:
-                raise NotPermittedError("There is no agreement.")
-            if person.email and await self._stands(scope, visit, person, agreement.terms):
-                return Recipient(person.email, "the user", "user")
-            approver = await self._approver(scope, visit, agreement.terms)
-        if approver is None:
-            raise NotPermittedError(
-                "Nobody may receive the new password: the user's address is new, missing or outside the agreed "
-                "domains, and no approver is eligible.",
-                next_step="The customer needs a second approver; nothing was changed.",
-            )
-        return Recipient(approver.email, f"approver {approver.name}", approver.id)
-
-    async def _stands(self, scope: Scope, visit: Visit, person: Person, terms: Terms) -> bool:
-        email = (person.email or "").casefold()
-        if email.rpartition("@")[2] not in terms.mail_domains:
-            return False
-        vault, system = self._visits.vault, visit.system
-        query = select(directory).where(
-            directory.c.customer_id == scope.customer_id,
-            directory.c.system_id == system.id,
-            directory.c.subject == vault.subject(scope.customer_id, system.id, person.id),
-            directory.c.email_digest == vault.digest("email", email),
-        )
-        row = (await scope.execute(query)).first()
-        now = self._visits.audit.clock.now()
-        return row is not None and (row.confirmed_by is not None or now - row.since_ms >= _STOOD_MS)
-
-    async def _approver(self, scope: Scope, visit: Visit, terms: Terms) -> Any:
-        query = (
-            select(approvers)
-            .where(approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None))
-            .order_by(approvers.c.name)
-        )
-        everyone = (await scope.execute(query)).all()
-        mail = select(engineers.c.email).where(engineers.c.id == visit.identity.engineer_id)
-        requester = str((await scope.execute(mail)).scalar_one()).casefold()
-        others = [a for a in everyone if a.email.casefold() != requester]
-        eligible = [a for a in others if a.id not in visit.grant.approver_ids]
-        if not eligible and terms.only_approver_may_receive and len(others) == 1:
-            return others[0]
-        return eligible[0] if eligible else None
+        async with self._visits.store.look(visit.system.customer_id) as scope:
+            return await self._recipients.choose(scope, visit.system.id, visit.grant, person)
 
     async def run(self, visit: Visit, person: Person, kind: SecretKind, operation: str, to: Recipient) -> Did:
-        """Steps 1 to 5 with the child; the mail (6) goes on after the operation's outcome."""
-        connector = await self._visits.connector(visit)
-        rules = await connector.secret_rules(person.id, kind)
-        link = new_id("lnk")
-        subject = self._visits.vault.subject(visit.system.customer_id, visit.system.id, person.id)
+        """Steps 1 to 5 with the child; the mail (6) goes on after the operation's outcome.
+
+        Before anything is written: NotPermittedError (what the customer asks of a secret cannot be met), ConflictError
+        (somebody else is to receive it by now), UnavailableError. Then the connector's errors.
+        """
+        rules = await (await self._visits.connector(visit)).secret_rules(person.id, kind)
+        shape = await self._shape(visit, person, kind, rules)
+        reset = self._reset(visit, person, kind, operation)
         child = self._server.child()
         try:
-            job = await self._job(visit, person, kind, link, to)
-            job |= {
-                "alphabet": rules.alphabet,
-                "length": max(rules.min_length, 6 if kind is SecretKind.VOICEMAIL else 20),
-            }
-            sealed = await child.start(job)
-            await self._prepare(visit, link, operation, subject, sealed)
-            outcome = await child.write()
-            if outcome.code is not None:
-                await self._void(visit, link)
-                error = _ERRORS.get(outcome.code, connector_errors.OutcomeUnknown)
-                raise error(outcome.message)
+            sealed = await child.start(await self._job(visit, person, reset, to, shape, rules))
+            await self._prepare(visit, person, reset, sealed, to)
+            notes = await self._write(child, reset)
         except BaseException:
             child.close()
             raise
-        words = f"{kind.value} password of {person.name} was reset; the new one went to {to.words}"
-        must = "; it must be changed at first use" if rules.must_change else ""
+        outcome = asyncio.Event()
+        self._visits.spawn(self._mail_out(visit, person, child, reset, to, outcome))
 
         async def also(scope: Scope) -> None:
-            await self._ready(scope, visit, link, operation, subject, kind, to)
-            if to.logged != "user" and person.email and await self._agreed(scope, person.email):
-                body = f"Your {kind.value} password was reset today. If you did not expect this, ask {to.words}.\n"
-                now = self._visits.audit.clock.now()
-                await notify.queue(scope, [person.email], "user told", "Your telephone password was reset", body, now)
-            self._visits.spawn(self._mail_out(visit, child, link, operation))
+            await self.links.ready(scope, reset, to)
+            await self._tell_user(scope, reset, person, to)
+            outcome.set()
 
-        return Did(outcome.notes, 1, (), (), words + must, True, also)
+        must = "; it must be changed at first use" if rules.must_change else ""
+        went = f"the new one went to {to.words} ({masked(to.address)})"
+        line = f"{notify.SECRETS[kind.value]} of {person.name} was reset; {went}{must}"
+        return Did(notes, 1, (), (), line, True, also)
 
-    async def _agreed(self, scope: Scope, email: str) -> bool:
-        agreement = await agreement_of(scope)
-        return agreement is not None and email.rpartition("@")[2].lower() in agreement.terms.mail_domains
+    async def _shape(self, visit: Visit, person: Person, kind: SecretKind, rules: SecretRules) -> Shape:
+        async with self._visits.store.look(visit.system.customer_id) as scope:
+            agreement = await agreement_of(scope)
+        if agreement is None:
+            raise NotPermittedError("There is no agreement.")
+        return shape_for(kind, rules, agreement.terms, (person.extension, *(person.ddis or ())))
 
-    async def _job(self, visit: Visit, person: Person, kind: SecretKind, link: str, to: Recipient) -> dict[str, Any]:
+    def _reset(self, visit: Visit, person: Person, kind: SecretKind, operation: str) -> Reset:
+        system = visit.system
+        subject = self._visits.vault.subject(system.customer_id, system.id, person.id)
+        return Reset(
+            system.customer_id, system.id, visit.id, visit.grant.id, visit.identity.engineer_id, operation, subject,
+            kind, new_id("lnk"),
+        )  # fmt: skip
+
+    async def _job(
+        self, visit: Visit, person: Person, reset: Reset, to: Recipient, shape: Shape, rules: SecretRules
+    ) -> dict[str, Any]:
         system, mail = visit.system, asdict(self._mail)
         mail["ca_file"] = str(mail["ca_file"]) if mail["ca_file"] else None
         credential = await self._visits.unseal(visit)
-        body = (
-            f"The {kind.value} password of {person.name} (extension {person.extension}) on {system.name} was reset.\n"
-            "Nobody has seen the new one. This link shows it once, within 24 hours:\n\n{link}\n\n"
-            "If you did not expect this, ring your telephone maintainer.\n"
-        )
         return {
             "connector": system.connector, "system": system.id, "host": system.host, "port": system.port,
-            "pin": system.pin, "settings": system.settings_json, "person": person.id, "kind": kind.value, "link": link,
+            "pin": system.pin, "settings": system.settings_json, "person": person.id, "kind": reset.kind.value,
+            "link": reset.link, "shape": shape.plain(), "retry_s": self._retry_s, "message_id": new_id("msg"),
             "credential": {
                 "login": credential.login, "password": credential.password, "private_key": credential.private_key,
             },
-            "mail": mail, "url": self._url(), "to": to.address, "subject": "A new telephone password", "body": body,
+            "mail": mail, "url": self._url(), "to": to.address, "subject": "A new telephone password",
+            "body": letter(person, reset.kind, system.name, to, must_change=rules.must_change),
         }  # fmt: skip
 
-    async def _prepare(self, visit: Visit, link: str, operation: str, subject: str, sealed: bytes) -> None:
-        customer, now = visit.system.customer_id, self._visits.audit.clock.now()
-        async with self._visits.store.scope(customer) as scope:
-            older = (links.c.customer_id == customer) & (links.c.subject == subject) & links.c.opened_ms.is_(None)
-            # A new reset kills the links of earlier ones: their secret no longer is what the phone system holds.
-            await scope.execute(
-                update(links)
-                .where(older, links.c.state.in_((LinkState.PREPARED, LinkState.READY)))
-                .values(state=LinkState.VOID, sealed=None)
-            )
-            await scope.execute(
-                insert(links).values(
-                    customer_id=customer, id=link, operation_id=operation, system_id=visit.system.id, subject=subject,
-                    state=LinkState.PREPARED, sealed=sealed, made_ms=now, until_ms=now + _LINK_MS,
+    async def _prepare(self, visit: Visit, person: Person, reset: Reset, sealed: bytes, to: Recipient) -> None:
+        async with self._visits.store.scope(reset.customer) as scope:
+            # It was asked before the engineer said yes, and that may have taken a while.
+            if await self._recipients.choose(scope, reset.system, visit.grant, person) != to:
+                raise ConflictError(
+                    "Somebody else is to receive the new password by now; nothing was written.",
+                    next_step="Reset it again to see who.",
                 )
-            )  # fmt: skip
+            await self.links.prepare(scope, reset, sealed)
 
-    async def _void(self, visit: Visit, link: str) -> None:
-        customer = visit.system.customer_id
-        async with self._visits.store.scope(customer) as scope:
-            here = (links.c.customer_id == customer) & (links.c.id == link)
-            await scope.execute(update(links).where(here).values(state=LinkState.VOID, sealed=None))
-
-    async def _ready(
-        self, scope: Scope, visit: Visit, link: str, operation: str, subject: str, kind: SecretKind, to: Recipient
-    ) -> None:
-        here = (links.c.customer_id == scope.customer_id) & (links.c.id == link)
-        state = advance(LinkState.PREPARED, LinkState.READY)
-        await scope.execute(update(links).where(here).values(state=state))
-        event = Event(
-            "secret.issued", scope.customer_id, visit.identity.engineer_id, system=visit.system.id, session=visit.id,
-            grant=visit.grant.id, operation=operation, subject=subject,
-            data={"link": link, "secret": kind.value, "to": to.logged},
-            personal=(Personal("address", to.address, f"subject:{subject}"),),
-        )  # fmt: skip
-        await self._visits.audit.append(scope.connection, event)
-
-    async def _mail_out(self, visit: Visit, child: ResetChild, link: str, operation: str) -> None:
-        customer = visit.system.customer_id
+    async def _write(self, child: ResetChild, reset: Reset) -> tuple[str, ...]:
         try:
-            sent = await child.mail()
+            return await child.write()
+        except ConnectorError as error:
+            # Unknown: the phone system may hold a secret by now that no earlier link shows.
+            await self.links.give_up(reset, earlier_too=isinstance(error, OutcomeUnknown))
+            raise
+
+    async def _tell_user(self, scope: Scope, reset: Reset, person: Person, to: Recipient) -> None:
+        """When it went elsewhere: at the address they have, and at those that were changed lately."""
+        if to.is_user:
+            return
+        addresses = [person.email or "", *await self._old_addresses(scope, reset)]
+        told = [address for address in addresses if is_address(address)]
+        await notify.reset_told(scope, told, reset.kind.value, to.words, self._visits.audit.clock.now())
+
+    async def _old_addresses(self, scope: Scope, reset: Reset) -> list[str]:
+        """What the log, sealed, says that the user's address was before the changes of the last 30 days."""
+        audit = self._visits.audit
+        since = audit.clock.now() - _OLD_ADDRESSES_MS
+        rows = await audit.read(
+            scope.connection, reset.customer, subject=reset.subject, kinds=("operation.done",), from_ms=since
+        )
+        found = []
+        for row in rows:
+            before = (await audit.personal(scope.connection, row)).get("before")
+            if isinstance(before, dict) and isinstance(before.get("email"), str):
+                found.append(before["email"])
+        return found
+
+    # --- step 6 ---
+
+    async def _mail_out(
+        self, visit: Visit, person: Person, child: ResetChild, reset: Reset, to: Recipient, outcome: asyncio.Event
+    ) -> None:
+        try:
+            sent = await self._is_durable(reset, outcome) and await child.mail(self._retry_s)
         finally:
             child.close()
-        async with self._visits.store.scope(customer) as scope:
-            if not sent:
-                here = (links.c.customer_id == customer) & (links.c.id == link)
-                await scope.execute(update(links).where(here).values(state=LinkState.VOID, sealed=None))
-            kind = "secret.sent" if sent else "secret.undelivered"
-            event = Event(kind, customer, "reset", operation=operation, data={"link": link})
-            await self._visits.audit.append(scope.connection, event)
+        if sent:
+            await _in_the_end(lambda: self.links.delivered(reset))
+            return
+        who = f"{person.name} (extension {person.extension})"
+        if await _in_the_end(lambda: self._undelivered(reset, who, to)):
+            for channel in tuple(visit.channels):
+                channel.notify_line(
+                    f"The new {notify.SECRETS[reset.kind.value]} of {notify.plain(who)} could not be delivered to "
+                    f"{masked(to.address)}; its link is void. Nobody knows it: reset it once more."
+                )
+
+    async def _undelivered(self, reset: Reset, who: str, to: Recipient) -> bool:
+        """Void, and told to whoever can do something; False when there was nothing to tell."""
+        async with self._visits.store.scope(reset.customer) as scope:
+            lost = await self.links.undelivered(scope, reset)
+            if lost:
+                now = self._visits.audit.clock.now()
+                await notify.reset_undelivered(
+                    scope, reset.engineer, reset.system, reset.kind.value, who, masked(to.address), certain=True,
+                    now=now,
+                )  # fmt: skip
+        if not lost:
+            await self.links.give_up(reset, earlier_too=True)
+        return lost
+
+    async def _is_durable(self, reset: Reset, outcome: asyncio.Event) -> bool:
+        """True once the outcome is committed. What could not be written down is not mailed either."""
+        try:
+            async with asyncio.timeout(_COMMIT_WITHIN_S):
+                await outcome.wait()
+        except TimeoutError:
+            return False
+        async with self._visits.store.scope(reset.customer) as scope:
+            here = (links.c.customer_id == reset.customer) & (links.c.id == reset.link)
+            # Locked: the outcome's own transaction may still be open, and this waits for its end.
+            state = (await scope.execute(select(links.c.state).where(here).with_for_update())).scalar_one()
+        return bool(state == LinkState.READY)
+
+    # --- the loop ---
+
+    async def tidy(self) -> None:
+        """End links that are past their time, and tell of those whose mail nobody saw going out (a crash)."""
+        await self.links.expire()
+        # No child delivers for longer than this: what has no outcome by then gets none.
+        until = self._visits.audit.clock.now() - (self._retry_s + 2 * MAIL_GRACE_S) * 1000
+        for row in await self.links.ready_between(self._settled_ms, until):
+            async with self._visits.store.scope(row.customer_id) as scope:
+                await self._tell_unconfirmed(scope, row)
+        self._settled_ms = max(self._settled_ms, until)
+
+    async def _tell_unconfirmed(self, scope: Scope, row: Any) -> None:
+        issued = await self.links.unconfirmed(scope, row)
+        if issued is None:
+            return
+        audit = self._visits.audit
+        address = (await audit.personal(scope.connection, issued)).get("address", "")
+        await notify.reset_undelivered(
+            scope, issued.body["actor"], row.system_id, issued.body["data"]["secret"], "a telephone user",
+            masked(str(address)), certain=False, now=audit.clock.now(),
+        )  # fmt: skip
+
+
+async def _in_the_end(write: Callable[[], Awaitable[_T]]) -> _T:
+    """What became of a mail is written down even when the database is away for a while."""
+    while True:
+        try:
+            return await write()
+        except UnavailableError:
+            await asyncio.sleep(_AGAIN_S)
+
+
+def letter(person: Person, kind: SecretKind, system: str, to: Recipient, *, must_change: bool) -> tuple[str, str]:
+    """What stands before and after the link in the one mail that carries it."""
+    secret, name = notify.SECRETS[kind.value], notify.plain(person.name)
+    whose = "Your" if to.is_user else f"The {secret} of {name}, and you get its link as their approver. The"
+    first = f"{whose} {secret} (extension {notify.plain(person.extension)}) on {notify.plain(system)} was reset.\n"
+    following = "It has to be changed when it is first used.\n" if must_change else ""
+    pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.\n"
+    before = f"{first}\nNobody has seen the new one. This link shows it once, within 24 hours:\n\n"
+    after = f"\n\n{following}{pass_on}If you did not expect this, ring your telephone maintainer now.\n"
+    return before, after

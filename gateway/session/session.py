@@ -172,7 +172,7 @@ class Visits:
                     data={"engineer": who.engineer_id, "factor": who.factor, "fingerprint": who.fingerprint},
                     personal=(Personal("address", who.address, f"session:{visit.id}"),),
                 )  # fmt: skip
-                await notify.visit_opened(scope, who.engineer_id, system.id, visit.grant.how, facts.now_ms)
+                await notify.visit_opened(scope, visit.grant, facts.now_ms)
         if refusal:
             raise NotPermittedError(refusal)
 

@@ -52,6 +52,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = async_url(url)
+        self.errors = 0
+        """How often the database did not answer as it should, for the operator's metrics."""
         rest: dict[str, Any] = {"connect_args": {"async_creator_fn": sqlite.connect}} if self.is_sqlite else {}
         self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite, **rest)
         if self.is_sqlite:
@@ -86,10 +88,12 @@ class Store:
                     )
                 yield Scope(connection, customer_id)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
+            self.errors += 1
             raise _unavailable(error) from error
         except DatabaseError as error:
             # The class itself is what SQLite says of a damaged file; its kinds (a broken constraint) are the caller's.
             if type(error) is DatabaseError:
+                self.errors += 1
                 raise _unavailable(error) from error
             raise
 

@@ -222,6 +222,9 @@ links = _customer_table(
     Column("opened_ms", BigInteger),
     _within("operation_id", "operations"),
     _within("system_id", "systems"),
+    # Whoever opens one has its id alone; the loop that ends them looks by state.
+    Index("links_id", "id"),
+    Index("links_state", "state", "made_ms"),
 )
 # Keyed digests of who had which address since when: never the address itself.
 directory = _customer_table(

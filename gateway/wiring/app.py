@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import asyncssh
-import uvicorn
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import func, select
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+import structlog
 
-from audit.checkpoint import Signer
-from audit.clock import LogClock
 from audit.events import OPERATOR_LOG, Event
-from audit.log import AuditLog
 from audit.recording.recorder import Limits, Recorder, recover
-from audit.sealing import FileKeyStore, FileMasterKey
-from audit.sequencer import Sequencer
-from audit.steps import Step, Steps
-from audit.storage import LocalObjects
-from audit.tables import entries
-from config.settings import Settings
-from gateway.access.directory import Directory
-from gateway.access.permission import Permission
-from gateway.errors import FrameroomError, UnavailableError
-from gateway.identity.engineers import Engineers
+from gateway.errors import FrameroomError
 from gateway.notify import MailSettings, Postman
 from gateway.portal.once import OneTimePages
 from gateway.session.commands import Commands
@@ -50,107 +20,22 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.store import schema
-from gateway.store.engine import Store
-from gateway.vault import Vault
+from gateway.wiring.keeping import settle_restored
+from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
+from gateway.wiring.ops import Ops, Watched
+from gateway.wiring.parts import Parts as Parts
+from gateway.wiring.parts import database_url as database_url
+from gateway.wiring.parts import make_keys as make_keys
+from gateway.wiring.parts import migrate as migrate
+from gateway.wiring.parts import parts as parts
+from gateway.wiring.parts import private
+from gateway.wiring.web import start, web
 
-_SEQUENCE_S = 0.25
+log = structlog.get_logger()
 
-
-def database_url(settings: Settings) -> str:
-    """The configured database, or the file in data_dir."""
-    return settings.storage.database_url or f"sqlite:///{settings.storage.data_dir / 'frameroom.db'}"
-
-
-def make_keys(folder: Path) -> None:
-    """Master key, log signing key and host key; FileExistsError when there are any."""
-    folder.mkdir(parents=True, mode=0o700)
-    FileMasterKey.create(folder / "master.key")
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for name, data in (
-        ("log-signing.pem", pem),
-        ("ssh_host_ed25519", asyncssh.generate_private_key("ssh-ed25519").export_private_key()),
-        ("ssh_host_ecdsa", asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_private_key()),
-    ):
-        path = folder / name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-
-
-@dataclass(slots=True)
-class Parts:
-    """Everything that does not listen: enough for the command line's own work."""
-
-    settings: Settings
-    store: Store
-    audit: AuditLog
-    objects: LocalObjects
-    keys: FileKeyStore
-    vault: Vault
-    signer: Signer
-    sequencer: Sequencer
-    engineers: Engineers
-    directory: Directory
-    permission: Permission
-    steps: Steps
-
-    async def sequence(self) -> None:
-        """Give every waiting entry its place and publish the checkpoints."""
-        async with self.store.look_at_everyone() as scope:
-            logs = await self.sequencer.unsequenced(scope.connection)
-        for log in logs:
-            async with self.store.scope(log) as scope:
-                note = await self.sequencer.integrate(scope.connection, log)
-            if note is not None:
-                await self.steps.reached(Step.SIGNED)
-                self.sequencer.publish(log, note)
-
-
-@asynccontextmanager
-async def parts(settings: Settings, steps: Steps | None = None) -> AsyncIterator[Parts]:
-    """Open the deployment. UnavailableError when another process has it, or its log must not go on."""
-    data = settings.storage.data_dir
-    master = FileMasterKey.load(data / "keys" / "master.key")
-    signing = load_pem_private_key((data / "keys" / "log-signing.pem").read_bytes(), None)
-    if not isinstance(signing, Ed25519PrivateKey):
-        raise UnavailableError("the log's signing key is not an Ed25519 key")
-    store = Store(database_url(settings))
-    lock = _only_process(data) if store.is_sqlite else None
-    objects, clock = LocalObjects(data / "objects"), LogClock()
-    keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
-    audit = AuditLog(keys, clock)
-    signer = Signer(settings.deployment.name, signing)
-    sequencer = Sequencer(signer, settings.deployment.name, objects)
-    try:
-        async with store.look_at_everyone() as scope:
-            await sequencer.check_not_behind(scope.connection)
-            clock.observe((await scope.execute(select(func.max(entries.c.time_ms)))).scalar() or 0)
-        opened = Parts(
-            settings, store, audit, objects, keys, vault, signer, sequencer, Engineers(store, audit, vault),
-            Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(),
-        )  # fmt: skip
-        yield opened
-        await opened.sequence()
-    finally:
-        await store.close()
-        if lock is not None:
-            os.close(lock)
-
-
-def _only_process(data: Path) -> int:
-    # SQLite is never shared between processes: who holds this lock is the one.
-    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise UnavailableError(
-            "another Frameroom process has this deployment open",
-            next_step="The command line talks to a running `frameroom serve` by itself; is it still starting?",
-        ) from error
-    return lock
+_BATCH_S = 0.05
+_AGAIN_S, _IDLE_S = 0.1, 0.5
 
 
 class App:
@@ -163,6 +48,7 @@ class App:
         limits = Limits(
             batch_ms=recording.batch_ms, max_lag_ms=recording.max_lag_ms,
             session_quota_bytes=recording.session_quota_mb << 20, refuse_free_percent=recording.refuse_free_percent,
+            warn_free_percent=recording.warn_free_percent,
         )  # fmt: skip
         data = settings.storage.data_dir
         self._recovered = {r.session: r.segments for r in recover(data / "journal", opened.objects, opened.keys)}
@@ -177,9 +63,11 @@ class App:
             mail.host, mail.port, mail.sender, mail.tls, mail.username, mail.password, mail.ca_file
         )
         self.portal_port = self.ops_port = 0
-        self.commands = Commands(self.visits, Resets(self.visits, resets, self.mail, self.portal_url), opened.directory)
+        self.resets = Resets(self.visits, resets, self.mail, self.portal_url)
+        self.commands = Commands(self.visits, self.resets, opened.directory)
         host_keys = [
-            asyncssh.read_private_key(str(data / "keys" / name)) for name in ("ssh_host_ed25519", "ssh_host_ecdsa")
+            asyncssh.read_private_key(str(private(data / "keys" / name)))
+            for name in ("ssh_host_ed25519", "ssh_host_ecdsa")
         ]
         ssh = settings.ssh
         self.door = Door(
@@ -190,20 +78,30 @@ class App:
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
         self.ready = asyncio.Event()
+        self.drain, self.drained = asyncio.Event(), asyncio.Event()
+        self._appended = asyncio.Event()
+        opened.audit.on_appended = self._appended.set
 
     def portal_url(self) -> str:
         """What links in mails begin with."""
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled. UnavailableError when the clock is too far behind the log, OSError when an address
+        cannot be had."""
         opened = self.parts
+        check_clock(opened.audit.clock.behind_ms(), opened.settings.process.clock_behind_limit_s)
+        ended = await settle_restored(opened)
+        if ended is not None:
+            log.warning("restored from a backup: permissions and links that stood in it were ended", permissions=ended)
         left = await self.visits.close_leftovers(self._recovered)
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
-        pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring)
-        portal = _server(pages.app(), opened.settings.portal.host, opened.settings.portal.port)
-        ops = _server(self._ops(left), opened.settings.ops.host, opened.settings.ops.port)
+        pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring, self.portal_url)
+        portal = web(pages.app(), opened.settings.portal.host, opened.settings.portal.port)
+        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
+        await watch.begin()
+        ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
@@ -211,10 +109,12 @@ class App:
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
                 group.create_task(Postman(opened.store, opened.audit, self.mail).run())
-                self.portal_port = await _start(group, portal)
-                self.ops_port = await _start(group, ops)
+                group.create_task(watch.run())
+                self.portal_port = await start(group, portal)
+                self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
                 await self.door.ready.wait()
+                group.create_task(self._drain())
                 self.ready.set()
         finally:
             self.recorder.close()
@@ -225,84 +125,53 @@ class App:
         async with self.parts.store.operator_log() as scope:
             await self.parts.audit.append(scope.connection, Event(kind, OPERATOR_LOG, "frameroom", data=data))
 
+    async def _drain(self) -> None:
+        """Once it is asked for: let visits finish, for so long and no longer; then `drained` is set."""
+        await self.drain.wait()
+        minutes = self.parts.settings.process.drain_limit_minutes
+        log.info("draining", visits=len(self.visits.all()), limit_minutes=minutes)
+        for owner in self.door.connections.values():
+            for channel in tuple(owner.channels):
+                channel.notify_line("Frameroom will restart when you have finished. No new visits are taken meanwhile.")
+        try:
+            async with asyncio.timeout(minutes * 60):
+                await self.door.drain()
+        except TimeoutError:
+            log.warning("visits that were left when the time to finish was over are ended", n=len(self.visits.all()))
+        self.drained.set()
+
     async def _sequence_loop(self) -> None:
+        """Entries get their place within 1 s: at once when this process wrote them, by looking when another did.
+
+        The call that wakes comes before the writer's commit, so a wakening is followed by looks in quick succession.
+        """
+        pause = _IDLE_S
         while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._appended.wait()
+            woken = self._appended.is_set()
+            self._appended.clear()
+            await asyncio.sleep(_BATCH_S)
             # A database that is away for a moment holds the log up; visits end on their own watch meanwhile.
             with suppress(FrameroomError):
-                await self.parts.sequence()
-            await asyncio.sleep(_SEQUENCE_S)
+                found = await self.parts.sequence()
+                pause = _AGAIN_S if woken or found else _IDLE_S
 
     async def _minute_loop(self) -> None:
         seconds = 0
         while True:
             with suppress(FrameroomError):
                 await self.parts.permission.expire()
+                await self.resets.tidy()
                 if seconds % 60 == 0:
-                    await self.parts.engineers.flush_refused()
-                    await self._operator(
-                        "heartbeat",
-                        {"sessions": len(self.visits.all()), "behind_ms": self.parts.audit.clock.behind_ms()},
-                    )
+                    await self._each_minute()
             seconds += 1
             await asyncio.sleep(1)
 
-    def _ops(self, left: int) -> Starlette:
-        registry = CollectorRegistry()
-        sessions = Gauge("frameroom_sessions", "Visits that are open", registry=registry)
-        waiting = Gauge("frameroom_connections", "Signed-in SSH connections", registry=registry)
-        Gauge("frameroom_leftovers", "Visits closed at start after a crash", registry=registry).set(left)
-
-        async def health(_: Request) -> Response:
-            return PlainTextResponse("ok\n")
-
-        async def ready(_: Request) -> Response:
-            try:
-                async with self.parts.store.look_at_everyone() as scope:
-                    await scope.execute(select(1))
-            except FrameroomError as error:
-                return PlainTextResponse(f"{error.message}\n", 503)
-            broken = self.recorder.broken
-            return PlainTextResponse("ok\n" if broken is None else f"recorder: {broken}\n", 503 if broken else 200)
-
-        async def metrics(_: Request) -> Response:
-            sessions.set(len(self.visits.all()))
-            waiting.set(len(self.door.connections))
-            return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
-
-        return Starlette(routes=[Route("/healthz", health), Route("/readyz", ready), Route("/metrics", metrics)])
-
-
-class _Quiet(uvicorn.Server):
-    """uvicorn inside our own loop: signals are ours."""
-
-    @property
-    def bound(self) -> int:
-        """The port it got."""
-        return int(self.servers[0].sockets[0].getsockname()[1])
-
-
-def _server(app: Starlette, host: str, port: int) -> _Quiet:
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
-    )
-    return _Quiet(config)
-
-
-async def _start(group: asyncio.TaskGroup, server: _Quiet) -> int:
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup()
-    group.create_task(_keep_serving(server))
-    return server.bound
-
-
-async def _keep_serving(server: _Quiet) -> None:
-    try:
-        await server.main_loop()
-    finally:
-        await server.shutdown()
-
-
-def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema (the owner's connection)."""
-    schema.upgrade(database_url(settings))
+    async def _each_minute(self) -> None:
+        await self.parts.engineers.flush_refused()
+        behind = self.parts.audit.clock.behind_ms()
+        if behind:
+            log.warning("the machine's clock is behind the log", ms=behind)
+        await self._operator("heartbeat", {"sessions": len(self.visits.all()), "behind_ms": behind})

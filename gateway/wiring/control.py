@@ -13,7 +13,7 @@ import pwd
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -126,7 +126,7 @@ class Control:
         try:
             asked = json.loads(await reader.readline())
             name, given = str(asked["name"]), dict(asked["given"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return failure(UnavailableError("that was no question of the command line"))
         if not self._admin.streams(name):
             return await self._call(name, actor, given, wire)
@@ -166,37 +166,42 @@ async def ask(path: Path, name: str, given: Row, stream: Stream | None = None) -
     gathered = Gathered()
     try:
         writer.write(json.dumps({"name": name, "given": given}).encode() + b"\n")
-        answer = await _answers(reader, stream or gathered)
+        while "result" not in (said := _said(await _line(reader), path)) and "error" not in said:
+            if "rows" in said:
+                await (stream or gathered).rows(said["rows"])
+            else:
+                await (stream or gathered).progress(said["progress"])
+    finally:
+        writer.close()
+    return {"result": gathered.all} if said.get("result", "") is None else said
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\n")
     except (OSError, EOFError, asyncio.LimitOverrunError) as error:
         raise UnavailableError(
             "the serving process ended before it had answered",
             next_step="Look whether it was done before you do it again.",
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+
+
+def _said(line: bytes, path: Path) -> Row:
+    """One line of an answer, its shape checked: what stands at the socket may be anything."""
+    try:
+        said = json.loads(line)
+        if "error" in said:
+            return {
+                "error": str(said["error"]), "matches": [str(match) for match in said.get("matches", [])],
+                "next": str(said.get("next", "")), "exit": int(said.get("exit", EXIT_FAILED)),
+            }  # fmt: skip
+        if "rows" in said and all(isinstance(row, dict) for row in said["rows"]):
+            return {"rows": list(said["rows"])}
+        if "progress" in said:
+            return {"progress": dict(said["progress"])}
+        return {"result": said["result"]}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnavailableError(
             "what answers at the control socket is no Frameroom, or another version of it",
             next_step=f"It is {path}; restart `frameroom serve`.",
         ) from error
-    finally:
-        writer.close()
-    if answer.get("result", "") is None:
-        return {"result": gathered.all}
-    return answer
-
-
-async def _answers(reader: asyncio.StreamReader, stream: Stream) -> Row:
-    """The line that ends it, everything before passed on."""
-    while True:
-        line = await reader.readuntil(b"\n")
-        said: Any = json.loads(line)
-        if "rows" in said:
-            await stream.rows(list(said["rows"]))
-        elif "progress" in said:
-            await stream.progress(dict(said["progress"]))
-        elif "result" in said:
-            return {"result": said["result"]}
-        else:
-            return {
-                "error": str(said["error"]), "matches": list(said.get("matches", [])),
-                "next": str(said.get("next", "")), "exit": int(said.get("exit", EXIT_FAILED)),
-            }  # fmt: skip

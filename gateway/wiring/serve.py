@@ -1,4 +1,4 @@
-"""`frameroom serve`: the app and its control socket, until a signal."""
+"""`frameroom serve`: the app and its control socket, until a signal or until it is drained."""
 
 from __future__ import annotations
 
@@ -6,27 +6,40 @@ import asyncio
 import signal
 from collections.abc import Callable
 
+import structlog
+
 from audit.steps import Steps
 from config.settings import Settings
 from gateway.session.deliver import ResetServer
+from gateway.session.reset_child import harden
+from gateway.wiring import telling
 from gateway.wiring.admin import Admin
 from gateway.wiring.app import App, parts
 from gateway.wiring.control import Control
+from gateway.wiring.machine import check_names
+
+log = structlog.get_logger()
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM, SIGINT or a finished drain. UnavailableError when the machine is not fit for it."""
+    telling.configure(settings.log.level, settings.log.form)
+    check_names()
+    if not settings.process.dumpable:
+        harden()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # However often they come: the first stops, and stopping writes every visit's last event.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await serve_until(settings, stop, on_ready)
+    log.info("stopped")
 
 
 async def serve_until(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[App], None], steps: Steps | None = None
 ) -> None:
-    """Serve until `stop` is set. `steps` is for tests that stop the process at a named moment."""
+    """Serve until `stop` is set or a drain has finished. `steps` is for tests that stop the process at a moment."""
     resets = ResetServer()
     try:
         async with parts(settings, steps) as opened:
@@ -35,12 +48,13 @@ async def serve_until(
                 running = group.create_task(app.run())
                 control = Control(Admin(opened, app), settings.storage.data_dir / "control.sock")
                 controlling = group.create_task(control.run())
-                ready = group.create_task(app.ready.wait())
-                await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
+                waits = [group.create_task(event.wait()) for event in (app.ready, stop, app.drained)]
+                ready, stopping, drained = waits
+                await asyncio.wait({ready, stopping, running}, return_when=asyncio.FIRST_COMPLETED)
                 if app.ready.is_set():
                     on_ready(app)
-                    await stop.wait()
-                for task in (ready, controlling, running):
+                    await asyncio.wait({stopping, drained, running}, return_when=asyncio.FIRST_COMPLETED)
+                for task in (*waits, controlling, running):
                     task.cancel()
     finally:
         resets.stop()

@@ -26,6 +26,10 @@ def fetch(url: str, data: bytes | None = None, origin: str | None = None) -> tup
         return error.code, error.read(), dict(error.headers)
 
 
+def origin_of(url: str) -> str:
+    return "/".join(url.split("/")[:3])
+
+
 async def test_a_link_opens_once_and_holds_what_the_phone_system_holds(demo: Demo, ssh: Master) -> None:
     await permit(demo, "view,reset-sip")
     assert (await ssh.run("reset 2001 sip --phones-will-drop --yes")).code == 0
@@ -41,13 +45,13 @@ async def test_a_link_opens_once_and_holds_what_the_phone_system_holds(demo: Dem
     assert headers["cache-control"] == "no-store"
     refused, _, _ = await asyncio.to_thread(fetch, f"{url}/open", b"", "https://evil.example")
     assert refused == 403
-    status, sealed, _ = await asyncio.to_thread(fetch, f"{url}/open", b"")
+    status, sealed, _ = await asyncio.to_thread(fetch, f"{url}/open", b"", origin_of(url))
     assert status == 200
     key = base64.urlsafe_b64decode(fragment + "=" * (-len(fragment) % 4))
     name = url.rsplit("/", 1)[1].encode()
     secret = json.loads(AESGCM(key).decrypt(sealed[:12], sealed[12:], name))["secret"]
     assert await asyncio.to_thread(sip.register, "127.0.0.1", demo.lab.sip_port, "2001", secret, 0) == 200
-    again, words, _ = await asyncio.to_thread(fetch, f"{url}/open", b"")
+    again, words, _ = await asyncio.to_thread(fetch, f"{url}/open", b"", origin_of(url))
     assert (again, b"opened already" in words) == (410, True)
     gone, page, _ = await asyncio.to_thread(fetch, url)
     assert (gone, b"opened already" in page) == (410, True)
@@ -59,7 +63,7 @@ async def test_a_second_reset_kills_the_first_link(demo: Demo, ssh: Master) -> N
     first = re.search(r"http[^#\s]+", await demo.mails.wait_for("This link shows it once"))
     assert (await ssh.run("reset 2001 voicemail --yes")).code == 0
     assert first
-    status, _, _ = await asyncio.to_thread(fetch, f"{first.group()}/open", b"")
+    status, _, _ = await asyncio.to_thread(fetch, f"{first.group()}/open", b"", origin_of(first.group()))
     assert status == 410
 
 

@@ -81,7 +81,7 @@ async def test_2_a_revoked_grant_ends_the_visit_and_nothing_starts_after(demo: D
     assert (await ssh.run("show 2001")).code == 3
     assert "The permission of Ana Silva" in await demo.mails.wait_for("was ended on")
     summary = await demo.mails.wait_for("What was done")
-    assert "1 people were seen" in summary
+    assert "1 person was seen" in summary
 
 
 async def test_an_engineer_switched_off_is_out(demo: Demo, ssh: Master) -> None:

@@ -18,7 +18,7 @@ OPS = frozenset({Operation.VIEW, Operation.FIND})
 
 def facts() -> Facts:
     engineer = Engineer("eng_1", "ana", "Ana", "ana@company.example", True, frozenset())
-    system = PhoneSystem("cus_1", "sys_1", "Head office", "lab", "h", 22, "pin", "{}", b"", None, "", "", False)
+    system = PhoneSystem("cus_1", "sys_1", "Head office", "lab", "h", 22, "pin", "{}", b"sealed", None, "", "", False)
     agreement = Agreement("cus_1", 1, AgreementState.CONFIRMED, Terms(operations=OPS, hours=Hours()))
     grant = Grant("cus_1", "gra_1", "req_1", "sys_1", "eng_1", OPS, NOW - HOUR, NOW + HOUR, GrantState.OPEN, 1, "", ())
     return Facts(engineer, True, system, agreement, grant, NOW)

@@ -5,20 +5,33 @@
   history.replaceState(null, "", location.pathname);
   const button = document.getElementById("show");
   const out = document.getElementById("out");
+  const ring = document.getElementById("ring").textContent;
   const say = (text) => { out.textContent = text; out.hidden = false; };
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+
+  // The key is made ready first: a link that is cut short, or a browser that cannot, must not use the secret up.
+  const readKey = async () => {
+    if (!window.crypto || !crypto.subtle) {
+      say("This browser cannot show it. Nothing was used up: open the link in another one.");
+      return null;
+    }
+    try {
+      return await crypto.subtle.importKey("raw", bytes(fragment), "AES-GCM", false, ["decrypt"]);
+    } catch (error) {
+      say("This link is not complete. Nothing was used up: open it from the mail itself, whole.");
+      return null;
+    }
+  };
+
   button.hidden = false;
   button.addEventListener("click", async () => {
     button.disabled = true;
-    if (fragment.length < 40) {
-      say("This link is not complete. Open it from the mail itself, whole.");
-      return;
-    }
+    const key = await readKey();
+    if (key === null) { return; }
     try {
       const answer = await fetch(location.pathname + "/open", { method: "POST", cache: "no-store" });
       if (!answer.ok) { say(await answer.text()); return; }
       const sealed = new Uint8Array(await answer.arrayBuffer());
-      const key = await crypto.subtle.importKey("raw", bytes(fragment), "AES-GCM", false, ["decrypt"]);
       const id = new TextEncoder().encode(location.pathname.split("/").pop());
       const plain = await crypto.subtle.decrypt(
         { name: "AES-GCM", iv: sealed.slice(0, 12), additionalData: id }, key, sealed.slice(12));
@@ -28,7 +41,7 @@
       button.hidden = true;
       say("Write it down or use it now: it is shown this once.");
     } catch (error) {
-      say("It could not be shown. Ask for a new one: the number is on your company's support page.");
+      say("It could not be shown, and cannot be shown again. Ask for a new one. " + ring);
     }
   });
 })();

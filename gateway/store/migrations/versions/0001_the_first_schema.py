@@ -543,6 +543,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("customer_id", "id"),
     )
+    with op.batch_alter_table("links", schema=None) as batch_op:
+        batch_op.create_index("links_id", ["id"], unique=False)
+        batch_op.create_index("links_state", ["state", "made_ms"], unique=False)
+
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
             op.execute(statement)
@@ -550,6 +554,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Down."""
+    with op.batch_alter_table("links", schema=None) as batch_op:
+        batch_op.drop_index("links_state")
+        batch_op.drop_index("links_id")
+
     op.drop_table("links")
     with op.batch_alter_table("operations", schema=None) as batch_op:
         batch_op.drop_index("operations_state")

@@ -1,0 +1,43 @@
+"""Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
+
+Reading order: `letters` (what people read), `outbox` (to whom, and when), `postman` (the loop), `smtp` (one message),
+`words` (text from outside made harmless).
+"""
+
+from gateway.notify.letters import (
+    Told,
+    consent_recorded,
+    person_changed,
+    request_waiting,
+    reset_told,
+    reset_undelivered,
+    revoked,
+    visit_closed,
+    visit_opened,
+)
+from gateway.notify.outbox import queue, zone_of
+from gateway.notify.postman import Postman
+from gateway.notify.smtp import MailSettings, is_final, send
+from gateway.notify.words import SECRETS, WORDS, plain, when
+
+__all__ = [
+    "SECRETS",
+    "WORDS",
+    "MailSettings",
+    "Postman",
+    "Told",
+    "consent_recorded",
+    "is_final",
+    "person_changed",
+    "plain",
+    "queue",
+    "request_waiting",
+    "reset_told",
+    "reset_undelivered",
+    "revoked",
+    "send",
+    "visit_closed",
+    "visit_opened",
+    "when",
+    "zone_of",
+]

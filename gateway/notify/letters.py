@@ -1,0 +1,214 @@
+"""What the customer reads: each message in plain words, written with the change that it tells of.
+
+No message carries a decision or a secret. (The one mail that carries a link goes out from the reset's own child process
+and never touches the outbox.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from connectors.contract import Person
+from gateway.model import Grant, Request
+from gateway.notify.outbox import approvers_of, queue, tell_contacts, zone_of
+from gateway.notify.words import LOOKED, SECRETS, WORDS, bullets, people_seen, plain, times, when
+from gateway.store.engine import Scope
+from gateway.store.tables import approvers, customers, engineers, grants, operations, requests, sessions, systems
+
+_LINES: Final = 200
+_RING: Final = "If you did not expect this, ring your telephone maintainer now.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a visit came to. `lines`: what was changed, reset or run, one line each. `seen`: how many people, None when
+    it cannot be told; `at_most` when only that is known. `ended`: why the visit ended."""
+
+    lines: Sequence[str]
+    seen: int | None
+    changed: bool
+    ended: str
+    at_most: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    engineer: str
+    role: str
+    system: str
+    customer: str
+
+    @property
+    def who(self) -> str:
+        return f"{self.engineer} ({self.role})"
+
+
+async def _names(scope: Scope, engineer_id: str, system_id: str) -> _Names:
+    engineer = (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
+    here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+    system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
+    customer = (await scope.execute(select(customers.c.name).where(customers.c.id == scope.customer_id))).scalar_one()
+    role = ", ".join(["engineer of your telephone maintainer", *sorted(engineer.roles.split())])
+    return _Names(plain(engineer.name), plain(role), plain(system), plain(customer))
+
+
+async def _why(scope: Scope, request_id: str) -> str:
+    here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request_id)
+    row = (await scope.execute(select(requests.c.ticket, requests.c.reason).where(here))).one()
+    return _because(row.ticket, row.reason)
+
+
+def _at_most(lines: Sequence[str]) -> list[str]:
+    """A list that a person still reads: of a long one (a file of changes) its beginning, and how much more."""
+    more = len(lines) - _LINES
+    return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
+
+
+def _because(ticket: str, reason: str) -> str:
+    return f"Why: {plain(reason) or 'no reason was given'}\nTicket: {plain(ticket) or 'none'}\n"
+
+
+async def request_waiting(scope: Scope, request: Request, now: int) -> None:
+    """To every approver: somebody waits for an answer. It carries no link that decides."""
+    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    body = (
+        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n"
+        f"{_because(request.ticket, request.reason)}"
+        f"From: {when(request.from_ms, zone)}\nUntil: {when(request.until_ms, zone)}\n"
+        f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
+        f"Nothing is permitted before you say so. This is request {request.id}.\n"
+    )
+    subject = f"Waiting for your answer: {names.engineer}"
+    await queue(scope, await approvers_of(scope), "request waiting", subject, body, now)
+
+
+async def consent_recorded(
+    scope: Scope, request: Request, how: str, approver: str, at_ms: int, now: int, missing: int
+) -> None:
+    """To every approver at once: a yes was entered for you. `missing`: how many more persons have to say yes."""
+    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    state = "It is permitted now." if not missing else f"It is not permitted yet: {missing} more must say yes."
+    body = (
+        f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
+        f"Said yes: {plain(approver)}, {when(at_ms, zone)}\nWho may come in: {names.who}\n"
+        f"Phone system: {names.system} ({names.customer})\nUntil: {when(request.until_ms, zone)}\n"
+        f"{_because(request.ticket, request.reason)}"
+        f"What they may do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
+        "If nobody of yours said this yes, ring us now and ask for it to be ended.\n"
+    )
+    subject = f"A yes by telephone was entered: {names.engineer}"
+    await queue(scope, await approvers_of(scope), "consent by telephone", subject, body, now)
+
+
+async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
+    """Permission was ended."""
+    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    body = (
+        f"The permission of {names.who} for {names.system} ({names.customer}) was ended on {when(now, zone)}.\n"
+        f"Reason: {plain(reason) or 'none was given'}\n"
+    )
+    subject = f"Ended: the permission of {names.engineer}"
+    await tell_contacts(scope, ("each", "changes"), "revoked", subject, body, now, daily=True)
+
+
+async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
+    """Somebody is in."""
+    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    body = (
+        f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
+        f"{await _why(scope, grant.request_id)}"
+        f"Permission: {plain(grant.how)}; it ends on {when(grant.until_ms, zone)}.\n"
+        f"What they may do:\n{bullets([WORDS[o] for o in sorted(grant.operations)])}"
+    )
+    await tell_contacts(scope, ("each",), "visit opened", f"{names.engineer} is in {names.system}", body, now)
+
+
+async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> None:
+    """What was done, in plain words."""
+    here = (sessions.c.customer_id == scope.customer_id) & (sessions.c.id == session_id)
+    session = (await scope.execute(select(sessions).where(here))).one()
+    its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
+    grant = (await scope.execute(select(grants).where(its))).one()
+    names, zone = await _names(scope, session.engineer_id, session.system_id), await zone_of(scope)
+    body = (
+        f"{names.who} left {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
+        f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
+        f"Permission: {plain(grant.how)}{await _given_by(scope, grant.approver_ids.split())}\n\n"
+        f"What was looked at:\n{bullets(await _looked(scope, session_id, told))}\n"
+        f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
+        f"The visit ended because {plain(told.ended)}.\n"
+    )
+    wishes = ("each", "changes") if told.changed else ("each",)
+    subject = f"{names.engineer} left {names.system}"
+    await tell_contacts(scope, wishes, "visit closed", subject, body, now, daily=True)
+
+
+async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
+    query = select(approvers.c.name).where(
+        approvers.c.customer_id == scope.customer_id, approvers.c.id.in_(approver_ids)
+    )
+    said_yes = sorted(plain(name) for name in (await scope.execute(query)).scalars())
+    return f"; {', '.join(said_yes)} said yes" if said_yes else ""
+
+
+async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+    query = (
+        select(operations.c.name, func.count())
+        .where(operations.c.customer_id == scope.customer_id, operations.c.session_id == session_id)
+        .where(operations.c.state == "done", operations.c.name.in_(LOOKED))
+        .group_by(operations.c.name)
+        .order_by(operations.c.name)
+    )
+    lines = [f"{LOOKED[name]}, {times(count)}" for name, count in (await scope.execute(query)).all()]
+    if told.seen:
+        lines.append(people_seen(told.seen, at_most=told.at_most))
+    return lines or ["nobody's details"]
+
+
+async def person_changed(scope: Scope, before: Person, told: str, *, email_changed: bool, now: int) -> None:
+    """An email or number that changes is told to the old address and to every approver at once (architecture 6)."""
+    addresses = await approvers_of(scope)
+    if email_changed and before.email:
+        addresses.append(before.email)
+    body = (
+        f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {when(now, await zone_of(scope))}: "
+        f"{plain(told)}.\nIf nobody asked for this, ring us now.\n"
+    )
+    await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)
+
+
+async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to: str, now: int) -> None:
+    """To the user, at the address they have and had, when the new secret went to somebody else."""
+    body = (
+        f"Your {SECRETS[kind]} was reset on {when(now, await zone_of(scope))}. Nobody has seen the new one: it went to "
+        f"{plain(went_to)}, who will give it to you.\n{_RING}"
+    )
+    await queue(scope, addresses, "user told", f"Your {SECRETS[kind]} was reset", body, now)
+
+
+async def reset_undelivered(
+    scope: Scope, engineer_id: str, system_id: str, kind: str, person: str, to: str, *, certain: bool, now: int
+) -> None:
+    """To the engineer and every approver: the new secret reached nobody (or, not `certain`, perhaps nobody).
+
+    `person` and `to` are words: "Grace (extension 2001)", "k…@customer.example"; a name goes to approvers alone.
+    """
+    names, zone = await _names(scope, engineer_id, system_id), await zone_of(scope)
+    went = (
+        f"could not be delivered to {to}, and its link opens no more"
+        if certain
+        else f"may not have reached {to}: Frameroom was stopped while it was being sent"
+    )
+    following = "" if certain else "If no mail has come within half an hour, the same holds:\n"
+    what = f"The new {SECRETS[kind]} of {plain(person)} on {names.system} ({names.customer}) {went}.\n\n{following}"
+    now_known = "The phone system has the new one already, and nobody knows it. "
+    to_approvers = f"{what}{now_known}Ask {names.engineer} to reset it once more.\nTold on {when(now, zone)}.\n"
+    to_engineer = f"{what}{now_known}Reset it once more; see first that mail to {to} arrives.\n"
+    subject = "A new telephone password was not delivered" if certain else "A new telephone password may be lost"
+    await queue(scope, await approvers_of(scope), "undelivered", subject, to_approvers, now)
+    mail: Any = (await scope.execute(select(engineers.c.email).where(engineers.c.id == engineer_id))).scalar_one()
+    await queue(scope, [mail], "undelivered", subject, to_engineer, now)

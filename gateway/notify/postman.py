@@ -1,0 +1,155 @@
+"""The loop that sends what is in the outbox.
+
+At least once: a message leaves the outbox after the server took it, so that a crash between the two sends it again,
+under the same Message-ID. It is claimed before (its time is put off), so that two nodes do not both send it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import aiosmtplib
+from sqlalchemy import delete, select, update
+
+from audit.events import Event, Personal
+from audit.log import AuditLog
+from gateway.errors import FrameroomError
+from gateway.model import DAY, MINUTE
+from gateway.notify.outbox import DAILY_AT, TO_STAFF_OF_CUSTOMER, is_present, zone_of
+from gateway.notify.smtp import MailSettings, is_final, send
+from gateway.notify.words import when
+from gateway.store.engine import Scope, Store
+from gateway.store.tables import outbox
+
+_POLL_S: Final = 0.5
+_AT_ONCE: Final = 50
+_CLAIM_MS: Final = 2 * MINUTE
+_RETRY_MS: Final = 5_000
+_RETRY_AT_MOST_MS: Final = 10 * MINUTE
+_REFUSED_MS: Final = 10 * MINUTE
+_REFUSED_TRIES: Final = 12
+"""After a refusal that says "never": 10 min, doubled each time, a day at most; about five days in all."""
+
+
+class Postman:
+    """Sends what is in the outbox; `run` belongs to the caller's TaskGroup."""
+
+    def __init__(self, store: Store, audit: AuditLog, settings: MailSettings) -> None:
+        self._store, self._audit, self._settings = store, audit, settings
+
+    async def run(self) -> None:
+        """Send what is due, for ever."""
+        while True:
+            # A database that is away for a moment holds mail up; what is due stays in the outbox.
+            with suppress(FrameroomError):
+                await self.send_due()
+            await asyncio.sleep(_POLL_S)
+
+    async def send_due(self) -> None:
+        """Send once what is due; what fails waits longer each time, ten minutes at most, and nothing is lost."""
+        now = self._audit.clock.now()
+        async with self._store.look_at_everyone() as scope:
+            query = select(outbox).where(outbox.c.due_ms <= now)
+            due = (await scope.execute(query.order_by(outbox.c.due_ms, outbox.c.id).limit(_AT_ONCE))).all()
+        for first in _one_each(due):
+            await self._attend(first, now)
+
+    async def _attend(self, first: Any, now: int) -> None:
+        async with self._store.scope(first.customer_id) as scope:
+            letter = await self._claimed(scope, first, now)
+            if letter is None:
+                return
+            zone = await zone_of(scope)
+            if letter.what in TO_STAFF_OF_CUSTOMER and not await is_present(scope, letter.address):
+                await self._over(scope, letter, "notice.failed", "removed")
+                return
+        subject, body = letter.text(zone)
+        try:
+            await send(self._settings, letter.address, subject, body, letter.message_id)
+        except (OSError, ValueError, aiosmtplib.SMTPException) as error:
+            await self._later(letter, error, now)
+        else:
+            async with self._store.scope(letter.customer) as scope:
+                await self._over(scope, letter, "notice.sent")
+
+    @staticmethod
+    async def _claimed(scope: Scope, first: Any, now: int) -> _Letter | None:
+        """What the row belongs to, put off if it still is due: nobody else sends it meanwhile."""
+        mine = (outbox.c.customer_id == first.customer_id) & (outbox.c.due_ms <= now)
+        if first.batch:
+            mine &= (outbox.c.batch == first.batch) & (outbox.c.address == first.address)
+        else:
+            mine &= outbox.c.id == first.id
+        rows = (await scope.execute(select(outbox).where(mine).order_by(outbox.c.id).with_for_update())).all()
+        if not rows:
+            return None
+        letter = _Letter(list(rows))
+        await scope.execute(update(outbox).where(letter.here).values(due_ms=now + _CLAIM_MS))
+        return letter
+
+    async def _over(self, scope: Scope, letter: _Letter, kind: str, code: str = "") -> None:
+        await scope.execute(delete(outbox).where(letter.here))
+        await self._tell(scope, letter, kind, code)
+
+    async def _tell(self, scope: Scope, letter: _Letter, kind: str, code: str) -> None:
+        personal = (Personal("address", letter.address, f"customer:{letter.customer}"),)
+        data = {"what": letter.what} | ({"code": code} if code else {})
+        await self._audit.append(
+            scope.connection, Event(kind, letter.customer, "postman", data=data, personal=personal)
+        )
+
+    async def _later(self, letter: _Letter, error: Exception, now: int) -> None:
+        """The first failure is told, and the last; in between it is tried again."""
+        refused = is_final(error)
+        async with self._store.scope(letter.customer) as scope:
+            if (refused and letter.tries >= _REFUSED_TRIES) or isinstance(error, ValueError):
+                await self._over(scope, letter, "notice.failed", "given-up")
+                return
+            wait = min(_REFUSED_MS * 2**letter.tries, DAY) if refused else _RETRY_MS * 2 ** min(letter.tries, 10)
+            values = {"tries": letter.tries + 1, "due_ms": now + (wait if refused else min(wait, _RETRY_AT_MOST_MS))}
+            await scope.execute(update(outbox).where(letter.here).values(**values))
+            if letter.tries == 0:
+                await self._tell(scope, letter, "notice.failed", type(error).__name__)
+
+
+def _one_each(rows: Any) -> list[Any]:
+    """The first row of everything that becomes one mail: all of a day to one address, every other row alone."""
+    firsts: dict[tuple[str, ...], Any] = {}
+    for row in rows:
+        key = (row.customer_id, row.address, row.batch) if row.batch else (row.customer_id, row.id)
+        firsts.setdefault(key, row)
+    return list(firsts.values())
+
+
+class _Letter:
+    """What becomes one mail: a row of the outbox, or those of a day to one address."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+        first = rows[0]
+        self.customer: str = first.customer_id
+        self.address: str = first.address
+        self.daily = bool(first.batch)
+        self.what: str = "daily" if self.daily else first.what
+        self.tries = max(int(row.tries) for row in rows)
+        self.here = (outbox.c.customer_id == self.customer) & outbox.c.id.in_([row.id for row in rows])
+
+    @property
+    def message_id(self) -> str:
+        """The same for the same message, however often it is sent."""
+        ids = "\n".join(sorted(row.id for row in self._rows))
+        return f"day_{hashlib.sha256(ids.encode()).hexdigest()[:24]}" if self.daily else str(self._rows[0].id)
+
+    def text(self, zone: ZoneInfo) -> tuple[str, str]:
+        """Subject and body."""
+        if not self.daily:
+            return self._rows[0].subject, self._rows[0].body
+        parts = [f"{row.subject}\n{'-' * min(len(row.subject), 70)}\n{row.body}" for row in self._rows]
+        until = datetime.combine(date.fromisoformat(self._rows[0].batch), DAILY_AT, zone)
+        head = f"What happened at your phone systems in the day until {when(int(until.timestamp() * 1000), zone)}.\n\n"
+        return f"Your phone systems: {until:%A} {until.day} {until:%B}", head + "\n\n".join(parts)

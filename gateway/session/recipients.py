@@ -1,0 +1,104 @@
+"""Who may receive a new secret: altering must not become reading (architecture 5).
+
+The user, at an address in an agreed mail domain that has stood unchanged for 30 days in our own keyed snapshots or that
+an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant, or, where the
+agreement says so, the only approver there is. Otherwise nobody, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from audit.log import AuditLog
+from connectors.contract import Person
+from gateway.access.directory import agreement_of
+from gateway.errors import NotPermittedError
+from gateway.model import DAY, Grant, Terms, is_address, same_address
+from gateway.store.engine import Scope
+from gateway.store.tables import approvers, directory, engineers
+from gateway.vault import Vault
+
+_STOOD_MS: Final = 30 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who gets the link: an address, who that is ("the user", "approver NAME"), and in the log "user" or an id."""
+
+    address: str
+    words: str
+    logged: str
+
+    @property
+    def is_user(self) -> bool:
+        """True when it is the person whose password it is."""
+        return self.logged == "user"
+
+
+def masked(address: str) -> str:
+    """k…@customer.example."""
+    name, _, domain = address.partition("@")
+    return f"{name[:1]}…@{domain}"
+
+
+class Recipients:
+    """Reads in the caller's transaction; writes nothing."""
+
+    def __init__(self, audit: AuditLog, vault: Vault) -> None:
+        self._audit, self._vault = audit, vault
+
+    async def choose(self, scope: Scope, system_id: str, grant: Grant, person: Person) -> Recipient:
+        """Who may get the secret. NotPermittedError when nobody may."""
+        agreement = await agreement_of(scope)
+        if agreement is None:
+            raise NotPermittedError("There is no agreement.")
+        if person.email and await self._stands(scope, system_id, person, agreement.terms):
+            return Recipient(person.email, "the user", "user")
+        approver = await self._approver(scope, grant, agreement.terms)
+        if approver is None:
+            raise NotPermittedError(
+                "Nobody may receive the new password: the user's address is new, missing or outside the agreed "
+                "domains, and no approver is eligible.",
+                next_step="The customer needs a second approver; nothing was changed.",
+            )
+        return Recipient(approver.email, f"approver {approver.name}", approver.id)
+
+    async def _stands(self, scope: Scope, system_id: str, person: Person, terms: Terms) -> bool:
+        email = (person.email or "").casefold()
+        if not is_address(email) or email.rpartition("@")[2] not in terms.mail_domains:
+            return False
+        query = select(directory).where(
+            directory.c.customer_id == scope.customer_id,
+            directory.c.system_id == system_id,
+            directory.c.subject == self._vault.subject(scope.customer_id, system_id, person.id),
+            directory.c.email_digest == self._vault.digest("email", email),
+        )
+        row = (await scope.execute(query)).first()
+        if row is None:
+            return False
+        return self._audit.clock.now() - row.since_ms >= _STOOD_MS or await self._is_approver(scope, row.confirmed_by)
+
+    @staticmethod
+    async def _is_approver(scope: Scope, approver_id: str | None) -> bool:
+        """Of this customer, also one who has left since: what they confirmed stays confirmed."""
+        here = (approvers.c.customer_id == scope.customer_id) & (approvers.c.id == approver_id)
+        return approver_id is not None and (await scope.execute(select(approvers.c.id).where(here))).first() is not None
+
+    @staticmethod
+    async def _approver(scope: Scope, grant: Grant, terms: Terms) -> Any:
+        query = select(approvers).where(approvers.c.customer_id == scope.customer_id).order_by(approvers.c.name)
+        everyone = (await scope.execute(query)).all()
+        mail = select(engineers.c.email).where(engineers.c.id == grant.engineer_id)
+        requester = str((await scope.execute(mail)).scalar_one())
+        # Persons, not accounts: one address is one person, under however many names it stands.
+        said_yes = {row.email.casefold() for row in everyone if row.id in grant.approver_ids}
+        present = [row for row in everyone if row.removed_ms is None and is_address(row.email)]
+        others = [row for row in present if not same_address(row.email, requester)]
+        eligible = [row for row in others if row.email.casefold() not in said_yes]
+        if eligible:
+            return eligible[0]
+        persons = {row.email.casefold() for row in present}
+        return others[0] if terms.only_approver_may_receive and others and len(persons) == 1 else None

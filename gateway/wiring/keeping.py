@@ -1,0 +1,91 @@
+"""Going on after a database was set back: what it holds of permission is doubtful, and what it lost is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from audit.events import OPERATOR_LOG, Event
+from audit.restored import KIND, span
+from audit.tables import logs
+from config.settings import Settings
+from gateway.errors import StateError
+from gateway.lifecycle import GrantState, LinkState
+from gateway.store.tables import grants, links, operations
+from gateway.wiring.parts import Parts, parts
+from gateway.wiring.restore import MARK
+
+Row = dict[str, Any]
+
+_UNKNOWN = "the database was restored from a backup, and what was decided since is not known"
+
+
+async def end_what_is_doubtful(opened: Parts, actor: str) -> int:
+    """End every permission and one-time link that a restored database holds: some were ended or used meanwhile, and
+    nobody knows which. How many permissions that were."""
+    async with opened.store.look_at_everyone() as scope:
+        open_ones = select(grants.c.customer_id, grants.c.id).where(grants.c.state == GrantState.OPEN)
+        doubtful = (await scope.execute(open_ones)).all()
+        unused = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
+        left = (
+            await scope.execute(
+                select(links, operations.c.session_id)
+                .join(
+                    operations,
+                    (operations.c.customer_id == links.c.customer_id) & (operations.c.id == links.c.operation_id),
+                )
+                .where(unused)
+            )
+        ).all()
+    for grant in doubtful:
+        await opened.permission.revoke(actor, grant.customer_id, grant.id, _UNKNOWN, "after a restore")
+    for link in left:
+        here = (links.c.customer_id == link.customer_id) & (links.c.id == link.id)
+        async with opened.store.scope(link.customer_id) as scope:
+            await scope.execute(update(links).where(here, unused).values(state=LinkState.VOID, sealed=None))
+            event = Event(
+                "secret.expired", link.customer_id, actor, system=link.system_id, session=link.session_id,
+                operation=link.operation_id, subject=link.subject, data={"link": link.id},
+            )  # fmt: skip
+            await opened.audit.append(scope.connection, event)
+    return len(doubtful)
+
+
+async def settle_restored(opened: Parts) -> int | None:
+    """At the first start after `frameroom restore`: see `end_what_is_doubtful`; None when this is no such start.
+
+    The mark goes last: cut short, it is done again, and what is ended already stays so.
+    """
+    mark = opened.settings.storage.data_dir / MARK
+    if not mark.exists():
+        return None
+    ended = await end_what_is_doubtful(opened, "restart")
+    async with opened.store.operator_log() as scope:
+        size = (await scope.execute(select(logs.c.size).where(logs.c.log_id == OPERATOR_LOG))).scalar() or 0
+        await opened.audit.append(scope.connection, Event(KIND, OPERATOR_LOG, "restart", data={"size": size}))
+    mark.unlink()
+    return ended
+
+
+async def accept_loss(settings: Settings, actor: str, really: bool) -> list[Row]:
+    """Say, log by log, which entries the object store knows and this database does not; `really`: go on without them.
+
+    Permissions and links are ended as after a restore. StateError when nothing is lost; LogBehind when the object
+    store contradicts the database, which no loss explains.
+    """
+    async with parts(settings, behind=True) as opened:
+        losses = await opened.catch_up()
+        if not losses:
+            raise StateError("nothing is lost: this database has every entry that the object store knows of")
+        if really:
+            await opened.accept(losses, actor)
+            await end_what_is_doubtful(opened, actor)
+            await opened.sequence()
+    return [
+        {
+            "log": loss.log, "entries": span(loss.size, loss.held.size), "lost": loss.lost,
+            "after_ms": loss.last_ms, "accepted": really,
+        }
+        for loss in losses
+    ]  # fmt: skip

@@ -1,0 +1,172 @@
+"""What a deployment is made of, short of anything that listens: keys, database, log, object store."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from sqlalchemy import func, select
+
+from audit.checkpoint import Signer
+from audit.clock import LogClock
+from audit.log import AuditLog
+from audit.restored import Loss, accept
+from audit.sealing import FileKeyStore, FileMasterKey
+from audit.sequencer import Sequencer
+from audit.steps import Step, Steps
+from audit.storage import LocalObjects
+from audit.tables import entries
+from config.settings import Settings
+from gateway.access.directory import Directory
+from gateway.access.permission import Permission
+from gateway.errors import UnavailableError
+from gateway.identity.engineers import Engineers
+from gateway.store import schema
+from gateway.store.engine import Store
+from gateway.vault import Vault
+
+
+def database_url(settings: Settings) -> str:
+    """The configured database, or the file in data_dir."""
+    return settings.storage.database_url or f"sqlite:///{settings.storage.data_dir / 'frameroom.db'}"
+
+
+def make_keys(folder: Path) -> None:
+    """Master key, log signing key and host key; FileExistsError when there are any."""
+    folder.mkdir(parents=True, mode=0o700)
+    FileMasterKey.create(folder / "master.key")
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for name, data in (
+        ("log-signing.pem", pem),
+        ("ssh_host_ed25519", asyncssh.generate_private_key("ssh-ed25519").export_private_key()),
+        ("ssh_host_ecdsa", asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_private_key()),
+    ):
+        path = folder / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that does not listen: enough for the command line's own work."""
+
+    settings: Settings
+    store: Store
+    audit: AuditLog
+    objects: LocalObjects
+    keys: FileKeyStore
+    vault: Vault
+    signer: Signer
+    sequencer: Sequencer
+    engineers: Engineers
+    directory: Directory
+    permission: Permission
+    steps: Steps
+
+    async def sequence(self) -> int:
+        """Give every waiting entry its place and publish the checkpoints; in how many logs there were any."""
+        async with self.store.look_at_everyone() as scope:
+            logs = await self.sequencer.unsequenced(scope.connection)
+        for log in logs:
+            async with self.store.scope(log) as scope:
+                note = await self.sequencer.integrate(scope.connection, log)
+            if note is not None:
+                await self.steps.reached(Step.SIGNED)
+                self.sequencer.publish(log, note)
+        return len(logs)
+
+    async def catch_up(self) -> list[Loss]:
+        """Number what only waits for its index where the object store knows the result already; the true losses."""
+        async with self.store.look_at_everyone() as scope:
+            losses = await self.sequencer.losses(scope.connection)
+        for loss in losses:
+            if not loss.lost:
+                async with self.store.scope(loss.log) as scope:
+                    await self.sequencer.integrate(scope.connection, loss.log, loss.held.size - loss.size)
+        return [loss for loss in losses if loss.lost]
+
+    async def accept(self, losses: list[Loss], actor: str) -> None:
+        """Go on without what is lost, for good and visibly (audit/restored.py)."""
+        for loss in losses:
+            async with self.store.scope(loss.log) as scope:
+                await accept(scope.connection, self.audit, self.objects, loss, actor)
+        await self.sequence()
+
+
+def private(path: Path) -> Path:
+    """The path of a key, if it is there and nobody else can read it; UnavailableError otherwise."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UnavailableError(f"the key {path} cannot be used ({error.strerror})") from error
+    if mode & 0o077:
+        raise UnavailableError(f"{path} can be read by others", next_step=f"chmod 600 {path}")
+    return path
+
+
+@asynccontextmanager
+async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool = False) -> AsyncIterator[Parts]:
+    """Open the deployment. UnavailableError when another process has it, or a key is not as it should be; LogBehind
+    when its log must not go on, unless `behind` says that the caller deals with that.
+    """
+    data = settings.storage.data_dir
+    master = FileMasterKey.load(data / "keys" / "master.key")
+    signing = load_pem_private_key(private(data / "keys" / "log-signing.pem").read_bytes(), None)
+    if not isinstance(signing, Ed25519PrivateKey):
+        raise UnavailableError("the log's signing key is not an Ed25519 key")
+    store = Store(database_url(settings))
+    lock = _only_process(data) if store.is_sqlite else None
+    objects, clock = LocalObjects(data / "objects"), LogClock()
+    keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
+    audit = AuditLog(keys, clock)
+    signer = Signer(settings.deployment.name, signing)
+    sequencer = Sequencer(signer, settings.deployment.name, objects)
+    try:
+        opened = Parts(
+            settings, store, audit, objects, keys, vault, signer, sequencer, Engineers(store, audit, vault),
+            Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
+            steps or Steps(),
+        )  # fmt: skip
+        await opened.catch_up()
+        async with store.look_at_everyone() as scope:
+            if not behind:
+                await sequencer.check_not_behind(scope.connection)
+            clock.observe((await scope.execute(select(func.max(entries.c.time_ms)))).scalar() or 0)
+        yield opened
+        if not behind:
+            await opened.sequence()
+    finally:
+        await store.close()
+        if lock is not None:
+            os.close(lock)
+
+
+def _only_process(data: Path) -> int:
+    # SQLite is never shared between processes: who holds this lock is the one.
+    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise UnavailableError(
+            "another Frameroom process has this deployment open",
+            next_step="The command line talks to a running `frameroom serve` by itself; is it still starting?",
+        ) from error
+    return lock
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema (the owner's connection)."""
+    schema.upgrade(settings.storage.owner_url or database_url(settings))

@@ -1,0 +1,44 @@
+"""Our web servers: uvicorn inside our own loop and task group."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+class Web(uvicorn.Server):
+    """One listener; signals are ours, and so is its log (gateway/wiring/telling.py)."""
+
+    @property
+    def bound(self) -> int:
+        """The port it got."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+
+def web(app: Starlette, host: str, port: int) -> Web:
+    """A server that does not listen yet."""
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
+    return Web(config)
+
+
+async def start(group: asyncio.TaskGroup, server: Web) -> int:
+    """Listen, and serve in the group until cancelled; the port. OSError when the address cannot be had."""
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    try:
+        await server.startup()
+    except SystemExit as error:  # how uvicorn says that it could not bind
+        raise OSError(f"cannot listen on {server.config.host} port {server.config.port}") from error
+    group.create_task(_keep_serving(server))
+    return server.bound
+
+
+async def _keep_serving(server: Web) -> None:
+    try:
+        await server.main_loop()
+    finally:
+        await server.shutdown()
