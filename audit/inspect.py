@@ -7,6 +7,7 @@ segment against its digest and count.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -185,7 +186,7 @@ async def verify_database(
         for index, words in judged.faults:
             one.fault(index, words)
         for session, digests in one.segments.items():
-            _check_segments(one, session, digests, objects)
+            await _check_segments(one, session, digests, objects)
     for log in sorted({name.split("/")[1] for name in outside} - states.keys()):
         if not only or log in only:
             report.faults.append(Fault(log, None, "the object store has its checkpoint and the database no such log"))
@@ -237,11 +238,17 @@ async def _check_personal(one: _OneLog, connection: AsyncConnection, audit: Audi
         one.fault(row.index, f"what was sealed of {', '.join(gone)} is gone, though no key was destroyed")
 
 
-def _check_segments(one: _OneLog, session: str, digests: list[str], objects: LocalObjects) -> None:
+async def _check_segments(one: _OneLog, session: str, digests: list[str], objects: LocalObjects) -> None:
     for number, digest in enumerate(digests):
         one.report.segments += 1
-        data = objects.get(f"recordings/{one.log}/{session}/{number}")
-        if data is None:
+        # In a thread: gigabytes of recordings must not hold up the visits of the process that checks them.
+        found = await asyncio.to_thread(_stored_digest, objects, f"recordings/{one.log}/{session}/{number}")
+        if found is None:
             one.fault(None, f"segment {number} of the recording of {session} is missing")
-        elif hashlib.sha256(data).hexdigest() != digest:
+        elif found != digest:
             one.fault(None, f"segment {number} of the recording of {session} is not what was recorded")
+
+
+def _stored_digest(objects: LocalObjects, name: str) -> str | None:
+    data = objects.get(name)
+    return None if data is None else hashlib.sha256(data).hexdigest()

@@ -7,12 +7,14 @@ from typing import Final
 
 import click
 from click.shell_completion import get_completion_class
+from sqlalchemy.exc import ProgrammingError
 
 from config import load as loading
+from config.settings import Settings
 from gateway.cli.calling import settings_of
 from gateway.cli.render import show, to_json
 from gateway.cli.words import Group, argument, as_json, command
-from gateway.errors import UsageError
+from gateway.errors import UnavailableError, UsageError
 from gateway.store import schema
 from gateway.wiring.app import database_url, make_keys, migrate
 
@@ -94,10 +96,21 @@ def _schema() -> None:
     click.echo(to_json(loading.json_schema()))
 
 
+def _schemas(settings: Settings) -> tuple[str | None, str | None]:
+    """(what it has, newest): asked as the database's owner, like the upgrade."""
+    try:
+        return schema.status(settings.storage.owner_url or database_url(settings))
+    except ProgrammingError as error:
+        raise UnavailableError(
+            "the role of storage.database_url may not see which schema there is",
+            next_step="Set storage.owner_url, as for `frameroom db upgrade`.",
+        ) from error
+
+
 def _upgrade() -> None:
     settings = settings_of(_config())
     migrate(settings)
-    has, newest = schema.status(database_url(settings))
+    has, newest = _schemas(settings)
     if as_json():
         show({"has": has, "newest": newest}, True)
     else:
@@ -105,7 +118,7 @@ def _upgrade() -> None:
 
 
 def _status() -> None:
-    has, newest = schema.status(database_url(settings_of(_config())))
+    has, newest = _schemas(settings_of(_config()))
     show({"has": has or "none", "newest": newest}, as_json())
     if has != newest:
         click.echo("`frameroom db upgrade` brings it there; take a backup first.", err=True)

@@ -11,11 +11,13 @@ import click
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
-_AGO: Final = re.compile(r"(\d{1,5})\s*([mhd])\s+ago")
+_AGO: Final = re.compile(r"(\d{1,5})\s*([mhd])\s+ago", re.ASCII)
 _CLOCK: Final = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
-_ISO: Final = re.compile(rf"(?P<year>\d{{4}})-(?P<month>\d{{2}})-(?P<day>\d{{2}})(?:[T ]{_CLOCK})?")
-_DAY: Final = re.compile(rf"(?P<day>\d{{1,2}})\s+(?P<name>[a-z]{{3}})[a-z]*\s*(?P<year>\d{{4}})?(?:\s+{_CLOCK})?")
-_TODAY: Final = re.compile(_CLOCK)
+_ISO: Final = re.compile(rf"(?P<year>\d{{4}})-(?P<month>\d{{2}})-(?P<day>\d{{2}})(?:[T ]{_CLOCK})?", re.ASCII)
+_DAY: Final = re.compile(
+    rf"(?P<day>\d{{1,2}})\s+(?P<name>[a-z]{{3}})[a-z]*\s*(?P<year>\d{{4}})?(?:\s+{_CLOCK})?", re.ASCII
+)
+_TODAY: Final = re.compile(_CLOCK, re.ASCII)
 EXAMPLES: Final = "2026-11-25T14:00, '25 Nov 14:00', 14:00, '2h ago', or with an offset 2026-11-25T14:00+01:00"
 
 

@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 _LIMIT: Final = 64 << 20
 _LAST_WORD_S: Final = 5
+_LONGEST_PATH: Final = 107
+"""Bytes of a Unix socket's name (unix(7))."""
 
 
 def login_of(uid: int) -> str:
@@ -89,7 +91,12 @@ class Control:
         self._admin, self._path = admin, path
 
     async def run(self) -> None:
-        """Serve until cancelled; what is being answered then is cancelled too."""
+        """Serve until cancelled; what is being answered then is cancelled too. UnavailableError for too long a path."""
+        if len(os.fsencode(self._path)) > _LONGEST_PATH:
+            raise UnavailableError(
+                "the path of the deployment's folder is too long for its control socket",
+                next_step=f"Put storage.data_dir where {self._path.name} has at most {_LONGEST_PATH} bytes in all.",
+            )
         self._path.unlink(missing_ok=True)
         async with asyncio.TaskGroup() as group:
 
@@ -155,6 +162,8 @@ async def ask(path: Path, name: str, given: Row, stream: Stream | None = None) -
     `stream` gets what it tells on the way; without one its rows are the result. UnavailableError when the process
     ends before it has answered, answers nonsense, or may not be asked by this user.
     """
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        return None  # none can serve there
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=_LIMIT)
     except (FileNotFoundError, ConnectionRefusedError):

@@ -44,6 +44,7 @@ def answered(folder: Path, answer: bytes, *words: str) -> subprocess.CompletedPr
         thread.start()
         done = process("-c", str(folder / "frameroom.toml"), *words)
         thread.join()
+    (folder / "data" / "control.sock").unlink()
     return done
 
 
@@ -92,8 +93,8 @@ def test_a_socket_that_belongs_to_somebody_else(folder: Path) -> None:
         path.chmod(0o600)
         config = str(folder / "frameroom.toml")
         code = (
-            "import os, sys; sys.argv[1:] = ['-c', %r, 'customer', 'list']\n"
-            "from gateway.cli.main import main\nos.setuid(65534)\nmain()" % config
+            f"import os, sys; sys.argv[1:] = ['-c', {config!r}, 'customer', 'list']\n"
+            "from gateway.cli.main import main\nos.setuid(65534)\nmain()"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
