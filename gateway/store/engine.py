@@ -8,7 +8,7 @@ so that it never has to give up halfway; what only reads (`look`) takes no lock.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,20 +107,18 @@ class Store:
         if self.is_sqlite:
             yield
             return
-        try:
-            connection = await self._holding.connect()
-        except (OperationalError, InterfaceError) as error:
-            raise _unavailable(error) from error
-        async with connection:
+        async with AsyncExitStack() as held:
             try:
+                connection = await held.enter_async_context(self._holding.connect())
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await connection.execute(
                     text("select set_config('lock_timeout', :wait, false)"), {"wait": f"{int(wait_s * 1000)}ms"}
                 )
                 await connection.execute(text("select pg_advisory_lock(:space, :key)"), {"space": space, "key": key})
-            except OperationalError as error:
+            except (OperationalError, InterfaceError) as error:
                 if isinstance(error.orig, LockNotAvailable):
                     raise TimeoutError from error
+                self.errors += 1
                 raise _unavailable(error) from error
             yield
 
