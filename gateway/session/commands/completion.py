@@ -27,10 +27,11 @@ _PLAIN: Final = re.compile(r"[\w@%+=:,./-]*")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What would be put into the line, and how the list shows it."""
+    """What would be put into the line, and how the list shows it. After one that `goes_on` comes no space."""
 
     text: str
     label: str
+    goes_on: bool = False
 
 
 def complete(commands: Collection[str], caller: Caller, line: str) -> tuple[str, list[str]]:
@@ -48,8 +49,7 @@ def complete(commands: Collection[str], caller: Caller, line: str) -> tuple[str,
         return line, []
     labels = [shown(choice.label) for choice in found]
     if len(found) == 1:
-        text = found[0].text
-        return before + (_quoted(text) if text.endswith("=") else _quoted(text) + " "), labels
+        return before + _quoted(found[0].text) + ("" if found[0].goes_on else " "), labels
     common = _common([choice.text.casefold() for choice in found])
     if len(common) > len(last) and common.startswith(wanted):
         common = found[0].text[: len(common)]
@@ -104,7 +104,7 @@ def _choices(commands: Collection[str], caller: Caller, words: Sequence[str], la
             return _same(complete_diag(" ".join([*plain, last])))
         case "set" if plain:
             used = {word.partition("=")[0] for word in plain}
-            return _same(f"{name}=" for name in FIELDS if name not in used)
+            return [Choice(f"{name}=", f"{name}=", True) for name in FIELDS if name not in used]
         case "reset" if plain:
             return _same(kind.value for kind in SecretKind)
         case _ if command in _WITH_SYSTEM and not plain:
@@ -119,4 +119,4 @@ def _operations(last: str) -> list[Choice]:
     """Operations in a list with commas: what stands there is kept, and not offered again."""
     done, comma, _ = last.rpartition(",")
     used = set(done.split(","))
-    return [Choice(f"{done}{comma}{o.value}", o.value) for o in Operation if o.value not in used]
+    return [Choice(f"{done}{comma}{o.value}", o.value, True) for o in Operation if o.value not in used]
