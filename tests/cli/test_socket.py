@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -100,3 +101,19 @@ def test_a_socket_that_belongs_to_somebody_else(folder: Path) -> None:
     assert done.returncode == 1
     assert "may not ask" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_nothing_answers(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "data" / "control.sock"))
+        listening.listen()
+        words = ["-c", str(folder / "frameroom.toml"), "customer", "list"]
+        command = [sys.executable, "-m", "gateway.cli.main", *words]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1 << 16)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert "Traceback" not in err
