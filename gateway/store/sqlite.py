@@ -1,22 +1,28 @@
-"""SQLite under an event loop: what a cancelled task may not leave behind.
+"""SQLite under an event loop: what a cancelled task may not leave behind, and one trip to its thread a statement.
 
 A statement that has been handed to SQLite's thread runs to its end whatever becomes of the task that waits for it.
 If the wait ended first, `BEGIN IMMEDIATE` would take the write lock for nobody, and nothing could be written until
 the garbage collector found the connection. So a wait ends with its statement, and the cancellation comes then.
 
+Most of what a short statement costs is its trips to SQLite's thread and back. aiosqlite makes four (a cursor, the
+statement, its rows, the cursor's end): here the statement takes all of it along.
+
 Private names of aiosqlite 0.22 (pinned; tests/store/test_cancelled.py fails when they change): `_execute`, `_connect`,
-`_tx`, `_running`, `_connection`, `_connector`, `_thread`.
+`_tx`, `_running`, `_connection`, `_conn`, `_connector`, `_thread`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import aiosqlite
+
+_AT_ONCE: Final = 1_000
+"""Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
 
 
 async def settled(future: asyncio.Future[Any]) -> Any:
@@ -37,12 +43,112 @@ async def settled(future: asyncio.Future[Any]) -> Any:
     return future.result()
 
 
+class Cursor(aiosqlite.Cursor):
+    """aiosqlite's, with a statement's first rows fetched in the same trip. Closed already when those are all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._conn: Connection = connection
+        self._open: sqlite3.Cursor | None = None
+        self._first: list[Any] = []
+        self._about: tuple[Any, int, int | None] = (None, -1, None)
+        self._size = 1
+
+    def _run(self, many: bool, sql: str, values: Any) -> None:
+        # In SQLite's thread.
+        cursor = self._conn._conn.cursor()
+        try:
+            if many:
+                cursor.executemany(sql, values)
+            else:
+                cursor.execute(sql, values)
+            self._first = [] if cursor.description is None else cursor.fetchmany(_AT_ONCE)
+        except BaseException:
+            cursor.close()
+            raise
+        self._about = (cursor.description, cursor.rowcount, cursor.lastrowid)
+        if len(self._first) == _AT_ONCE:
+            self._open = cursor
+        else:
+            cursor.close()
+
+    async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> Cursor:
+        """Run one statement."""
+        await self.close()
+        await self._conn._execute(self._run, False, sql, () if parameters is None else parameters)
+        return self
+
+    async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
+        """Run it once for each."""
+        await self.close()
+        await self._conn._execute(self._run, True, sql, parameters)
+        return self
+
+    async def fetchall(self) -> list[Any]:
+        """What is left."""
+        found, self._first = self._first, []
+        if self._open is not None:
+            found += await self._conn._execute(self._open.fetchall)
+        return found
+
+    async def fetchmany(self, size: int | None = None) -> list[Any]:
+        """The next few."""
+        wanted = self._size if size is None else size
+        found, self._first = self._first[:wanted], self._first[wanted:]
+        if not found and self._open is not None:
+            found = await self._conn._execute(self._open.fetchmany, wanted)
+        return found
+
+    async def fetchone(self) -> Any:
+        """The next one, or None."""
+        return next(iter(await self.fetchmany(1)), None)
+
+    async def close(self) -> None:
+        """Let go of what a long answer still holds."""
+        self._first = []
+        if self._open is not None:
+            cursor, self._open = self._open, None
+            await self._conn._execute(cursor.close)
+
+    @property
+    def description(self) -> Any:
+        """The columns, or None for a statement that gives none."""
+        return self._about[0]
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed; -1 where it cannot be told."""
+        return self._about[1]
+
+    @property
+    def lastrowid(self) -> int | None:
+        """The key that SQLite gave the last row."""
+        return self._about[2]
+
+    @property
+    def arraysize(self) -> int:
+        """How many rows `fetchmany` gives."""
+        return self._size
+
+    @arraysize.setter
+    def arraysize(self, value: int) -> None:
+        self._size = value
+
+
 class Connection(aiosqlite.Connection):
     """aiosqlite's, never left while its thread is at work."""
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         super().__init__(connector, 64)
         self._thread.daemon = True
+
+    def cursor(self, *_: Any, **__: Any) -> Any:
+        """A Cursor, without a trip."""
+        return Cursor(self)
+
+    async def rollback(self) -> None:
+        """Roll back, where there is something to roll back: SQLAlchemy asks after every commit too."""
+        if self._connection is not None and self._connection.in_transaction:
+            await super().rollback()
 
     def stop(self) -> asyncio.Future[Any] | None:
         """Once: after the thread has ended nobody would answer a second call."""
