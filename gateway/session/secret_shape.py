@@ -83,7 +83,7 @@ def shape_for(kind: SecretKind, rules: SecretRules, terms: Terms, known: tuple[s
             next_step=_REMEDY,
         )
     digits = (re.sub(r"\D", "", word) for word in known)
-    avoid = tuple(dict.fromkeys(d for d in digits if 3 <= len(d) <= length))
+    avoid = tuple(dict.fromkeys(d[-length:] for d in digits if len(d) >= 3))
     return Shape(alphabet, length, tuple(_CLASSES[name] for name in sorted(classes)), avoid)
 
 

@@ -1,0 +1,155 @@
+"""Invariant 5: who may receive a new secret, on both databases. Altering never becomes reading."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import insert, update
+
+from connectors.contract import Person
+from gateway.errors import NotPermittedError
+from gateway.model import DAY, Grant, new_id
+from gateway.session.recipients import Recipient, Recipients, masked
+from gateway.store.tables import approvers, directory
+from tests.support.furnished import Furnished
+
+GRACE = Person("2001", "2001", "Grace Okonkwo", "grace@customer.example", ())
+
+
+async def granted(brook: Furnished, **terms: object) -> tuple[Grant, str]:
+    """Omar said yes; the grant and his id. Nobody else is an approver yet."""
+    await brook.agree(**terms)
+    omar = await brook.approver("Omar", "omar@customer.example")
+    grant = await brook.say_yes(await brook.ask(), omar)
+    assert grant is not None
+    return grant, omar
+
+
+async def seen(brook: Furnished, email: str, days: int, confirmed_by: str | None = None) -> None:
+    """Frameroom's snapshot of Grace: this address, unchanged for so many days."""
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(
+            insert(directory).values(
+                customer_id=brook.customer, id=new_id("dir"), system_id=brook.system.id,
+                subject=brook.vault.subject(brook.customer, brook.system.id, GRACE.id),
+                email_digest=brook.vault.digest("email", email), since_ms=brook.clock.now() - days * DAY,
+                confirmed_by=confirmed_by,
+            )
+        )  # fmt: skip
+
+
+async def chosen(brook: Furnished, grant: Grant, person: Person = GRACE) -> Recipient:
+    async with brook.store.look(brook.customer) as scope:
+        return await Recipients(brook.audit, brook.vault).choose(scope, brook.system.id, grant, person)
+
+
+async def test_5_an_address_that_stood_for_30_days_and_not_one_day_less(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    await seen(brook, "grace@customer.example", 29)
+    assert (await chosen(brook, grant)).logged == kate
+    brook.clock.at_ms += DAY
+    assert (await chosen(brook, grant)) == Recipient("grace@customer.example", "the user", "user")
+
+
+async def test_5_another_address_than_the_one_that_stood_gets_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    await seen(brook, "old@customer.example", 90)
+    assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_5_an_address_that_an_approver_confirmed_need_not_have_stood(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    await seen(brook, "grace@customer.example", 0, confirmed_by=omar)
+    assert (await chosen(brook, grant)).is_user
+
+
+async def test_5_a_confirmation_by_nobody_known_counts_for_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    await brook.approver("Kate", "kate@customer.example")
+    await seen(brook, "grace@customer.example", 0, confirmed_by=brook.engineer)
+    assert not (await chosen(brook, grant)).is_user
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "grace@elsewhere.example",
+        "grace@customer.example.evil.example",
+        "grace@sub.customer.example",
+        "evil@evil.example,grace@customer.example",
+        "evil@evil.example\n@customer.example",
+        '"evil@evil.example "@customer.example',
+        "grace@customer.example\r\nBcc: evil@evil.example",
+        "<evil@evil.example>grace@customer.example",
+        "grâce@customer.example",
+        "@customer.example",
+    ],
+)
+async def test_5_only_one_plain_address_in_an_agreed_domain(brook: Furnished, address: str) -> None:
+    grant, _ = await granted(brook)
+    await brook.approver("Kate", "kate@customer.example")
+    await seen(brook, address.casefold(), 90)
+    person = Person("2001", "2001", "Grace", address, ())
+    assert not (await chosen(brook, grant, person)).is_user
+
+
+async def test_5_capital_letters_make_no_other_address(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    await seen(brook, "grace@customer.example", 31)
+    assert (await chosen(brook, grant, Person("2001", "2001", "Grace", "Grace@Customer.Example", ()))).is_user
+
+
+async def test_5_whoever_said_yes_does_not_receive(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_the_same_person_under_a_second_name_does_not_receive_either(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    await brook.approver("O. Aziz", "Omar@customer.example")
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_whoever_asked_for_the_reset_does_not_receive(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    async with brook.store.scope(brook.customer) as scope:
+        # The directory takes no such approver; a row that came about otherwise must not help.
+        await scope.execute(
+            insert(approvers).values(
+                customer_id=brook.customer, id="apr_1", name="Ana", email="ANA@company.example", phone=""
+            )
+        )
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_the_only_approver_may_where_the_agreement_says_so(brook: Furnished) -> None:
+    grant, omar = await granted(brook, only_approver_may_receive=True)
+    assert (await chosen(brook, grant)).logged == omar
+    # With a second one he is not the only one any more, and she did not say yes.
+    kate = await brook.approver("Kate", "kate@customer.example")
+    assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_5_a_removed_approver_receives_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(update(approvers).where(approvers.c.id == kate).values(removed_ms=1))
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_a_neighbours_approver_and_snapshot_count_for_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    await brook.directory.add_approver("t", neighbour, "Nell", "nell@customer.example", "")
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+def test_an_address_is_shown_masked() -> None:
+    assert masked("kate@customer.example") == "k…@customer.example"
