@@ -140,6 +140,4 @@ async def furnish(store: Store, folder: Path) -> Furnished:
     }  # fmt: skip
     await directory.add_system("t", customer, values, Credential("x", "y"), [])
     _, system = (await directory.systems_for(engineer.id))[0]
-    return Furnished(
-        store, audit, clock, vault, directory, Permission(store, audit), customer, engineer.id, system
-    )
+    return Furnished(store, audit, clock, vault, directory, Permission(store, audit), customer, engineer.id, system)

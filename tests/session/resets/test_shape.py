@@ -61,7 +61,9 @@ def test_too_few_to_be_a_secret_is_refused() -> None:
 
 
 def test_what_anybody_would_try_first_is_never_drawn() -> None:
-    shape = shape_for(SecretKind.VOICEMAIL, SecretRules("0123456789", 4, 4, True, ""), terms(), ("2001", "+442079460123"))
+    shape = shape_for(
+        SecretKind.VOICEMAIL, SecretRules("0123456789", 4, 4, True, ""), terms(), ("2001", "+442079460123")
+    )
     drawn = {generate(shape) for _ in range(60_000)}
     assert not drawn & {"0000", "7777", "1234", "8901", "9876", "1212", "2001", "0123"}
     # Everything else can come: nothing but the obvious is left out.
