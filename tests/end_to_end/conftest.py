@@ -12,17 +12,38 @@ import pytest
 from gateway.cli.demo import Demo, started
 from gateway.cli.story import Master
 from tests.support.need import need_tool
+from tests.support.postgres import Postgres
+
+
+_ON_BOTH = ("test_visit", "test_link", "test_trouble", "test_bad_days", "test_neighbours_seen")
+"""What a database may decide. The rest is the command line's and the recorder's, and plays on one."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which databases a module's demo runs on."""
+    if "database_of_demo" in metafunc.fixturenames:
+        both = metafunc.module.__name__.rpartition(".")[2] in _ON_BOTH
+        metafunc.parametrize("database_of_demo", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-async def demo(tmp_path: Path) -> AsyncIterator[Demo]:
+def database_of_demo(request: pytest.FixtureRequest) -> tuple[str, str] | None:
+    """(owner's, application's URL) of an empty PostgreSQL database; None for the file that comes with Frameroom."""
+    if request.param == "sqlite":
+        return None
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.create_database()
+
+
+@pytest.fixture
+async def demo(tmp_path: Path, database_of_demo: tuple[str, str] | None) -> AsyncIterator[Demo]:
     """Running, furnished, without any permission."""
     ready: asyncio.Future[Demo] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
     # One task enters and leaves it, as its task groups want; a fixture's two halves may run in different ones.
     async def hold() -> None:
-        async with started(tmp_path) as running:
+        async with started(tmp_path, database=database_of_demo) as running:
             ready.set_result(running)
             await over.wait()
 
