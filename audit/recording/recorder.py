@@ -48,6 +48,8 @@ class Limits:
     customer_quota_bytes: int = 8 << 30
     """Of a customer's open sessions together."""
     journal_bytes: int = 64 << 20
+    ahead_bytes: int = 1 << 20
+    """Of one session that may wait for the disk before a flood is held back (`keep_up`)."""
 
 
 OnSegment = Callable[[Segment], Awaitable[None]]
@@ -130,6 +132,14 @@ class SessionRecording:
         if self.failed is not None:
             raise RecordingRefused(self.failed)
 
+    async def keep_up(self) -> None:
+        """Hold back whoever writes very much: return when the disk is near enough. RecordingRefused as `durable`."""
+        limits = self._recorder.limits
+        if len(self.pending) >= limits.ahead_bytes or self.lag_ms() > limits.max_lag_ms // 4:
+            await self.durable()
+        if len(self.uncut) >= 8 * limits.ahead_bytes:
+            await self._recorder.cut(self)
+
     async def close(self) -> str:
         """Cut the last segment; the digest over all segments' digests, in order (hex)."""
         await self._recorder.finish(self)
@@ -159,6 +169,7 @@ class Recorder:
         self._uncut: set[SessionRecording] = set()
         self._spent: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._merged = asyncio.Event()
         self._busy: Answer | None = None
         self.broken: str | None = None
         self.sync: Callable[[int], None] = os.fdatasync
@@ -227,6 +238,7 @@ class Recorder:
         """Flush, cut and watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._flush_loop())
+            group.create_task(self._cut_loop())
             group.create_task(self._watch_loop())
 
     async def _flush_loop(self) -> None:
@@ -236,6 +248,13 @@ class Recorder:
                     await self._wake.wait()
             await asyncio.sleep(self.limits.batch_ms / 1000)
             await self.flush_now()
+            self._merged.set()
+
+    async def _cut_loop(self) -> None:
+        # Apart from the flush loop: storing a segment and logging it must not keep the next output off the disk.
+        while True:
+            await self._merged.wait()
+            self._merged.clear()
             if self._uncut:
                 await self.steps.reached(Step.JOURNALLED)
             now = time.monotonic()
@@ -244,7 +263,7 @@ class Recorder:
                     continue
                 old = recording.uncut and now - recording.uncut_since > self.limits.segment_ms / 1000
                 if old or len(recording.uncut) >= self.limits.segment_bytes:
-                    await self._cut(recording)
+                    await self.cut(recording)
             await self._shorten()
 
     async def _watch_loop(self) -> None:
@@ -322,7 +341,7 @@ class Recorder:
         self.sync(fd)
         self._written += len(records)
 
-    async def _cut(self, recording: SessionRecording) -> None:
+    async def cut(self, recording: SessionRecording) -> None:
         """Store what is durable as the next segment and have it entered in the log: one at a time, in order."""
         async with recording.cutting:
             try:
@@ -361,7 +380,7 @@ class Recorder:
     async def finish(self, recording: SessionRecording) -> None:
         """Flush and cut what is left of one session, and let it go. A dead disk is not waited for."""
         await self.flush_within(self.limits.max_lag_ms)
-        await self._cut(recording)
+        await self.cut(recording)
         if recording.uncut or recording.pending or recording.unlogged or recording in self._in_flight:
             # The journal is all that has the rest: the next start recovers it.
             self._needed = True
@@ -380,8 +399,9 @@ class Recorder:
         if self._written < self.limits.journal_bytes or self.broken is not None:
             return
         for recording in tuple(self._uncut):
-            await self._cut(recording)
-        if self._busy is not None:
+            await self.cut(recording)
+        # What another task is storing right now has left `_uncut` already, and is in no segment yet.
+        if self._busy is not None or any(recording.cutting.locked() for recording in self._sessions):
             return
         if self._needed:
             os.close(self._fd)

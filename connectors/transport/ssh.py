@@ -23,6 +23,10 @@ MAX_OUTPUT: Final = 64 << 20
 """Bytes of one command's output; past it the command is ended (ProtocolViolation)."""
 MAX_SECONDS: Final = 600.0
 """Longest that one command may go on, however steadily it talks."""
+_WINDOW: Final = 256 << 10
+"""Bytes that a command may be ahead of whoever reads it: more would be worked off in one go, and hold up everybody."""
+# Our own order first, the cheapest here; then whatever else asyncssh has for old devices.
+_CIPHERS: Final = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
 
 
 class _Client(asyncssh.SSHClient):
@@ -77,6 +81,7 @@ def _options(pin: str, login: str, timeout_ms: int) -> asyncssh.SSHClientConnect
         agent_path=None,
         config=None,
         preferred_auth="publickey,password",
+        encryption_algs=_CIPHERS,
         login_timeout=timeout_ms / 1000,
     )
 
@@ -128,7 +133,7 @@ async def stream(
     end, size = loop.time() + MAX_SECONDS, 0
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            process = await connection.create_process(command, encoding=None, stderr=asyncssh.STDOUT)
+            process = await connection.create_process(command, encoding=None, stderr=asyncssh.STDOUT, window=_WINDOW)
         while True:
             async with asyncio.timeout(timeout_ms / 1000):
                 data: bytes = await process.stdout.read(65536)

@@ -44,6 +44,7 @@ class Diagnostics:
                 size += len(data)
                 put(strainer.feed(data).decode("utf-8", "replace"))
                 await caller.channel.drain()
+                await visit.recording.keep_up()
             put(strainer.flush().decode("utf-8", "replace"))
             return Did(None, size, (), (), f"ran the diagnostic `{command.render()}`")
 
