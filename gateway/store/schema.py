@@ -60,6 +60,7 @@ def row_security_statements(columns: Mapping[str, str]) -> list[str]:
         f"create role {APP_ROLE} nologin nosuperuser nobypassrls; end if; end $$",
         f"grant usage on schema public to {APP_ROLE}",
         f"grant usage on all sequences in schema public to {APP_ROLE}",
+        f"grant select on alembic_version to {APP_ROLE}",
     ]
     mine = "current_setting('frameroom.customer', true)"
     for table, column in columns.items():
