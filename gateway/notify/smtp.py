@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.policy
 import ssl
 from dataclasses import dataclass
@@ -63,6 +64,9 @@ async def send(settings: MailSettings, address: str, subject: str, body: str, me
         use_tls=settings.tls == "tls", start_tls=settings.tls == "starttls", username=settings.username,
         password=settings.password, tls_context=_context(settings), local_hostname=domain, timeout=_TIMEOUT_S,
     )  # fmt: skip
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        # Up to Python 3.11 the `wait_for` that aiosmtplib stands on swallows a cancellation that meets an answer.
+        raise asyncio.CancelledError
 
 
 def is_final(error: Exception) -> bool:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from audit.events import OPERATOR_LOG
 from gateway.errors import UnavailableError
-from gateway.store import sqlite
+from gateway.store import postgres, sqlite
 
 EVERYONE = "*"
 _READS = "frameroom_reads"
@@ -54,15 +54,19 @@ class Store:
         self.url = async_url(url)
         self.errors = 0
         """How often the database did not answer as it should, for the operator's metrics."""
-        rest: dict[str, Any] = {"connect_args": {"async_creator_fn": sqlite.connect}} if self.is_sqlite else {}
-        self.engine: AsyncEngine = create_async_engine(self.url, pool_pre_ping=not self.is_sqlite, **rest)
+        rest = {"async_creator_fn": sqlite.connect if self.is_sqlite else postgres.connect}
+        self.engine: AsyncEngine = create_async_engine(
+            self.url, pool_pre_ping=not self.is_sqlite, connect_args=rest, hide_parameters=True
+        )
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
         one_view = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(**{_READS: True}, **one_view)
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
-        self._holding = self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
+        self._holding = (
+            self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool, connect_args=rest)
+        )
 
     @property
     def is_sqlite(self) -> bool:

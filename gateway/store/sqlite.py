@@ -21,26 +21,10 @@ from typing import Any, Final
 
 import aiosqlite
 
+from gateway.store.settled import settled
+
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
-
-
-async def settled(future: asyncio.Future[Any]) -> Any:
-    """The future's result; a cancellation waits until there is one, and is raised then."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            if future.cancelled():
-                raise
-            cancelled = error
-        except Exception:
-            break
-    if cancelled is not None:
-        future.exception()
-        raise cancelled
-    return future.result()
 
 
 class Cursor(aiosqlite.Cursor):

@@ -1,0 +1,40 @@
+"""PostgreSQL under an event loop: what a cancelled task may not leave behind (settled.py says what).
+
+A server that hangs is not waited for without end: a few seconds after the cancellation the connection is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import psycopg
+
+from gateway.store.settled import settled
+
+_PATIENCE_S: Final = 5.0
+_CONNECT_S: Final = 5
+
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """psycopg's, never left in the middle of an answer. All it asks of the server passes through `wait`."""
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """The answer, also to somebody who was cancelled meanwhile."""
+        answer = asyncio.ensure_future(super().wait(*args, **kwargs))
+        timers: list[asyncio.TimerHandle] = []
+
+        def be_patient() -> None:
+            timers.append(asyncio.get_running_loop().call_later(_PATIENCE_S, self.pgconn.finish))
+
+        try:
+            return await settled(answer, be_patient)
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+
+async def connect(*args: Any, **kwargs: Any) -> Connection:
+    """What SQLAlchemy is given as `async_creator_fn`."""
+    kwargs.setdefault("connect_timeout", _CONNECT_S)
+    return await Connection.connect(*args, **kwargs)

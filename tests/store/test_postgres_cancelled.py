@@ -1,0 +1,74 @@
+"""A task that is cancelled in the middle of a statement on PostgreSQL ends, and leaves no connection in an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from contextlib import suppress
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from gateway.errors import FrameroomError
+from gateway.store.engine import Store
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture
+def urls(postgres: Postgres) -> tuple[str, str]:
+    """(owner's, application's) of an empty database."""
+    return postgres.create_database()
+
+
+async def _for_ever(store: Store, begun: asyncio.Event) -> None:
+    while True:
+        with suppress(FrameroomError):  # as the loops of a serving process do
+            async with store.look_at_everyone() as scope:
+                begun.set()
+                await scope.execute(text("select 1"))
+
+
+async def test_wherever_it_was_the_loop_ends_and_every_connection_goes_back(urls: tuple[str, str]) -> None:
+    store = Store(urls[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for steps in range(80):
+            begun = asyncio.Event()
+            task = asyncio.ensure_future(_for_ever(store, begun))
+            await begun.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task}, timeout=20)
+            assert task.cancelled(), f"it went on after {steps} steps"
+    async with store.everyone() as scope:
+        idle = text("select count(*) from pg_stat_activity where datname = current_database() and state <> 'active'")
+        assert (await scope.execute(idle)).scalar() <= 5
+    await store.close()
+
+
+async def test_a_cancelled_wait_for_a_lock_leaves_nothing_behind(urls: tuple[str, str]) -> None:
+    owner, app = urls
+    with psycopg.connect(owner, autocommit=True) as holder:
+        holder.execute("create table t (n integer)")
+        holder.execute("grant all on t to public")
+        store = Store(app)
+        holder.execute("begin")
+        holder.execute("lock table t")
+
+        async def write() -> None:
+            async with store.everyone() as scope:
+                await scope.execute(text("insert into t values (1)"))
+
+        task = asyncio.ensure_future(write())
+        waiting = "select count(*) from pg_locks where not granted"
+        while holder.execute(waiting).fetchone() == (0,):  # noqa: ASYNC110 - another process's lock sets no event
+            await asyncio.sleep(0.01)
+        task.cancel()
+        holder.execute("commit")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await write()
+        assert holder.execute("select count(*) from t").fetchone() == (1,)
+        await store.close()
