@@ -10,7 +10,7 @@ from asyncssh.channel import SSHServerChannel
 from asyncssh.editor import SSHLineEditor, SSHLineEditorChannel, SSHLineEditorSession
 from asyncssh.packet import SSHPacket
 
-_REQUEST = 98
+_CLOSE, _REQUEST = 97, 98
 _ENV = re.compile(rb"TERM|LANG|LC_[A-Z]+")
 _CHANNEL_REQUESTS = frozenset({"pty-req", "shell", "exec", "env", "window-change", "signal", "break"})
 # Harmless, and any answer will do: not worth an event.
@@ -86,7 +86,11 @@ class TappedChannel(SSHServerChannel[str]):
                 if wants_reply:
                     self.send_packet(100)
                 return True
-        return super().process_packet(pkttype, pktid, packet)
+        handled = super().process_packet(pkttype, pktid, packet)
+        if pkttype == _CLOSE:
+            # asyncssh would keep a closed channel open for as long as it holds input that nobody reads.
+            self._discard_recv()
+        return handled
 
     def _wrap_session(self, session: Any) -> Any:
         front = _EditorChannel(self, session, self._line_echo, self._line_history, self._max_line_length)

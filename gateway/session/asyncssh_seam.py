@@ -58,6 +58,7 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (SSHServerChannel, "_process_env_request", "env is on a short list"),
     (SSHServerChannel, "_process_exec_request", "a command that is no UTF-8 gets an answer in words"),
     (SSHServerChannel, "_start_session", "as exec does"),
+    (SSHServerChannel, "_discard_recv", "a close counts at once, whatever input nobody has read yet"),
     (SSHLineEditor, "_build_printable", "8 ms each time it is built; the same for the same keys"),
     (SSHLineEditor, "_keymap", "those keys"),
     (SSHLineEditor, "_printable", "what is built"),

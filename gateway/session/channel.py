@@ -191,6 +191,11 @@ class Channel(asyncssh.SSHServerSession[str]):
         return done + line[pos:], len(done)
 
     @property
+    def unread(self) -> int:
+        """How much of the client's input is held here, in characters or a little more."""
+        return self._unread
+
+    @property
     def colour(self) -> bool:
         """True when the terminal is of a kind that shows colour."""
         return self.terminal is not None and self.terminal.startswith(_COLOUR_TERMS)

@@ -95,9 +95,7 @@ class Commands:
         """List the commands, or tell of one."""
         if not caller.words:
             caller.say(f"For example: {self.table['reset'].example}")
-            caller.out(
-                [{"command": c.usage if caller.as_json else c.name, "does": c.does} for c in self.table.values()]
-            )
+            caller.out([{"command": command.name, "does": command.does} for command in self.table.values()])
             caller.say("Every command takes --json; `help COMMAND` tells how one is written.")
             return
         found = self.table.get(caller.words[0])
@@ -107,4 +105,5 @@ class Commands:
             caller.out([{"command": found.usage, "does": found.does, "example": found.example, "more": found.more}])
             return
         more = f"{found.more}\n" if found.more else ""
-        caller.channel.write(f"{found.usage}\n  {found.does}\nFor example: {found.example}\n{more}")
+        told = f"{found.usage}\n  {found.does}\nFor example: {found.example}\n{more}"
+        caller.channel.write(caller.fitted(told))

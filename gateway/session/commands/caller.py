@@ -13,7 +13,7 @@ from gateway import errors
 from gateway.errors import FrameroomError, UsageError
 from gateway.model import PhoneSystem
 from gateway.session.channel import Channel, Identity
-from gateway.session.commands.text import CONTROL, Columns, shown
+from gateway.session.commands.text import CONTROL, Columns, shown, wrapped
 from gateway.session.session import Visit
 
 _REMEMBERED: Final = 2000
@@ -63,7 +63,11 @@ class Caller:
 
     def say(self, text: str) -> None:
         """Talk."""
-        self.channel.write_err(shown(text) + "\n")
+        self.channel.write_err(self.fitted(shown(text)) + "\n")
+
+    def fitted(self, text: str) -> str:
+        """Text broken between words where a terminal would break it anywhere."""
+        return text if self.channel.terminal is None else wrapped(text, self.channel.columns)
 
     async def confirm(self, question: str) -> bool:
         """Ask, unless --yes said so. UsageError without a terminal, where nobody can answer."""

@@ -32,6 +32,23 @@ def _cell(value: Any) -> str:
     return shown(str("" if value is None else value))
 
 
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of at most `width` cells, cut between words; each keeps the indent of the first."""
+    lines = []
+    for given in text.split("\n"):
+        first, *words = given.lstrip(" ").split(" ")
+        indent = " " * (len(given) - len(given.lstrip(" ")))
+        line = indent + first
+        for word in words:
+            if cell_len(f"{line} {word}") > width:
+                lines.append(line)
+                line = indent + word
+            else:
+                line += f" {word}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
 class Columns:
     """A table that may come in pieces: one header, and columns that keep their place as far as the width lets them."""
 
