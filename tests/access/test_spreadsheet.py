@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_what_stands_under_no_header_is_refused(tmp_path: Path) -> None:
         (b"PK\x03\x04 no zip at all", "cannot be read as a spreadsheet"),
         (b'Customer,Name\n"Brook,K\n', "is no CSV there"),
         (b"Customer,Name\nBrook,\x81\x8d\xff\n", "no text in cp1252"),
-        (b"Customer,Name\nBrook,K\0\n", ""),
+        (b"Customer,Name\nBrook,K\0\n", "is empty|no CSV|no text|not known"),
     ],
 )
 def test_what_is_no_spreadsheet_is_refused_in_words(tmp_path: Path, data: bytes, words: str) -> None:
@@ -177,6 +178,23 @@ def test_a_small_file_does_not_become_a_large_memory(tmp_path: Path, monkeypatch
         packed.writestr("xl/worksheets/sheet1.xml", b"0" * (2 << 20))
     with pytest.raises(InvalidError, match="unpacks to more than"):
         rows(file)
+
+
+def test_a_hundred_thousand_rows_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
+    file = tmp_path / "contacts.csv"
+    with file.open("w") as out:
+        out.write(f"{HEADER}\n")
+        out.writelines(f"Brook;p{n}@x.example;P {n};020 7946 0900\n" for n in range(100_000))
+    tracemalloc.start()
+    try:
+        last = None
+        for count, found in enumerate(read(file, None, False, str), 1):
+            last = (count, found.place, found.refusal)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert last == (100_000, "100001", "")
+    assert peak < 4 << 20
 
 
 @pytest.mark.parametrize(
