@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import json
 import subprocess
 import sys
@@ -126,30 +124,6 @@ async def test_a_new_agreement_is_closed_until_confirmed(demo: Demo, ssh: Master
     refused = await ssh.run("show 2001")
     assert refused.code == 3
     assert "not confirmed" in refused.err
-
-
-def forms(secret: str) -> list[bytes]:
-    """A secret as text, base64 (at each offset), hex and UTF-16."""
-    raw = secret.encode()
-    coded = [base64.b64encode(b"x" * n + raw)[4 if n else 0 : -4] for n in range(3)]
-    return [raw, raw.hex().encode(), secret.encode("utf-16-le"), *coded]
-
-
-async def test_4_no_password_is_ever_readable(tmp_path: Path) -> None:
-    """The demo as a process of its own; the secrets of its lab searched for in all it wrote, sent, and holds."""
-    state_file, folder = tmp_path / "state.json", tmp_path / "demo"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.end_to_end.separate", str(folder), str(state_file), cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    told = json.loads(state_file.read_text())
-    assert told["resets"] == 2
-    assert told["registered"] == [401, 200]
-    assert told["leaks"] == []
-    for secret in told["generated"]:
-        assert secret.encode() not in out + err
 
 
 async def test_the_last_event_says_what_was_done_from_what_to_what(demo: Demo, ssh: Master) -> None:

@@ -31,6 +31,7 @@ class Post:
     recipients: list[list[str]] = field(default_factory=list)
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     port: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """aiosmtpd's hook."""
@@ -40,6 +41,7 @@ class Post:
             raw = content.encode() if isinstance(content, str) else content
             self.kept.append(email.message_from_bytes(raw, policy=email.policy.default))  # type: ignore[arg-type]
             self.recipients.append(list(envelope.rcpt_tos))
+            self.arrived.set()
         return answer
 
     def log_in(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object) -> AuthResult:

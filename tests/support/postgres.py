@@ -73,6 +73,11 @@ class Postgres:
             else:
                 return
 
+    @property
+    def data(self) -> Path:
+        """The cluster's own files."""
+        return self._folder / "data"
+
     def url(self, database: str, user: str, scheme: str = "postgresql") -> str:
         """How to reach a database as a user."""
         return f"{scheme}://{user}@/{database}?host={self._folder}"
