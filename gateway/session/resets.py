@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -133,8 +134,10 @@ class Resets:
         try:
             return await child.write()
         except ConnectorError as error:
-            # Unknown: the phone system may hold a secret by now that no earlier link shows.
-            await self.links.give_up(reset, earlier_too=isinstance(error, OutcomeUnknown))
+            # A database that is away must not hide how the writing went; `tidy` ends the link in five minutes then.
+            with suppress(UnavailableError):
+                # Unknown: the phone system may hold a secret by now that no earlier link shows.
+                await self.links.give_up(reset, earlier_too=isinstance(error, OutcomeUnknown))
             raise
 
     async def _tell_user(self, scope: Scope, reset: Reset, person: Person, to: Recipient) -> None:

@@ -223,3 +223,30 @@ async def test_the_old_address_is_told_and_the_mail_says_what_to_do(demo: Demo, 
     await demo.mails.wait_for("Your voicemail PIN was reset", count=2)
     told = {m["to"] for m in demo.mails.caught if "Your voicemail PIN was reset" in m["text"]}
     assert told == {"new@customer.example", "user2001@customer.example"}
+
+
+async def test_a_mail_that_nobody_saw_going_out_is_told_after_a_restart_once(
+    demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await permit(demo, "view,reset-sip")
+
+    async def die(*_: Any) -> None:
+        raise RuntimeError("the gateway ended here")
+
+    monkeypatch.setattr(Links, "delivered", die)
+    assert (await ssh.run("reset 2001 sip --phones-will-drop --yes")).code == 0
+    link = re.search(r"(http\S+)#", await demo.mails.wait_for("This link shows it once"))
+    assert link
+    parts = demo.app.parts
+    async with parts.store.everyone() as scope:
+        await scope.execute(links.update().values(made_ms=parts.permission.now - 20 * 60_000))
+    next_process = Resets(demo.app.visits, demo.app.resets._server, demo.app.mail, demo.app.portal_url)
+    await next_process.tidy()
+    await next_process.tidy()
+    await Resets(demo.app.visits, demo.app.resets._server, demo.app.mail, demo.app.portal_url).tidy()
+    await demo.mails.wait_for("may not have reached k…@customer.example", count=3)
+    told = [m["to"] for m in demo.mails.caught if "may not have reached" in m["text"]]
+    assert sorted(told) == ["ana@company.example", "kate@customer.example", "omar@customer.example"]
+    assert (await kinds(demo)).count("secret.unconfirmed") == 1
+    # It did arrive: then it opens all the same.
+    assert (await asyncio.to_thread(fetch, f"{link[1]}/open", b"", demo.app.portal_url()))[0] == 200

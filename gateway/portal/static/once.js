@@ -16,7 +16,9 @@
       return null;
     }
     try {
-      return await crypto.subtle.importKey("raw", bytes(fragment), "AES-GCM", false, ["decrypt"]);
+      const raw = bytes(fragment);
+      if (raw.length !== 32) { throw new RangeError("a key has 32 bytes"); }
+      return await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["decrypt"]);
     } catch (error) {
       say("This link is not complete. Nothing was used up: open it from the mail itself, whole.");
       return null;

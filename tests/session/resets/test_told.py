@@ -1,0 +1,73 @@
+"""The closing mail of a visit whose process is gone: what its log knows, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audit.events import Event, Personal
+from connectors.contract import Operation, SecretKind
+from gateway import notify
+from gateway.model import Grant, new_id
+from gateway.session.links import Links, Reset
+from gateway.session.recipients import Recipient
+from gateway.session.told import told_by_log
+from tests.support.furnished import Furnished
+
+GRACE = {"id": "2001", "extension": "2001", "name": "Grace", "email": "old@customer.example", "ddis": ["+441"]}
+
+
+async def done(
+    brook: Furnished, grant: Grant, session: str, name: Operation, *, count: int = 1, state: str = "done", **fields: Any
+) -> None:
+    """An operation with its outcome, as performing.py writes it."""
+    operation = await brook.operation(grant, session, name, state)
+    data = {"name": name.value} | ({"count": count} if state == "done" else {"code": "crashed"})
+    event = Event(
+        f"operation.{state}", brook.customer, "e", system=brook.system.id, session=session, grant=grant.id,
+        operation=operation, data=data,
+        personal=tuple(Personal(field, value, "subject:sub_1") for field, value in fields.items()),
+    )  # fmt: skip
+    async with brook.store.scope(brook.customer) as scope:
+        await brook.audit.append(scope.connection, event)
+
+
+async def test_everything_that_was_done_for_certain_and_what_cannot_be_told(brook: Furnished) -> None:
+    await brook.agree()
+    omar = await brook.approver("Omar", "omar@customer.example")
+    await brook.contact("kate@customer.example", "changes")
+    grant = await brook.say_yes(await brook.ask(), omar)
+    assert grant is not None
+    session = await brook.session(grant)
+    await done(brook, grant, session, Operation.FIND, count=4)
+    await done(brook, grant, session, Operation.VIEW)
+    await done(brook, grant, session, Operation.ALTER, before=GRACE, after=GRACE | {"email": None, "ddis": ["+442"]})
+    await done(brook, grant, session, Operation.ALTER, state="unknown")
+    operation = await brook.operation(grant, session, Operation.RESET_SIP)
+    reset = Reset(
+        brook.customer, brook.system.id, session, grant.id, "e", operation, "sub_1", SecretKind.SIP, new_id("lnk")
+    )
+    async with brook.store.scope(brook.customer) as scope:
+        await Links(brook.store, brook.audit).prepare(scope, reset, b"x")
+        await Links(brook.store, brook.audit).ready(scope, reset, Recipient("kate@customer.example", "Kate", omar))
+    async with brook.store.scope(brook.customer) as scope:
+        told = await told_by_log(brook.audit, scope, session)
+        await notify.visit_closed(scope, session, told, brook.clock.now())
+    (body,) = [row.body for row in await brook.waiting() if row.what == "visit closed"]
+    assert "  - at most 5 people were seen\n" in body
+    assert body.partition("What was done:\n")[2] == (
+        "  - Grace: email from old@customer.example to nothing; ddi from +441 to +442\n"
+        "  - change a person's name, email or direct number: tried, and it cannot be told whether it happened\n"
+        "  - a telephone password was reset; the new one went to an approver (k…@customer.example)\n\n"
+        "The visit ended because Frameroom stopped in the middle of it.\n"
+    )
+
+
+async def test_a_visit_in_which_nothing_was_done_is_no_change(brook: Furnished) -> None:
+    await brook.agree()
+    grant = await brook.say_yes(await brook.ask(), await brook.approver("Omar", "omar@customer.example"))
+    assert grant is not None
+    session = await brook.session(grant)
+    await done(brook, grant, session, Operation.VIEW)
+    async with brook.store.look(brook.customer) as scope:
+        told = await told_by_log(brook.audit, scope, session)
+    assert (list(told.lines), told.changed) == ([], False)
