@@ -197,6 +197,7 @@ sessions = _customer_table(
     _within("grant_id", "grants"),
     _within("system_id", "systems"),
     Index("sessions_state", "state"),
+    Index("sessions_of_engineer", "engineer_id", "opened_ms"),
 )
 operations = _customer_table(
     "operations",

@@ -36,7 +36,7 @@ class Run:
         self._visits, self._plan, self._go_on = visits, plan, go_on
         self._results: Counter[str] = Counter()
         self._last = 0
-        self._told = False
+        self._told = self._whole = False
 
     async def run(self, caller: Caller, file: ChangeFile, skip: set[int]) -> Counter[str]:
         """Every row that the plan can do and that is not done; how many came out how.
@@ -63,6 +63,7 @@ class Run:
                 if row["result"] not in {"done", "same"} and not self._go_on:
                     raise _stopped(row)
             if len(self._batch.done) + self._results["done"] + self._results["same"] == file.total:
+                self._whole = True
                 await self._batches.over(self._batch)
         finally:
             caller.channel.on_end = None
@@ -75,7 +76,8 @@ class Run:
             return
         self._told = True
         counted = ", ".join(f"{number} {result}" for result, number in sorted(self._results.items())) or "none"
-        caller.say(f"Rows: {counted}; the last was line {self._last}. --resume goes on with this very file.")
+        on = "" if self._whole else " --resume goes on with this very file."
+        caller.say(f"Rows: {counted}; the last was line {self._last}.{on}")
 
     def _summarise(self) -> None:
         more = self._results["done"] - _LINES

@@ -462,6 +462,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "id"),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index("sessions_of_engineer", ["engineer_id", "opened_ms"], unique=False)
         batch_op.create_index("sessions_state", ["state"], unique=False)
 
     op.create_table(
@@ -570,6 +571,7 @@ def downgrade() -> None:
     op.drop_table("notes")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("sessions_state")
+        batch_op.drop_index("sessions_of_engineer")
 
     op.drop_table("sessions")
     with op.batch_alter_table("grants", schema=None) as batch_op:
