@@ -14,6 +14,8 @@ from gateway.store.settled import settled
 
 _PATIENCE_S: Final = 5.0
 _CONNECT_S: Final = 5
+# A lock is waited for as long as on SQLite; a node that stops in a transaction does not keep its locks for ever.
+_OPTIONS: Final = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
 
 class Connection(psycopg.AsyncConnection[Any]):
@@ -37,4 +39,5 @@ class Connection(psycopg.AsyncConnection[Any]):
 async def connect(*args: Any, **kwargs: Any) -> Connection:
     """What SQLAlchemy is given as `async_creator_fn`."""
     kwargs.setdefault("connect_timeout", _CONNECT_S)
+    kwargs.setdefault("options", _OPTIONS)
     return await Connection.connect(*args, **kwargs)
