@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from connectors.contract import Person
 from gateway.model import Grant, Request
-from gateway.notify.outbox import approvers_of, queue, tell_contacts, zone_of
+from gateway.notify.outbox import anybody_wishes, approvers_of, queue, tell_contacts, zone_of
 from gateway.notify.words import LOOKED, SECRETS, WORDS, bullets, people_seen, plain, times, when
 from gateway.store.engine import Scope
 from gateway.store.tables import approvers, customers, engineers, grants, operations, requests, sessions, systems
@@ -117,6 +117,8 @@ async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
 
 async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
     """Somebody is in."""
+    if not await anybody_wishes(scope, "each"):
+        return
     names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
@@ -129,6 +131,9 @@ async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
 
 async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> None:
     """What was done, in plain words."""
+    wishes = ("each", "changes") if told.changed else ("each",)
+    if not await anybody_wishes(scope, *wishes, "daily"):
+        return
     here = (sessions.c.customer_id == scope.customer_id) & (sessions.c.id == session_id)
     session = (await scope.execute(select(sessions).where(here))).one()
     its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
@@ -142,7 +147,6 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
         f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
     )
-    wishes = ("each", "changes") if told.changed else ("each",)
     subject = f"{names.engineer} left {names.system}"
     await tell_contacts(scope, wishes, "visit closed", subject, body, now, daily=True)
 

@@ -64,6 +64,14 @@ async def tell_contacts(
                 await _put(scope, address, what, subject, body, now, due_ms=due_ms, batch=day)
 
 
+async def anybody_wishes(scope: Scope, *wishes: str) -> bool:
+    """True when a contact has one of these wishes: a letter that nobody gets need not be written."""
+    query = select(contacts.c.id).where(
+        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.notices.in_(wishes)
+    )
+    return (await scope.execute(query.limit(1))).first() is not None
+
+
 async def approvers_of(scope: Scope) -> list[str]:
     """Addresses of the customer's approvers."""
     query = select(approvers.c.email).where(

@@ -20,6 +20,7 @@ from sqlalchemy import insert
 from audit.events import Personal
 from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
+from audit.sealing import SealingError
 from audit.steps import Step, Steps
 from connectors.contract import Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
@@ -108,6 +109,11 @@ class Visits:
             if known is not None and known.ended is None:
                 return known
             session = new_id("ses")
+            # The recording's key, made in a thread: a file and an fsync that nobody else should wait for. What keeps
+            # it from being made keeps the recorder from opening, which says so.
+            with contextlib.suppress(OSError, SealingError):
+                key = f"session:{session}"
+                await asyncio.to_thread(self._recorder.keys.get_or_create, system.customer_id, key)
             visit = Visit(session, identity, customer, system, grant, self._record(system.customer_id, session))
             try:
                 await self._commit_open(visit)

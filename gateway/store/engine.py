@@ -176,5 +176,5 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 
 def _sqlite_begin(connection: Any) -> None:
-    reads = connection.get_execution_options().get(_READS)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    reads = bool(connection.get_execution_options().get(_READS))
+    connection.connection.driver_connection.begin(reads=reads)

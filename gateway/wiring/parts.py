@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
@@ -84,7 +85,8 @@ class Parts:
                 note = await self.sequencer.integrate(scope.connection, log)
             if note is not None:
                 await self.steps.reached(Step.SIGNED)
-                self.sequencer.publish(log, note)
+                # In a thread: it waits for the disk, and nobody else should.
+                await asyncio.to_thread(self.sequencer.publish, log, note)
         return len(logs)
 
     async def catch_up(self) -> list[Loss]:
