@@ -246,7 +246,7 @@ async def test_input_that_nobody_reads_waits_at_the_clients_end_and_a_close_coun
     (owner,) = demo.app.door.connections.values()
     waiting = max(owner.channels, key=lambda channel: channel.unread)
     assert 0 < waiting.unread < 1 << 20
-    process.close()
+    process.channel.abort()
     async with asyncio.timeout(20):
         await waiting.closed.wait()
     connection.close()
