@@ -87,7 +87,7 @@ class App:
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
 
     async def run(self) -> None:
-        """Serve until cancelled. UnavailableError when the clock is too far behind the log, OSError when an address
+        """Serve until cancelled. UnavailableError when the clock is too far behind the log, or an address
         cannot be had."""
         opened = self.parts
         check_clock(opened.audit.clock.behind_ms(), opened.settings.process.clock_behind_limit_s)

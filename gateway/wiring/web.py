@@ -7,6 +7,8 @@ import asyncio
 import uvicorn
 from starlette.applications import Starlette
 
+from gateway.errors import UnavailableError
+
 
 class Web(uvicorn.Server):
     """One listener; signals are ours, and so is its log (gateway/wiring/telling.py)."""
@@ -26,13 +28,16 @@ def web(app: Starlette, host: str, port: int) -> Web:
 
 
 async def start(group: asyncio.TaskGroup, server: Web) -> int:
-    """Listen, and serve in the group until cancelled; the port. OSError when the address cannot be had."""
+    """Listen, and serve in the group until cancelled; the port. UnavailableError when the address cannot be had."""
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     try:
         await server.startup()
     except SystemExit as error:  # how uvicorn says that it could not bind
-        raise OSError(f"cannot listen on {server.config.host} port {server.config.port}") from error
+        raise UnavailableError(
+            f"cannot listen on {server.config.host} port {server.config.port}",
+            next_step="Something else listens there, or the address is not this machine's.",
+        ) from error
     group.create_task(_keep_serving(server))
     return server.bound
 

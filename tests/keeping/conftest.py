@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import demo, ssh
 from tests.keeping.deployment import Deployment, make
+
+__all__ = ["demo", "ssh"]
+
+
+@pytest.fixture
+def database_of_demo() -> None:
+    """The demo of these tests is embedded; what a database decides is asked of `deployment`."""
 
 
 @pytest.fixture

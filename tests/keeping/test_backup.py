@@ -117,6 +117,7 @@ async def test_rows_and_objects_are_of_one_moment_though_much_is_written(deploym
                 async with opened.store.scope(customer) as scope:
                     await opened.audit.append(scope.connection, Event("heartbeat", customer, "t", data={"sessions": 0}))
                 await opened.sequence()
+                under_way.set()
 
         files = []
         async with asyncio.TaskGroup() as group:
