@@ -48,7 +48,9 @@ def _value(column: Column[Any], table: Table, customer: str) -> Any:
         return Terms(operations=frozenset({"find"}), mail_domains=(f"{customer}.example",)).model_dump_json()
     if column.name == "entry":
         return entry(customer)
-    if column.name == "leaf_hash":
+    if column.name == "idx":
+        return 0
+    if column.name in {"leaf_hash", "frontier"}:  # the compact range of a log with one entry is that entry's hash
         return leaf_hash(entry(customer))
     if column.name in _WORDS:
         return _WORDS[column.name]

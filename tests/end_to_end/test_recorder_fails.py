@@ -1,0 +1,147 @@
+"""Invariant 1 by a real ssh client: however the recorder fails, the visit ends with words, and none opens after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from audit.recording.disk import Space
+from audit.storage import StorageError
+from gateway.cli.demo import Demo, permit
+from gateway.cli.story import Master
+from gateway.session.visit import Visit
+
+Break = Callable[[Demo, threading.Event], None]
+
+
+def _no_space(demo: Demo, _: threading.Event) -> None:
+    def sync(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    demo.app.recorder.sync = sync
+
+
+def _broken_disk(demo: Demo, _: threading.Event) -> None:
+    def sync(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    demo.app.recorder.sync = sync
+
+
+def _hung_disk(demo: Demo, release: threading.Event) -> None:
+    def sync(fd: int) -> None:
+        release.wait(60)
+
+    demo.app.recorder.sync = sync
+
+
+def _no_store(demo: Demo, _: threading.Event) -> None:
+    def put_new(name: str, data: bytes) -> bool:
+        raise StorageError(f"could not store {name}: refused")
+
+    demo.app.recorder.objects.put_new = put_new  # type: ignore[method-assign]
+    demo.app.recorder.limits = replace(demo.app.recorder.limits, segment_bytes=1)
+
+
+def _over_quota(demo: Demo, _: threading.Event) -> None:
+    demo.app.recorder.limits = replace(demo.app.recorder.limits, session_quota_bytes=1)
+
+
+def _over_customers_quota(demo: Demo, _: threading.Event) -> None:
+    demo.app.recorder.limits = replace(demo.app.recorder.limits, customer_quota_bytes=1)
+
+
+def _reserve_reached(demo: Demo, _: threading.Event) -> None:
+    demo.app.recorder.space = lambda folder: Space(100 << 30, 1 << 20)
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Set at the end, so that a disk that hung answers after all and everything can stop."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def opened(demo: Demo, ssh: Master) -> Visit:
+    """A visit in which one person was seen."""
+    await permit(demo, "find,view")
+    assert (await ssh.run("show 2001")).code == 0
+    (visit,) = demo.app.visits.all()
+    return visit
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (_no_space, "No space left on device"),
+        (_broken_disk, "Input/output error"),
+        (_hung_disk, "could not be made durable in time"),
+        (_no_store, "could not store"),
+        (_over_quota, "over the quota"),
+        (_over_customers_quota, "over their quota"),
+        (_reserve_reached, "full but for its reserve"),
+    ],
+)
+async def test_1_a_recorder_that_fails_ends_the_visit_and_says_so(
+    demo: Demo, ssh: Master, release: threading.Event, fault: Break, words: str
+) -> None:
+    visit = await opened(demo, ssh)
+    fault(demo, release)
+    shown = await ssh.run("find smith")  # shown or not, by the moment at which it was noticed
+    assert shown.code in {0, 1, 3}
+    await visit.over.wait()
+    async with demo.app.parts.store.look(visit.system.customer_id) as scope:
+        rows = await demo.app.parts.audit.read(scope.connection, visit.system.customer_id, session=visit.id)
+    ends = [row.body for row in rows if row.body["kind"] in {"session.failed", "session.closed"}]
+    assert [end["kind"] for end in ends] == ["session.failed"]
+    assert words in ends[0]["data"]["reason"]
+    release.set()
+    report = await demo.admin("audit verify")
+    assert report["ok"], report["faults"]
+
+
+@pytest.mark.parametrize("fault", [_no_space, _broken_disk])
+async def test_1_nothing_opens_on_a_recorder_that_has_failed(
+    demo: Demo, ssh: Master, release: threading.Event, fault: Break
+) -> None:
+    visit = await opened(demo, ssh)
+    fault(demo, release)
+    await ssh.run("show 2002")
+    await visit.over.wait()
+    refused = await ssh.run("show 2003")
+    assert refused.code == 1
+    assert "No recording, no session" in refused.err
+    assert refused.out == ""
+    assert len(await demo.admin("session list")) == 1
+
+
+async def test_1_a_key_that_cannot_be_kept_opens_nothing(demo: Demo, ssh: Master) -> None:
+    await permit(demo, "view")
+
+    def refuse(customer: str, key_id: str) -> bytes:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    keys = demo.app.recorder.keys
+    kept, keys.get_or_create = keys.get_or_create, refuse  # type: ignore[method-assign]
+    refused = await ssh.run("show 2001")
+    keys.get_or_create = kept  # type: ignore[method-assign]
+    assert (refused.code, refused.out) == (1, "")
+    assert "No recording, no session" in refused.err
+    assert await demo.admin("session list") == []
+    assert (await ssh.run("show 2001")).code == 0
+
+
+@pytest.mark.parametrize(("free", "code"), [(4, 1), (6, 0), (21, 0)])
+async def test_1_below_five_per_cent_no_ordinary_session_opens(demo: Demo, ssh: Master, free: int, code: int) -> None:
+    await permit(demo, "view")
+    demo.app.recorder.space = lambda folder: Space(100 << 30, free << 30)
+    ran = await ssh.run("show 2001")
+    assert ran.code == code, ran.err
+    assert ("nearly full" in ran.err) == (code == 1)
+    assert demo.app.recorder.nearly_full() == (free < 20)
