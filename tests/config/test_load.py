@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.load import ConfigError, json_schema, known_keys, load, redacted, reference
+from config.load import ConfigError, json_schema, known_keys, load, redacted, reference, with_value
 from config.settings import Settings
 
 REFERENCE = Path(__file__).parents[2] / "config" / "reference.toml"
@@ -114,3 +114,64 @@ def test_the_schema_names_every_setting() -> None:
     assert {key for section in sections.values() for key in section["properties"]} == {
         key.partition(".")[2] for key in known_keys()
     }
+
+
+def test_every_problem_shows_how_it_is_written(tmp_path: Path) -> None:
+    path = written(tmp_path, '[ssh]\nport = 99999\n[portal]\nurl = 7\n[mail]\npassword = "hunter2"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    words = "\n".join(str(problem) for problem in caught.value.problems)
+    for example in ("port = 2222", 'url = "https://', 'password = "file:'):
+        assert f"for example {example}" in words
+    assert "hunter2" not in words
+
+
+def test_a_dotted_key_has_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 2, ssh.prot: no such setting; did you mean ssh.port\?"):
+        load(written(tmp_path, "# mine\nssh.prot = 22\n"), {})
+
+
+def test_the_databases_url_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    url = "postgresql://app:hunter2@db.example/frameroom"
+    secret = tmp_path / "url"
+    secret.write_text(url + "\n")
+    secret.chmod(0o600)
+    settings = load(written(tmp_path, '[storage]\ndatabase_url = "file:url"\n'), {})
+    assert settings.storage.database_url == url
+    assert "hunter2" not in str(redacted(settings))
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load(written(tmp_path, '[storage]\ndatabase_url = "file:url"\n'), {})
+
+
+def test_a_password_in_a_url_never_comes_from_the_environment(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    plain = load(path, {"FRAMEROOM_STORAGE__DATABASE_URL": "postgresql://app@db.example/f"})
+    assert plain.storage.database_url == "postgresql://app@db.example/f"
+    with pytest.raises(ConfigError, match="never comes from the environment") as caught:
+        load(path, {"FRAMEROOM_STORAGE__DATABASE_URL": "postgresql://app:hunter2@db.example/f"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# a word\n[storage]\ndata_dir = "/var/lib/live"  # here\n[ssh]\nport = 22\n',
+        'storage.data_dir = "/var/lib/live"\n[ssh]\nport = 22\n',
+        "[storage]\n[ssh]\nport = 22\n",
+        "[ssh]\nport = 22",
+    ],
+)
+def test_one_setting_is_changed_and_all_else_stays(tmp_path: Path, text: str) -> None:
+    changed = with_value(text, "storage.data_dir", "data")
+    settings = load(written(tmp_path, changed), {})
+    assert settings.storage.data_dir == tmp_path / "data"
+    assert settings.ssh.port == 22
+    again = with_value(changed, "storage.data_dir", None)
+    assert "/var/lib/live" not in again
+    assert load(written(tmp_path, again), {}).ssh.port == 22
+
+
+def test_what_only_a_person_should_change_is_left_to_one() -> None:
+    with pytest.raises(ConfigError, match="changed by hand"):
+        with_value('storage = {data_dir = "/var/lib/live"}\n', "storage.data_dir", "data")
