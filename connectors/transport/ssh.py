@@ -136,7 +136,7 @@ async def stream(
             process = await connection.create_process(command, encoding=None, stderr=asyncssh.STDOUT, window=_WINDOW)
         while True:
             async with asyncio.timeout(timeout_ms / 1000):
-                data: bytes = await process.stdout.read(65536)
+                data: bytes = await process.stdout.read(_WINDOW // 2)
             if not data:
                 break
             size += len(data)

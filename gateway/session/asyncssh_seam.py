@@ -43,6 +43,7 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (asyncssh.SSHServerConnection, "_server_host_key_algs", "the same"),
     (asyncssh.SSHServerConnection, "_ignore_first_kex", "judged by the algorithm agreed on, not by RFC 4253 section 7"),
     (asyncssh.SSHServerConnection, "_send_encryption", "the empty IGNORE before each packet guards CBC, which is off"),
+    (asyncssh.SSHServerConnection, "_send", "one call to the kernel for all that a turn of the loop sends"),
     (asyncssh.SSHServerConnection, "_send_disconnect", "say why, then close"),
     (asyncssh.SSHServerConnection, "_force_close", "close without waiting for a peer that does not read"),
     (asyncssh.SSHServerConnection, "_global_request_queue", "where an answer is reported from"),
@@ -119,6 +120,7 @@ class DoorConnection(asyncssh.SSHServerConnection):
         self._complete = self._asked = self._sealed_sessions = False
         self._offers = self._signatures = self._codes_tried = self._requests = self._bytes = self._rekeys = 0
         self._full_backlog = self._stalled = self._paused = False
+        self._outgoing: list[bytes] = []
 
     @property
     def peer_address(self) -> str:
@@ -182,6 +184,25 @@ class DoorConnection(asyncssh.SSHServerConnection):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _send(self, data: bytes) -> None:
+        # All that one turn of the loop sends goes in one call to the kernel, which costs more than the encryption.
+        if self._transport is None:
+            return
+        if not self._outgoing:
+            self._loop.call_soon(self._send_out, self._transport)
+        self._outgoing.append(data)
+
+    def _send_out(self, transport: Any) -> None:
+        data, self._outgoing = b"".join(self._outgoing), []
+        if data:
+            transport.write(data)
+
+    def _force_close(self, exc: Exception | None) -> None:
+        # The last words first: closing takes away whatever is still to be sent.
+        if self._transport is not None:
+            self._send_out(self._transport)
+        super()._force_close(exc)
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """Without the empty IGNORE before each packet; a peer that lets megabytes wait is cut."""
