@@ -65,7 +65,8 @@ class Watch:
             # Not cancelled when it is late: a database that hangs must not hold up the end of a visit.
             await asyncio.wait({asking}, timeout=_at_most(confirmed + _CONFIRM_WITHIN_S - loop.time()))
             if asking.done():
-                confirmed = asked if asking.result() else confirmed
+                # An answer that hung since before these visits were opened says nothing against them.
+                confirmed = max(confirmed, asked) if asking.result() else confirmed
                 asking = None
             if loop.time() - confirmed >= _CONFIRM_WITHIN_S:
                 for visit in self._visits():

@@ -1,7 +1,8 @@
 """A Frameroom with a lab, as a process of its own that can be made to die at a named moment, and started again.
 
 Run by tests/faults: `python -m tests.faults.process FOLDER [OWNER_URL APP_URL]`. One JSON line out when it serves;
-then each line in is the moment at which it shall kill itself, answered by the same line once that is armed.
+then each line in is the moment at which it shall kill itself, or `hold MOMENT`, or `go`; answered by the same line.
+A folder without a lab is a second node: it serves the same phone system, which is another process's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -29,25 +30,34 @@ from gateway.wiring.serve import serve_until
 
 
 class Killer(Steps):
-    """kill -9, of itself, at the armed moment."""
+    """kill -9, of itself, at the armed moment; or there it waits until it is let go."""
 
-    armed: Step | None = None
+    def __init__(self) -> None:
+        self.armed: Step | None = None
+        self.held: Step | None = None
+        self.let_go = asyncio.Event()
 
     async def reached(self, step: Step) -> None:
         """No handler, no flush, no goodbye."""
         if step is self.armed:
             os.kill(os.getpid(), signal.SIGKILL)
+        if step is self.held:
+            print(f"at {step.value}", flush=True)
+            await self.let_go.wait()
 
 
 @asynccontextmanager
 async def again(folder: Path, steps: Steps) -> AsyncIterator[App]:
     """The same folder served again; the lab has moved to another port, as a phone system may."""
     settings = loading.load(folder / "frameroom.toml", {})
-    async with lab_server.start(folder / "lab") as lab, asyncio.TaskGroup() as group:
-        store = Store(database_url(settings))
-        async with store.everyone() as scope:
-            await scope.execute(update(systems).values(port=lab.ssh_port))
-        await store.close()
+    async with AsyncExitStack() as held:
+        if (folder / "lab").exists():
+            lab = await held.enter_async_context(lab_server.start(folder / "lab"))
+            store = Store(database_url(settings))
+            async with store.everyone() as scope:
+                await scope.execute(update(systems).values(port=lab.ssh_port))
+            await store.close()
+        group = await held.enter_async_context(asyncio.TaskGroup())
         stop, ready = asyncio.Event(), asyncio.Event()
         apps: list[App] = []
 
@@ -74,7 +84,14 @@ async def obey(folder: Path, app: App, killer: Killer) -> None:
     told = {"ssh": command, "who": f"{LOGIN}@127.0.0.1", "port": app.door.port, "node": app.node.id}
     print(json.dumps(told), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        killer.armed = Step(line.strip())
+        match line.split():
+            case ["hold", step]:
+                killer.held = Step(step)
+            case ["go"]:
+                killer.held = None
+                killer.let_go.set()
+            case [step]:
+                killer.armed = Step(step)
         print(line.strip(), flush=True)
 
 

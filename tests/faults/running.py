@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -49,6 +50,15 @@ class Running:
     process: asyncio.subprocess.Process = field(init=False)
     told: dict[str, Any] = field(init=False)
 
+    def second(self, folder: Path) -> Running:
+        """Another node of the same deployment: its own folder, with the keys and objects that all nodes share."""
+        (folder / "data").mkdir(parents=True)
+        for name in ("keys", "keyring", "objects"):
+            (folder / "data" / name).symlink_to(self.folder / "data" / name)
+        for name in ("frameroom.toml", "ana_key"):
+            shutil.copy(self.folder / name, folder / name)
+        return Running(folder, self.database)
+
     async def start(self) -> None:
         """Start it and wait until it serves."""
         self.process = await asyncio.create_subprocess_exec(
@@ -60,12 +70,20 @@ class Running:
         assert line, "it ended before it served"
         self.told = json.loads(line)
 
+    async def tell(self, line: str) -> None:
+        """Have it do as process.py says."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        await self.hears(line)
+
+    async def hears(self, line: str) -> None:
+        """The next thing that it says is this."""
+        assert self.process.stdout is not None
+        assert await self.process.stdout.readline() == f"{line}\n".encode()
+
     async def arm(self, step: Step) -> None:
         """Have it kill itself when it next reaches `step`."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{step.value}\n".encode())
-        assert await self.process.stdout.readline() == f"{step.value}\n".encode()
+        await self.tell(step.value)
 
     async def died(self) -> None:
         """Wait until it has killed itself."""
@@ -100,6 +118,13 @@ class Running:
     @property
     def _socket(self) -> Path:
         return self.folder / f"m{self.told['port']}"
+
+    async def shell(self) -> asyncio.subprocess.Process:
+        """An interactive shell over the open connection, on a terminal of its own."""
+        return await asyncio.create_subprocess_exec(
+            *self.told["ssh"], "-tt", "-S", str(self._socket), self.told["who"], stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
 
     async def ssh(self, command: str) -> Ran:
         """A command over the open connection."""
