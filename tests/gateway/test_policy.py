@@ -71,3 +71,39 @@ def test_out_of_hours_is_for_those_on_call() -> None:
 def test_working_hours_follow_daylight_saving(month: int, utc_hour: int, inside: bool) -> None:
     at = datetime(2026, month, 13 if month == 7 else 12, utc_hour, 30, tzinfo=UTC)
     assert within_hours(Terms(operations=OPS, hours=Hours()), int(at.timestamp() * 1000)) is inside
+
+
+_LONDON = Terms(
+    operations=OPS, hours=Hours(weekdays=frozenset({1, 2, 3, 4, 5}), start_minute=8 * 60, end_minute=18 * 60)
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "minute", "inside"),
+    [
+        (24, 8, 0, True), (24, 7, 59, False), (24, 17, 59, True), (24, 18, 0, False),
+        (27, 12, 0, True), (28, 12, 0, False), (29, 12, 0, False), (30, 12, 0, True),
+    ],
+)  # fmt: skip
+def test_working_hours_begin_and_end_to_the_minute_and_leave_out_the_weekend(
+    day: int, hour: int, minute: int, inside: bool
+) -> None:
+    at = datetime(2026, 11, day, hour, minute, tzinfo=UTC)  # London is on UTC; the 28th is a Saturday
+    assert within_hours(_LONDON, int(at.timestamp() * 1000)) is inside
+
+
+def test_another_role_does_not_work_out_of_hours() -> None:
+    late = replace(facts(), now_ms=NOW + 8 * HOUR, grant=replace(facts().grant, until_ms=NOW + 9 * HOUR))
+    staff = replace(late, engineer=replace(late.engineer, roles=frozenset({"staff"})))
+    assert decide(staff, Operation.VIEW).code == "out-of-hours"
+
+
+def test_a_phone_system_without_a_credential_is_not_visited() -> None:
+    bare = replace(facts(), system=replace(facts().system, sealed_credential=b""))
+    assert decide(bare, Operation.VIEW).code == "no-credential"
+
+
+def test_a_permission_counts_from_its_very_first_moment_to_before_its_last() -> None:
+    for from_ms, until_ms, code in ((NOW, NOW + 1, "permitted"), (NOW + 1, NOW + 2, "grant-not-begun")):
+        grant = replace(facts().grant, from_ms=from_ms, until_ms=until_ms)
+        assert decide(replace(facts(), grant=grant), Operation.VIEW).code == code

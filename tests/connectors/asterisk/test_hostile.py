@@ -46,6 +46,32 @@ def test_the_capture_was_read() -> None:
     assert len(REFUSED) >= 20
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "select * from ps_auths", "select password from ps_auths", "select md5_cred from ps_auths",
+        "select password_digest from ps_auths", "select refresh_token from ps_auths",
+        "select oauth_secret from ps_auths", "select password from voicemail", "select imappassword from voicemail",
+        "select id from ps_auths where password = 'x'", "select id from ps_auths where password like 'C%'",
+        "select id from ps_auths order by md5_cred", "select count(distinct password) from voicemail",
+        "select row_to_json(a) from ps_auths a", "select to_jsonb(v) from voicemail v", "select a from ps_auths a",
+        "select a.*::text from ps_auths a", "copy ps_auths to stdout",
+        "copy (select password from voicemail) to stdout",
+        "copy ps_auths (password) to stdout", "table ps_auths",
+        "update ps_auths set password = 'x' where id = '1001' returning password",
+        "delete from ps_auths where id = '1001' returning password", "update ps_auths set md5_cred = password",
+        "update ps_auths set md5_cred = md5_cred || 'x'",
+        "update ps_endpoints e set callerid = a.password from ps_auths a where a.id = e.id",
+        "update voicemail set fullname = password", "delete from ps_auths where password = 'x'",
+        "delete from voicemail where password like '1%'", "create table stolen as select * from ps_auths",
+        "select pg_read_file('/etc/passwd')", "truncate ps_auths",
+    ],
+)  # fmt: skip
+def test_every_way_to_a_secret_that_is_known_is_refused_by_the_database_itself(pbx: Pbx, attempt: str) -> None:
+    with pbx.as_gateway() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(attempt.encode())
+
+
 def test_statistics_show_our_role_nothing(pbx: Pbx) -> None:
     pbx.sql("analyze")
     with pbx.as_gateway() as connection:

@@ -312,3 +312,23 @@ async def test_no_canary_in_anything_returned(opened: AsteriskConnector) -> None
         )
     for where, canary in json.loads((VECTORS / "canaries.json").read_text()).items():
         assert canary not in seen, where
+
+
+async def test_a_person_who_is_gone_between_the_list_and_the_act(pbx: Pbx, opened: AsteriskConnector) -> None:
+    page = await opened.people(None, 50)
+    person = page.people[0]
+    pbx.sql("delete from ps_endpoints where id = %s", person.id)
+    acts = (
+        opened.view(person.id),
+        opened.alter(person.id, Change(name="Anybody"), person),
+        opened.plan_removal(person.id),
+        opened.remove(person.id, person),
+        opened.devices(person.id),
+        opened.secret_rules(person.id, SecretKind.SIP),
+        opened.reset(person.id, SecretKind.SIP, Secret("a-new-one-of-twenty-x")),
+    )
+    for act in acts:
+        with pytest.raises(NotFound):
+            await act
+    # The connection is as good as before, and nothing was written for anybody else.
+    assert person.id not in [p.id for p in (await opened.people(None, 50)).people]

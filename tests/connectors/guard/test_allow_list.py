@@ -116,3 +116,25 @@ def test_optional_takes_none() -> None:
     optional(text(3))("email", None)
     with pytest.raises(InvalidValue):
         optional(text(3))("email", "four")
+
+
+@pytest.mark.parametrize("value", ["ab1", "abx", "1ab", "ab\n"])
+def test_a_pattern_holds_for_the_whole_value(value: str) -> None:
+    text(10, pattern="[a-b]+")("field", "ab")
+    with pytest.raises(InvalidValue):
+        text(10, pattern="[a-b]+")("field", value)
+
+
+def test_a_numbers_bounds_are_inside() -> None:
+    for inside in (1, 2, 3):
+        number(1, 3)("field", inside)
+    for outside in (0, 4):
+        with pytest.raises(InvalidValue):
+            number(1, 3)("field", outside)
+
+
+@pytest.mark.parametrize("value", ["0" * 63, "0" * 65, "0" * 64 + "\n", "G" * 64, "A" * 64])
+def test_a_fingerprint_has_one_form(value: str) -> None:
+    digest("field", "0" * 64)
+    with pytest.raises(InvalidValue):
+        digest("field", value)
