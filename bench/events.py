@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,7 +47,7 @@ def fdatasync_ms(folder: Path, rounds: int = 100) -> float:
 
 def an_operation(number: int) -> list[Event]:
     """The four events that one visit of one operation leaves."""
-    ids = {
+    ids: dict[str, Any] = {
         "system": "sys_" + "4" * 24,
         "session": f"ses_{number:024x}",
         "grant": "grt_" + "5" * 24,

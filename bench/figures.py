@@ -117,10 +117,10 @@ async def _mb_a_second(target: load.Target, command: str) -> float:
 async def _idle_kib(ours: gateway.Gateway) -> float:
     """Memory of an idle recorded session at its prompt, from what many of them add."""
     await _settled(ours.cpu_ms)
-    before = ours.pss_kib()
+    before = ours.memory_kib()
     terminals = await load.held(ours.engineers, IDLE)
     await _settled(ours.cpu_ms)
-    grown = ours.pss_kib() - before
+    grown = ours.memory_kib() - before
     for terminal in terminals:
         terminal.connection.abort()
     return grown / IDLE

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from aiosmtpd.smtp import SMTP
 
-from bench.load import Target, cpu_ms, pss_kib
+from bench.load import Target, cpu_ms, memory_kib
 from bench.openssh import free_port
 from config import load as loading
 from config.settings import Settings
@@ -46,9 +46,9 @@ class Gateway:
         """CPU of the serving process."""
         return cpu_ms(self.pid)
 
-    def pss_kib(self) -> int:
+    def memory_kib(self) -> int:
         """Memory of the serving process."""
-        return pss_kib(self.pid)
+        return memory_kib(self.pid)
 
 
 @contextmanager

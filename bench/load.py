@@ -81,12 +81,12 @@ def cpu_ms(pid: int, *, children: bool = False) -> float:
     return sum(map(int, fields[11 : 15 if children else 13])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def pss_kib(pid: int) -> int:
-    """Proportional set size of a process."""
+def memory_kib(pid: int) -> int:
+    """A process's own memory (proportional, without files: how many others share a library is not its doing)."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith("Pss_Anon:"):
             return int(line.split()[1])
-    return 0
+    raise RuntimeError("this kernel does not tell a process's own memory (Pss_Anon)")
 
 
 async def set_ups(target: Target, count: int) -> None:
@@ -122,7 +122,7 @@ async def commands(target: Target, command: str, count: int) -> list[float]:
         done = await asyncio.wait_for(connection.run(command), _ANSWER_S)
         taken.append((time.perf_counter() - before) * 1000)
         if done.exit_status != 0:
-            raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
+            raise RuntimeError(f"{command}: {done.stdout!r} {done.stderr!r}")
     connection.abort()
     return taken[1:]
 
