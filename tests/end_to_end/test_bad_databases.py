@@ -49,8 +49,10 @@ async def test_3_a_permission_that_ends_while_an_operation_runs(
 async def locked(demo: Demo, urls: tuple[str, str] | None) -> AsyncIterator[None]:
     """Somebody else holds what every operation writes."""
     if urls is None:
-        held = sqlite3.connect(demo.settings.storage.data_dir / "frameroom.db", timeout=60, isolation_level=None)
-        held.execute("begin immediate")
+        file = demo.settings.storage.data_dir / "frameroom.db"
+        held = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
+        # In a thread: whoever has the lock just now gives it back in this very loop.
+        await asyncio.to_thread(held.execute, "begin immediate")
         try:
             yield
         finally:
