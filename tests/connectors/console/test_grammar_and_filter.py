@@ -163,3 +163,43 @@ def test_ordinary_output_is_left_as_it_is() -> None:
     lines = b"     InAuth:  2001/2001\n auth                               : 2001\n aors : 2001\n Mapping: yes\n\ttab\n"
     strainer = OutputFilter()
     assert strainer.feed(lines) == lines
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "password", "passwd", "passphrase", "passcode", "pass", "pwd", "secret", "md5_cred", "auth_digest", "token",
+        "refresh_token", "auth_pass", "authorization", "authenticate", "private_key", "privatekey", "api_key", "apikey",
+        "pin", "PIN", "Secret", "TOKEN", "Pwd", "Authorization",
+    ],
+)  # fmt: skip
+def test_each_field_that_holds_a_secret_is_withheld_on_a_line_of_its_own(field: str) -> None:
+    for shape in ("{}: CANARY-1", "{} = CANARY-1", "{}=CANARY-1", "{} => CANARY-1", '"{}": "CANARY-1"'):
+        strainer = OutputFilter()
+        out = strainer.feed(f"{shape.format(field)}\n".encode()) + strainer.flush()
+        assert b"CANARY" not in out, (shape, field)
+        assert field.encode() in out
+
+
+@pytest.mark.parametrize(
+    "call", ["Authenticate", "VMAuthenticate", "DISA", "SendDTMF", "AgentLogin", "senddtmf", "disa"]
+)
+def test_each_application_whose_argument_is_a_pin_is_withheld_on_a_line_of_its_own(call: str) -> None:
+    strainer = OutputFilter()
+    out = strainer.feed(f"SIP/2001 {call}(226279) Up\n".encode()) + strainer.flush()
+    assert b"226279" not in out
+    assert call.encode() in out
+
+
+def test_of_two_known_values_the_longer_goes_whole() -> None:
+    strainer = OutputFilter(["2262", "2262-tail"])
+    assert strainer.feed(b"a 2262-tail b\n") == b"a (withheld) b\n"
+
+
+def test_a_harmless_line_that_is_too_long_is_left_out_whole_and_not_kept() -> None:
+    strainer = OutputFilter()
+    assert strainer.feed(b"x" * 9000 + b"\nnext\n") == b"(a line that was too long was left out)\nnext\n"
+    strainer = OutputFilter()
+    for _ in range(1000):
+        strainer.feed(b"x" * 10_000)
+    assert len(strainer._held) <= 8192, "memory must not grow with a line that never ends"

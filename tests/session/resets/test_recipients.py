@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert, update
 
@@ -153,3 +155,40 @@ async def test_5_a_neighbours_approver_and_snapshot_count_for_nothing(brook: Fur
 
 def test_an_address_is_shown_masked() -> None:
     assert masked("kate@customer.example") == "k…@customer.example"
+
+
+async def test_5_an_address_that_stood_for_somebody_else_has_not_stood_for_this_person(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    await seen(brook, "grace@customer.example", 90)
+    somebody = Person("2002", "2002", "Tom", "grace@customer.example", ())
+    assert (await chosen(brook, grant, somebody)).logged == kate
+
+
+async def test_5_a_neighbours_approver_confirms_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    nell = await brook.directory.add_approver("t", neighbour, "Nell", "nell@neighbour.example", "")
+    await seen(brook, "grace@customer.example", 0, confirmed_by=nell)
+    assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_5_an_approver_without_one_plain_address_receives_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(
+            insert(approvers).values(
+                customer_id=brook.customer, id="apr_1", name="A", email="k@customer.example,e@evil.example", phone=""
+            )
+        )
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_of_two_who_both_said_yes_neither_is_the_only_one(brook: Furnished) -> None:
+    grant, omar = await granted(brook, only_approver_may_receive=True)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    both = replace(grant, approver_ids=(omar, kate))
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, both)
