@@ -87,7 +87,7 @@ class Performing:
             await self._outcome(visit, operation, operation_id, subject, state, code=code, did=did)
         except FrameroomError as error:
             visit.lines.append(f"{operation.value}: its outcome could not be written down")
-            self._end(visit, "an operation's outcome could not be written to the log")
+            self._end(visit, f"an operation's outcome could not be written to the log: {error.message}")
             raise OutcomeUnknown(
                 f"the phone system was asked, but the outcome could not be written to the log: {error.message}"
             ) from error

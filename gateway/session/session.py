@@ -27,7 +27,7 @@ from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
 from gateway.access.permission import Permission
-from gateway.errors import FrameroomError, NotPermittedError, UnavailableError
+from gateway.errors import EXIT_NOT_PERMITTED, EXIT_UNKNOWN, FrameroomError, NotPermittedError, UnavailableError
 from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
@@ -67,7 +67,7 @@ class Visits:
         self.store, self.audit, self.permission = store, audit, permission
         self._recorder, self.vault, self._node = recorder, vault, node
         self._tools = Tools(store, audit, permission, vault, steps or Steps())
-        self._performing = Performing(self._tools, Writers(store), lambda visit, why: self.end(visit, why, failed=True))
+        self._performing = Performing(self._tools, Writers(store), self._end_unknown)
         self._closing_books = Closing(self._tools, recorder)
         self._watch = Watch(self._tools, self.all, self.end)
         self._open: dict[tuple[str, str], Visit] = {}
@@ -244,15 +244,19 @@ class Visits:
 
     # --- 8 close ---
 
-    def end(self, visit: Visit, reason: str, *, failed: bool = False) -> None:
-        """End a visit from outside: tell its channels, end them with 3, and write its last event."""
+    def _end_unknown(self, visit: Visit, why: str) -> None:
+        # Its channels end with what is true of the act that was going on: nobody can tell whether it happened.
+        self.end(visit, why, failed=True, code=EXIT_UNKNOWN)
+
+    def end(self, visit: Visit, reason: str, *, failed: bool = False, code: int = EXIT_NOT_PERMITTED) -> None:
+        """End a visit from outside: tell its channels, end them with `code`, and write its last event."""
         if visit.ended is not None or self._group is None:
             return
         visit.ended = reason
         self._closing.add(visit)
         for channel in tuple(visit.channels):
             channel.notify_line(f"The visit has ended: {reason}.")
-            channel.exit(3)
+            channel.exit(code)
         self._group.create_task(self._contained("closing a visit", self._close(visit, reason, failed)))
 
     async def leave(self, identity: Identity) -> None:
