@@ -25,6 +25,7 @@ from gateway.store import postgres, sqlite
 
 EVERYONE = "*"
 _READS = "frameroom_reads"
+_ONE_VIEW = text("set transaction isolation level repeatable read, read only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,7 @@ class Store:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
-        one_view = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reading = self.engine.execution_options(**{_READS: True}, **one_view)
+        self._reading = self.engine.execution_options(**{_READS: True})
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
         self._holding = (
             self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool, connect_args=rest)
@@ -86,6 +86,10 @@ class Store:
         try:
             async with engine.begin() as connection:
                 if not self.is_sqlite:
+                    if engine is self._reading:
+                        # A statement, not an option of the engine: SQLAlchemy sets those before anybody owns
+                        # the connection, and a task cancelled right then would lose it.
+                        await connection.execute(_ONE_VIEW)
                     await connection.execute(
                         text("select set_config('frameroom.customer', :customer, true)"),
                         {"customer": customer_id},
