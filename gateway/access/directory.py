@@ -10,6 +10,7 @@ from sqlalchemy import Table, func, insert, select, update
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Credential
+from gateway.access.facts import agreement_from
 from gateway.access.places import Place, places_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.lifecycle import AgreementState, advance
@@ -30,7 +31,7 @@ async def agreement_of(scope: Scope) -> Agreement | None:
     row = (await scope.execute(query)).first()
     if row is None:
         return None
-    return Agreement(row.customer_id, row.version, AgreementState(row.state), Terms.model_validate_json(row.terms))
+    return agreement_from(row)
 
 
 NOTICES: Final = ("each", "changes", "daily", "none")

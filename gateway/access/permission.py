@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from audit import canonical
 from audit.events import Event, Personal
@@ -14,11 +14,10 @@ from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway import notify
 from gateway.access.directory import agreement_of
-from gateway.access.places import system_of
+from gateway.access.facts import facts_of, grant_of, operations_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
-from gateway.identity.engineers import engineer_of
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
-from gateway.model import DAY, MINUTE, Engineer, Grant, PhoneSystem, Request, new_id
+from gateway.model import DAY, MINUTE, Grant, PhoneSystem, Request, new_id
 from gateway.policy import Decision, Facts, decide
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import (
@@ -29,34 +28,25 @@ from gateway.store.tables import (
     grants,
     operations,
     requests,
-    roster,
-    systems,
 )
 
 _PENDING_PER_ENGINEER = 10
 BY_PHONE = "by telephone"
-
-
-def _operations(text: str) -> frozenset[Operation]:
-    return frozenset(Operation(word) for word in text.split())
+_OPEN_GRANTS: Final = (  # built once: every command asks it
+    select(grants)
+    .where(grants.c.engineer_id == bindparam("of_engineer"), grants.c.state == GrantState.OPEN)
+    .order_by(grants.c.until_ms.desc())
+)
 
 
 def _words(operations_: frozenset[Operation]) -> str:
     return " ".join(sorted(operations_))
 
 
-def grant_of(row: Any) -> Grant:
-    """The value of a table's row."""
-    return Grant(
-        row.customer_id, row.id, row.request_id, row.system_id, row.engineer_id, _operations(row.operations),
-        row.from_ms, row.until_ms, GrantState(row.state), row.version, row.how, tuple(row.approver_ids.split()),
-    )  # fmt: skip
-
-
 def request_of(row: Any) -> Request:
     """The value of a table's row."""
     return Request(
-        row.customer_id, row.id, row.system_id, row.engineer_id, _operations(row.operations), row.from_ms,
+        row.customer_id, row.id, row.system_id, row.engineer_id, operations_of(row.operations), row.from_ms,
         row.until_ms, row.ticket, row.reason, RequestState(row.state), row.digest, row.submitted_ms,
     )  # fmt: skip
 
@@ -353,9 +343,8 @@ class Permission:
 
     async def open_grants(self, engineer_id: str) -> list[Grant]:
         """The engineer's open grants, the one that ends last first."""
-        query = select(grants).where(grants.c.engineer_id == engineer_id, grants.c.state == GrantState.OPEN)
         async with self._store.look_at_everyone() as scope:
-            return [grant_of(r) for r in await scope.execute(query.order_by(grants.c.until_ms.desc()))]
+            return [grant_of(r) for r in await scope.execute(_OPEN_GRANTS, {"of_engineer": engineer_id})]
 
     async def requests_of(self, engineer_id: str) -> list[Request]:
         """The engineer's requests, newest first."""
@@ -366,18 +355,8 @@ class Permission:
             ]
 
     async def facts(self, scope: Scope, engineer_id: str, system_id: str, grant_id: str | None, lock: bool) -> Facts:
-        """Everything a decision rests on, read in this transaction."""
-        engineer: Engineer = engineer_of(
-            (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
-        )
-        here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
-        system = system_of((await scope.execute(select(systems).where(here))).one())
-        named = select(roster.c.vetoed).where(
-            roster.c.customer_id == scope.customer_id, roster.c.engineer_id == engineer_id
-        )
-        on_roster = (await scope.execute(named)).scalar_one_or_none() is False
-        grant = await self.grant(scope, grant_id, lock=lock) if grant_id else None
-        return Facts(engineer, on_roster, system, await agreement_of(scope), grant, self.now)
+        """Everything a decision rests on now, read in this transaction (facts.facts_of)."""
+        return await facts_of(scope, engineer_id, system_id, grant_id, self.now, lock=lock)
 
     async def explain(self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None) -> Decision:
         """What policy would say, and why."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import select, update
 
+from audit.events import Event
 from audit.recording.recorder import Recorder, Segment, recording_digest
 from audit.recording.recover import stored_segments
 from audit.sealing import SealingError
@@ -44,13 +45,17 @@ class Closing:
             if not await self._mark(scope, visit.id, state, len(segments)):
                 return
             closing = {"segments": len(segments), "digest": digest, "bytes": size}
-            ids = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
+            ids: dict[str, Any] = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
             await self._settle_operations(scope, visit.identity.engineer_id, "unwritten", ids)
-            await self._tools.append(scope, "recording.closed", "recorder", session=visit.id, data=closing)
             data: dict[str, Any] = {"reason": reason}
             if state is SessionState.CLOSED:
                 data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
-            await self._tools.append(scope, f"session.{state.value}", visit.identity.engineer_id, data=data, **ids)
+            customer = scope.customer_id
+            last = (
+                Event("recording.closed", customer, "recorder", session=visit.id, data=closing),
+                Event(f"session.{state.value}", customer, visit.identity.engineer_id, data=data, **ids),
+            )
+            await self._tools.audit.append_many(scope.connection, last)
             told = notify.Told(visit.lines, len(visit.seen), visit.changed, reason)
             await notify.visit_closed(scope, visit.id, told, self._tools.audit.clock.now())
 

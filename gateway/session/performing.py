@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from audit.events import Personal
 from audit.steps import Step
@@ -24,6 +24,16 @@ from gateway.session.visit import Did, Tools, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
 from gateway.store.tables import directory, operations
+
+# Built once: what it costs to build a statement is a good part of what a short one costs.
+_INTENDED: Final = insert(operations)
+_DECIDED: Final = update(operations).where(
+    operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation")
+)
+_HELD: Final = select(directory.c.subject, directory.c.email_digest).where(
+    directory.c.customer_id == bindparam("of_customer"), directory.c.system_id == bindparam("of_system"),
+    directory.c.subject.in_(bindparam("of_subjects", expanding=True)),
+)  # fmt: skip
 
 _UNFINISHED: Final = (Unreachable, ProtocolViolation, IdentityMismatch)
 
@@ -102,12 +112,12 @@ class Performing:
             decision = decide(facts, operation)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
-            await scope.execute(
-                insert(operations).values(
-                    customer_id=system.customer_id, id=operation_id, session_id=visit.id, grant_id=visit.grant.id,
-                    name=operation.value, state=OperationState.INTENDED, intended_ms=facts.now_ms,
-                )
-            )  # fmt: skip
+            values = {
+                "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,
+                "grant_id": visit.grant.id, "name": operation.value, "state": OperationState.INTENDED,
+                "intended_ms": facts.now_ms,
+            }  # fmt: skip
+            await scope.execute(_INTENDED, values)
             personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
             await self._tools.append(
                 scope, "operation.intended", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
@@ -123,8 +133,8 @@ class Performing:
         system = visit.system
         advance(OperationState.INTENDED, state)
         async with self._tools.store.scope(system.customer_id) as scope:
-            here = (operations.c.customer_id == system.customer_id) & (operations.c.id == operation_id)
-            await scope.execute(update(operations).where(here).values(state=state))
+            values = {"of_customer": system.customer_id, "of_operation": operation_id, "state": state}
+            await scope.execute(_DECIDED, values)
             data: dict[str, Any] = {"name": operation.value}
             data |= {"count": did.count} if did else {"code": code}
             if did is not None and len(did.people) == 1:
@@ -156,9 +166,8 @@ class Performing:
         }
         if not seen:
             return
-        here = (directory.c.customer_id == scope.customer_id) & (directory.c.system_id == system_id)
-        found = await scope.execute(select(directory).where(here, directory.c.subject.in_(seen)))
-        held = {row.subject: row.email_digest for row in found}
+        keys = {"of_customer": scope.customer_id, "of_system": system_id, "of_subjects": list(seen)}
+        held = {row.subject: row.email_digest for row in await scope.execute(_HELD, keys)}
         for subject, digest in seen.items():
             values = {"email_digest": digest, "since_ms": self._tools.audit.clock.now(), "confirmed_by": None}
             if subject not in held:
@@ -168,4 +177,5 @@ class Performing:
                     )
                 )
             elif held[subject] != digest:
+                here = (directory.c.customer_id == scope.customer_id) & (directory.c.system_id == system_id)
                 await scope.execute(update(directory).where(here, directory.c.subject == subject).values(**values))

@@ -46,6 +46,7 @@ from gateway.vault import Vault
 log = structlog.get_logger()
 
 _TRY_AGAIN_S: Final = 1.0
+_OPENED: Final = insert(sessions)
 
 
 class ThisNode(Protocol):
@@ -166,13 +167,12 @@ class Visits:
             if refusal:
                 await self._tools.append(scope, "session.refused", who.engineer_id, system=system.id, data=data)
             else:
-                await scope.execute(
-                    insert(sessions).values(
-                        customer_id=system.customer_id, id=visit.id, grant_id=visit.grant.id, system_id=system.id,
-                        engineer_id=who.engineer_id, node=self._node.id, state=SessionState.OPEN,
-                        opened_ms=facts.now_ms, segments=0,
-                    )
-                )  # fmt: skip
+                values = {
+                    "customer_id": system.customer_id, "id": visit.id, "grant_id": visit.grant.id,
+                    "system_id": system.id, "engineer_id": who.engineer_id, "node": self._node.id,
+                    "state": SessionState.OPEN, "opened_ms": facts.now_ms, "segments": 0,
+                }  # fmt: skip
+                await scope.execute(_OPENED, values)
                 await self._tools.append(
                     scope, "session.opened", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
                     data={"engineer": who.engineer_id, "factor": who.factor, "fingerprint": who.fingerprint},
