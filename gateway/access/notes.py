@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import Integer, bindparam, insert, select
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
@@ -43,14 +44,17 @@ async def write(
     return note_id
 
 
+_NEWEST: Final = (
+    select(notes, engineers.c.name)
+    .join(engineers, engineers.c.id == notes.c.author, isouter=True)
+    .where(notes.c.customer_id == bindparam("of_customer"), notes.c.system_id == bindparam("of_system"))
+    .order_by(notes.c.at_ms.desc(), notes.c.id)
+    .limit(bindparam("newest", type_=Integer))
+)
+
+
 async def read(store: Store, customer_id: str, system_id: str, limit: int) -> list[Note]:
     """The newest notes about a phone system, the newest first."""
-    query = (
-        select(notes, engineers.c.name)
-        .join(engineers, engineers.c.id == notes.c.author, isouter=True)
-        .where(notes.c.customer_id == customer_id, notes.c.system_id == system_id)
-        .order_by(notes.c.at_ms.desc(), notes.c.id)
-        .limit(limit)
-    )
+    values = {"of_customer": customer_id, "of_system": system_id, "newest": limit}
     async with store.look(customer_id) as scope:
-        return [Note(row.name or row.author, row.at_ms, row.text) for row in await scope.execute(query)]
+        return [Note(row.name or row.author, row.at_ms, row.text) for row in await scope.execute(_NEWEST, values)]

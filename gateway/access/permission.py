@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import BigInteger, bindparam, insert, select, update
 
 from audit import canonical
 from audit.events import Event, Personal
@@ -32,6 +32,12 @@ from gateway.store.tables import (
 
 _PENDING_PER_ENGINEER = 10
 BY_PHONE = "by telephone"
+_LATE_GRANTS: Final = select(grants).where(
+    grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
+)
+_LATE_REQUESTS: Final = select(requests).where(
+    requests.c.state == RequestState.WAITING, requests.c.until_ms <= bindparam("now", type_=BigInteger)
+)
 _OPEN_GRANTS: Final = (  # built once: every command asks it
     select(grants)
     .where(grants.c.engineer_id == bindparam("of_engineer"), grants.c.state == GrantState.OPEN)
@@ -313,10 +319,8 @@ class Permission:
         """End every grant and request that is past its time."""
         now = self.now
         async with self._store.look_at_everyone() as scope:
-            late = (grants.c.state == GrantState.OPEN) & (grants.c.until_ms <= now)
-            over = [grant_of(r) for r in await scope.execute(select(grants).where(late))]
-            unanswered = (requests.c.state == RequestState.WAITING) & (requests.c.until_ms <= now)
-            asked = [request_of(r) for r in await scope.execute(select(requests).where(unanswered))]
+            over = [grant_of(r) for r in await scope.execute(_LATE_GRANTS, {"now": now})]
+            asked = [request_of(r) for r in await scope.execute(_LATE_REQUESTS, {"now": now})]
         for grant in over:
             async with self._store.scope(grant.customer_id) as scope:
                 fresh = await self.grant(scope, grant.id, lock=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import phonenumbers
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
@@ -80,6 +80,17 @@ def in_range(number: str, ranges: str) -> bool:
     return False
 
 
+_ALL: Final = (  # built once: most commands ask it
+    select(systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town, sites.c.postcode)
+    .join(customers, customers.c.id == systems.c.customer_id)
+    .join(sites, (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id), isouter=True)
+    .join(roster, roster.c.customer_id == systems.c.customer_id)
+    .where(roster.c.engineer_id == bindparam("of_engineer"), ~roster.c.vetoed, systems.c.removed_ms.is_(None))
+    .order_by(customers.c.name, systems.c.name)
+)
+_ONLY: Final = _ALL.where(systems.c.id.in_(bindparam("only", expanding=True)))
+
+
 async def places_of(
     scope: Scope, engineer_id: str, words: str = "", *, only: Collection[str] | None = None, recent: bool = False
 ) -> list[Place]:
@@ -87,23 +98,16 @@ async def places_of(
 
     `only` narrows them to these ids. By customer and name; with `recent` the engineer's own last visits come first.
     """
-    query = (
-        select(systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town, sites.c.postcode)
-        .join(customers, customers.c.id == systems.c.customer_id)
-        .join(sites, (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id), isouter=True)
-        .join(roster, roster.c.customer_id == systems.c.customer_id)
-        .where(roster.c.engineer_id == engineer_id, ~roster.c.vetoed, systems.c.removed_ms.is_(None))
-        .order_by(customers.c.name, systems.c.name)
-    )
-    if only is not None:
-        query = query.where(systems.c.id.in_(only))
+    query, values = (_ALL, {"of_engineer": engineer_id}) if only is None else (
+        _ONLY, {"of_engineer": engineer_id, "only": list(only)}
+    )  # fmt: skip
     visited = await _last_visits(scope, engineer_id) if recent else {}
     found = [
         Place(
             str(row.customer), system_of(row), row.site or "", row.town or "", row.postcode or "",
             visited.get((row.customer_id, row.id)),
         )
-        for row in await scope.execute(query)
+        for row in await scope.execute(query, values)
     ]  # fmt: skip
     found = [place for place in found if place.answers_to(words)]
     return sorted(found, key=lambda place: -(place.visited_ms or 0))

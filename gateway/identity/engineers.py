@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncssh
 import pyotp
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
@@ -57,6 +57,16 @@ class Held:
 def _known_roles(roles: frozenset[str]) -> None:
     if unknown := sorted(roles - ROLES.keys()):
         raise InvalidError(f"{unknown[0]} is not a role", next_step=f"There are: {', '.join(ROLES)}.")
+
+
+_BY_KEY: Final = (  # built once: every connection asks it
+    select(engineers.c.id, engineers.c.name)
+    .join(engineer_keys, engineers.c.id == engineer_keys.c.engineer_id)
+    .where(
+        engineers.c.login == bindparam("of_login"), engineers.c.enabled,
+        engineer_keys.c.fingerprint == bindparam("of_fingerprint"),
+    )
+)  # fmt: skip
 
 
 def engineer_of(row: Any) -> Engineer:
@@ -212,17 +222,12 @@ class Engineers:
 
     async def key_known(self, login: str, fingerprint: str) -> bool:
         """True when this enabled engineer has this key. The same work is done whether or not the login exists."""
-        query = (
-            select(engineers.c.id, engineers.c.name)
-            .join(engineer_keys, engineers.c.id == engineer_keys.c.engineer_id)
-            .where(engineers.c.login == login, engineers.c.enabled, engineer_keys.c.fingerprint == fingerprint)
-        )
-        return await self._recall(login, query)
+        return await self._recall(login, _BY_KEY, {"of_login": login, "of_fingerprint": fingerprint})
 
-    async def _recall(self, login: str, query: Any) -> bool:
+    async def _recall(self, login: str, query: Any, values: Any = None) -> bool:
         """True when the query finds the engineer, whose id and name `signed_in` then need not ask for again."""
         async with self._store.look(OPERATOR_LOG) as scope:
-            row = (await scope.execute(query)).first()
+            row = (await scope.execute(query, values)).first()
         if row is not None:
             self._known[login] = (row.id, row.name)
         return row is not None

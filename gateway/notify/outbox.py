@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from gateway.model import same_address
 from gateway.store.engine import Scope
@@ -21,6 +21,16 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
     {"visit opened", "visit closed", "revoked", "daily", "consent by telephone", "request waiting"}
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""
+
+
+_ANYBODY: Final = (
+    select(contacts.c.id)
+    .where(
+        contacts.c.customer_id == bindparam("of_customer"), contacts.c.removed_ms.is_(None),
+        contacts.c.notices.in_(bindparam("wishes", expanding=True)),
+    )
+    .limit(1)
+)  # fmt: skip
 
 
 async def queue(scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int) -> None:
@@ -66,10 +76,8 @@ async def tell_contacts(
 
 async def anybody_wishes(scope: Scope, *wishes: str) -> bool:
     """True when a contact has one of these wishes: a letter that nobody gets need not be written."""
-    query = select(contacts.c.id).where(
-        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.notices.in_(wishes)
-    )
-    return (await scope.execute(query.limit(1))).first() is not None
+    values = {"of_customer": scope.customer_id, "wishes": list(wishes)}
+    return (await scope.execute(_ANYBODY, values)).first() is not None
 
 
 async def approvers_of(scope: Scope) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from gateway.access.permission import request_of
 from gateway.errors import FrameroomError
@@ -18,6 +18,9 @@ from gateway.session.session import Visits
 from gateway.store.tables import customers, requests, systems
 
 _TICK_S: Final = 0.3
+_STILL: Final = select(requests.c.id).where(
+    requests.c.state == RequestState.WAITING, requests.c.engineer_id.in_(bindparam("listening", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,7 @@ class Answers:
         before = set(self._waiting)
         listening = {engineer_id for engineer_id, _ in self._listeners}
         async with self._visits.store.look_at_everyone() as scope:
-            still = select(requests.c.id).where(
-                requests.c.state == RequestState.WAITING, requests.c.engineer_id.in_(listening)
-            )
-            now = set((await scope.execute(still)).scalars())
+            now = set((await scope.execute(_STILL, {"listening": list(listening)})).scalars())
             gone = before - now
             query = (
                 select(requests, customers.c.name.label("customer"), systems.c.name.label("system"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from audit.events import Event
 from audit.recording.recorder import Recorder, Segment, recording_digest
@@ -23,6 +23,15 @@ from gateway.session.visit import Tools, Visit
 from gateway.store.engine import Scope
 from gateway.store.tables import operations, sessions
 
+# Built once: every visit's end asks them.
+_CLOSED: Final = update(sessions).where(
+    sessions.c.customer_id == bindparam("of_customer"), sessions.c.id == bindparam("of_session"),
+    sessions.c.state == SessionState.OPEN,
+)  # fmt: skip
+_UNDECIDED: Final = select(operations).where(
+    operations.c.customer_id == bindparam("of_customer"), operations.c.session_id == bindparam("of_session"),
+    operations.c.state == OperationState.INTENDED,
+)  # fmt: skip
 _ALL: Final = 1 << 31
 """A session may last longer than one page of entries."""
 
@@ -61,20 +70,17 @@ class Closing:
 
     async def _mark(self, scope: Scope, session: str, state: SessionState, segments: int) -> bool:
         """Take the session out of `open`; False when somebody did already."""
-        here = (sessions.c.customer_id == scope.customer_id) & (sessions.c.id == session)
         values = {
-            "state": advance(SessionState.OPEN, state), "closed_ms": self._tools.audit.clock.now(),
-            "segments": segments,
+            "of_customer": scope.customer_id, "of_session": session, "state": advance(SessionState.OPEN, state),
+            "closed_ms": self._tools.audit.clock.now(), "segments": segments,
         }  # fmt: skip
-        done = await scope.execute(update(sessions).where(here, sessions.c.state == SessionState.OPEN).values(**values))
+        done = await scope.execute(_CLOSED, values)
         return bool(done.rowcount)
 
     async def _settle_operations(self, scope: Scope, actor: str, code: str, ids: Mapping[str, str]) -> None:
         mine = operations.c.customer_id == scope.customer_id
-        open_ones = select(operations).where(
-            mine, operations.c.session_id == ids["session"], operations.c.state == OperationState.INTENDED
-        )
-        for operation in (await scope.execute(open_ones)).all():
+        values = {"of_customer": scope.customer_id, "of_session": ids["session"]}
+        for operation in (await scope.execute(_UNDECIDED, values)).all():
             state = advance(OperationState.INTENDED, OperationState.UNKNOWN)
             await scope.execute(update(operations).where(mine, operations.c.id == operation.id).values(state=state))
             data = {"name": operation.name, "code": code}

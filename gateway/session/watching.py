@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from gateway.errors import FrameroomError
 from gateway.lifecycle import GrantState
@@ -21,6 +21,9 @@ from gateway.store.tables import grants
 _CONFIRM_WITHIN_S: Final = 0.9
 """A second, less what telling the channels takes."""
 _POLL_S: Final = 0.3
+_HELD: Final = select(grants.c.id, grants.c.state, grants.c.until_ms).where(
+    grants.c.id.in_(bindparam("ids", expanding=True))
+)
 
 
 def _at_most(left_s: float) -> float:
@@ -83,8 +86,7 @@ class Watch:
         now = self._tools.audit.clock.now()
         ids = [visit.grant.id for visit in self._visits()]
         async with self._tools.store.look_at_everyone() as scope:
-            query = select(grants.c.id, grants.c.state, grants.c.until_ms).where(grants.c.id.in_(ids))
-            held = {row.id: row for row in await scope.execute(query)}
+            held = {row.id: row for row in await scope.execute(_HELD, {"ids": ids})}
         for visit in self._visits():
             if visit.grant.id not in ids:
                 continue

@@ -6,7 +6,8 @@ the garbage collector found the connection. So a wait ends with its statement, a
 
 Most of what a short statement costs is its trips to SQLite's thread and back. aiosqlite makes four (a cursor, the
 statement, its rows, the cursor's end): here the statement takes all of it along, and the first one of a transaction
-its BEGIN. Nobody waits for the end of one that only read.
+its BEGIN. Nobody waits for the end of one that only read, and nobody for a plain INSERT: it goes along with the next
+statement, or with the COMMIT, which raises what was wrong with it.
 
 Private names of aiosqlite 0.22 (pinned; tests/store/test_cancelled.py fails when they change): `_execute`, `_connect`,
 `_tx`, `_running`, `_connection`, `_conn`, `_connector`, `_thread`.
@@ -15,6 +16,7 @@ Private names of aiosqlite 0.22 (pinned; tests/store/test_cancelled.py fails whe
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -24,6 +26,8 @@ import aiosqlite
 
 from gateway.store.settled import settled
 
+_PLAIN_INSERT: Final = re.compile(r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)$")
+"""One row of values, with nothing to give back."""
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
 
@@ -41,10 +45,8 @@ class Cursor(aiosqlite.Cursor):
     def _run(self, many: bool, sql: str, values: Any) -> None:
         # In SQLite's thread.
         cursor = self._conn._conn.cursor()
-        begin, self._conn.to_begin = self._conn.to_begin, ""
         try:
-            if begin:
-                cursor.execute(begin)
+            self._conn.catch_up(cursor)
             if many:
                 cursor.executemany(sql, values)
             else:
@@ -62,7 +64,12 @@ class Cursor(aiosqlite.Cursor):
     async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> Cursor:
         """Run one statement."""
         await self.close()
-        await self._conn._execute(self._run, False, sql, () if parameters is None else parameters)
+        values = () if parameters is None else parameters
+        if _PLAIN_INSERT.match(sql):
+            self._conn.later.append((sql, values))
+            self._about = (None, 1, None)
+        else:
+            await self._conn._execute(self._run, False, sql, values)
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
@@ -129,7 +136,25 @@ class Connection(aiosqlite.Connection):
         super().__init__(connector, 64)
         self._thread.daemon = True
         self.to_begin = ""
+        self.later: list[tuple[str, Any]] = []
         self._reads = False
+
+    def catch_up(self, cursor: sqlite3.Cursor) -> None:
+        """In SQLite's thread: do what was left for the next trip there."""
+        begin, self.to_begin = self.to_begin, ""
+        later, self.later = self.later, []
+        if begin:
+            cursor.execute(begin)
+        for sql, values in later:
+            cursor.execute(sql, values)
+
+    def _catch_up_and_commit(self) -> None:
+        cursor = self._conn.cursor()
+        try:
+            self.catch_up(cursor)
+            self._conn.commit()
+        finally:
+            cursor.close()
 
     def cursor(self, *_: Any, **__: Any) -> Any:
         """A Cursor, without a trip."""
@@ -141,6 +166,9 @@ class Connection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit. The end of what only read has nothing that could fail: the next statement comes after it anyway."""
+        if self.later:
+            await self._execute(self._catch_up_and_commit)
+            return
         self.to_begin = ""
         if self._connection is None or not self._connection.in_transaction:
             return
@@ -151,7 +179,7 @@ class Connection(aiosqlite.Connection):
 
     async def rollback(self) -> None:
         """Roll back, where there is something to roll back: SQLAlchemy asks after every commit too."""
-        self.to_begin = ""
+        self.to_begin, self.later = "", []
         if self._connection is not None and self._connection.in_transaction:
             await super().rollback()
 
