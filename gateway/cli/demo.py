@@ -40,15 +40,27 @@ class Mails:
 
     caught: list[dict[str, str]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    folder: Path | None = None
+    """Where each mail is written too, and said to have been: for whoever tries the demo by hand."""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """aiosmtpd's hook: keep the message."""
         content = envelope.content or b""
         raw = content.encode() if isinstance(content, str) else content
         message = email.message_from_bytes(raw, policy=email.policy.default)
-        self.caught.append({"to": ", ".join(envelope.rcpt_tos), "text": str(message.get_content())})
+        mail = {"to": ", ".join(envelope.rcpt_tos), "text": str(message.get_content())}
+        self.caught.append(mail)
+        if self.folder is not None:
+            self._write(self.folder, str(message["subject"]), mail)
         self.arrived.set()
         return "250 kept"
+
+    def _write(self, folder: Path, subject: str, mail: dict[str, str]) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = folder / f"{len(self.caught):04}.txt"
+        file.touch(0o600)
+        file.write_text(f"To: {mail['to']}\nSubject: {subject}\n\n{mail['text']}", encoding="utf-8")
+        click.echo(f"Mail to {mail['to']}: {subject}\n  {file}")
 
     async def wait_for(self, words: str, count: int = 1) -> str:
         """The text of the first message that holds `words`, once `count` of them have come."""
@@ -192,6 +204,7 @@ async def permit(demo: Demo, operations: str, minutes: int = 120) -> str:
 def _write_state(demo: Demo, path: Path) -> None:
     state = {
         "folder": str(demo.folder), "config": str(demo.folder / "frameroom.toml"), "ssh_port": demo.app.door.port,
+        "mails": str(demo.folder / "mails"),
         "portal": demo.app.portal_url(), "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
         "totp": demo.totp, "ssh": demo.ssh(), "lab": {"ssh_port": demo.lab.ssh_port, "sip_port": demo.lab.sip_port},
         "customer": CUSTOMER, "system": SYSTEM,
@@ -207,13 +220,14 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
         async with started(place) as demo:
             if name is not None:
                 return await story.play(demo)
+            demo.mails.folder = place / "mails"
+            _instructions(demo)
             await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")
             if state_file is not None:
                 _write_state(demo, state_file)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-            _instructions(demo)
             await stop.wait()
             return 0
     finally:
@@ -228,6 +242,8 @@ def _instructions(demo: Demo) -> None:
         f"Come in as the engineer Ana:\n  {' '.join(demo.ssh())}\n"
         f"When asked for the one-time code: {pyotp.TOTP(demo.totp).now()} (later: `oathtool -b --totp {demo.totp}`)\n"
         'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag\n\n'
+        "A new password leaves in a mail as a link that shows it once, in a browser. Mails are written to\n"
+        f"  {demo.mails.folder}\nand named here as they come.\n\n"
         f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
-        f"Files: {demo.folder} (gone at the end). Ctrl-C ends it."
+        f"Files: {demo.folder} (gone at the end). Ctrl-C ends it.\n"
     )

@@ -14,7 +14,7 @@ from gateway.cli.story import Master
 from tests.support.need import need_tool
 from tests.support.postgres import Postgres
 
-_ON_BOTH = ("test_visit", "test_link", "test_bad_databases", "test_neighbours_seen")
+_ON_BOTH = ("test_visit", "test_link", "test_once_page", "test_bad_databases", "test_neighbours_seen")
 """What a database may decide. The rest is the command line's and the recorder's, and plays on one."""
 
 
