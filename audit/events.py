@@ -60,6 +60,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "approver.changed": _kind("", "approver", "name email phone"),
     "contact.removed": _kind("", "contact"),
     "approver.removed": _kind("", "approver"),
+    "approver.confirmed": _kind("", "approver how", "by to words"),
+    "address.confirmed": _kind("system subject", "approver", "by to words"),
     "agreement.set": _kind("", "version digest operations consent_by_phone"),
     "agreement.confirmed": _kind("", "version how", "by"),
     "agreement.withdrawn": _kind("", "version how", "by"),

@@ -10,6 +10,8 @@ from sqlalchemy import Table, func, insert, select, update
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Credential
+from gateway import notify
+from gateway.access import confirming
 from gateway.access.facts import agreement_from
 from gateway.access.places import Place, places_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError
@@ -138,13 +140,33 @@ class Directory:
         approver_id = new_id("apr")
         async with self._store.scope(customer_id) as scope:
             await scope.execute(
-                insert(approvers).values(customer_id=customer_id, id=approver_id, name=name, email=email, phone=phone)
-            )
+                insert(approvers).values(
+                    customer_id=customer_id, id=approver_id, name=name, email=email, phone=phone,
+                    added_ms=self._audit.clock.now(),
+                )
+            )  # fmt: skip
             key = f"subject:{approver_id}"
             given = (("name", name), ("email", email), ("phone", phone))
             personal = tuple(Personal(field, value, key) for field, value in given)
             await self._log(scope, "approver.added", actor, data={"approver": approver_id}, personal=personal)
+            await notify.approver_added(scope, name, email, self._audit.clock.now())
         return approver_id
+
+    async def confirm_approver(
+        self, actor: str, customer_id: str, approver_id: str, by_id: str, recorded_by: str, words: str
+    ) -> None:
+        """One approver vouched for another by telephone (confirming.confirm_approver)."""
+        async with self._store.scope(customer_id) as scope:
+            await confirming.confirm_approver(scope, self._audit, actor, approver_id, by_id, recorded_by, words)
+
+    async def confirm_address(
+        self, actor: str, system: PhoneSystem, user: str, email: str, by_id: str, recorded_by: str, words: str
+    ) -> None:
+        """An approver vouched for a user's address by telephone (confirming.confirm_address)."""
+        async with self._store.scope(system.customer_id) as scope:
+            await confirming.confirm_address(
+                scope, self._audit, self._vault, actor, system, user, email, by_id, recorded_by, words
+            )
 
     async def set_agreement(self, actor: str, customer_id: str, terms: Terms) -> int:
         """A new version, a draft that permits nothing until it is confirmed; its number."""
@@ -178,19 +200,36 @@ class Directory:
             personal = (Personal("by", by, f"customer:{customer_id}"),)
             data = {"version": agreement.version, "how": how}
             await self._log(scope, "agreement.confirmed", actor, data=data, personal=personal)
+            await self._found_approvers(scope, agreement.version)
 
-    async def withdraw_agreement(self, actor: str, customer_id: str, by: str, how: str) -> None:
-        """Record that the customer took the newest version back: from now on it permits nothing."""
+    @staticmethod
+    async def _found_approvers(scope: Scope, version: int) -> None:
+        """Whoever stood as an approver when the customer first confirmed an agreement was confirmed along with it."""
+        query = select(agreements.c.id, agreements.c.version, agreements.c.state).where(
+            agreements.c.customer_id == scope.customer_id
+        )
+        rows = (await scope.execute(query)).all()
+        if any(row.version != version and row.state != AgreementState.DRAFT for row in rows):
+            return
+        agreement_id = next(row.id for row in rows if row.version == version)
+        here = (approvers.c.customer_id == scope.customer_id) & approvers.c.removed_ms.is_(None)
+        await scope.execute(update(approvers).where(here).values(confirmed_by=agreement_id))
+
+    async def withdraw_agreement(self, actor: str, customer_id: str, by: str, how: str) -> bool:
+        """Record that the customer took the newest version back: it permits nothing any more. False: was so before."""
         async with self._store.scope(customer_id) as scope:
             agreement = await agreement_of(scope)
             if agreement is None:
                 raise NotFoundError("there is no agreement to withdraw")
+            if agreement.state is AgreementState.WITHDRAWN:
+                return False
             state = advance(agreement.state, AgreementState.WITHDRAWN)
             here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
             await scope.execute(update(agreements).where(here).values(state=state))
             personal = (Personal("by", by, f"customer:{customer_id}"),)
             data = {"version": agreement.version, "how": how}
             await self._log(scope, "agreement.withdrawn", actor, data=data, personal=personal)
+        return True
 
     async def remove_system(self, actor: str, customer_id: str, system_id: str) -> bool:
         """Take a phone system out of service and destroy its credential; False when that was done before.

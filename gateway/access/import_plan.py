@@ -160,6 +160,8 @@ class Planner:
         if found is None:
             self._complete(kind, values)
             plain = {"name": "", "phone": ""} | ({"position": "", "notices": "each"} if kind == "contact" else {})
+            if kind == "approver":
+                plain |= {"added_ms": self._now, "confirmed_by": None}
             row = self._row(id=new_id("con" if kind == "contact" else "apr"), email=email, **(plain | wanted))
             held[email.casefold()] = row
             return Step("add", inserts=[(table, row)], events=[self._person_event(f"{kind}.added", kind, row)])

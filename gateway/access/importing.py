@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from audit.events import Event
 from audit.log import AuditLog
 from connectors.contract import Credential
+from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.import_plan import Held, Planner, Step
 from gateway.errors import ConflictError, NotFoundError
@@ -135,6 +136,8 @@ class Importer:
                     new = [values for step in steps for t, values in step.inserts if t is table]
                     if new:
                         await scope.execute(insert(table), new)
+                for name, email in ((v["name"], v["email"]) for s in steps for t, v in s.inserts if t is approvers):
+                    await notify.approver_added(scope, name, email, self._audit.clock.now())
                 for step in steps:
                     for table, row_id, values in step.updates:
                         here = (table.c.customer_id == seen.customer_id) & (table.c.id == row_id)

@@ -71,6 +71,16 @@ def register(main: click.Group) -> None:
         click.Option(["--yes"], is_flag=True, help="Do not ask."), call="system remove", change=_sure,
     )  # fmt: skip
     simple(
+        system, "confirm-address",
+        "Enter that an approver vouched by telephone for the address of USER: passwords may be sent there at once. "
+        "Mailed to all of the customer's approvers.",
+        "system confirm-address 'Head office' 2001 grace@customer.example --by 'Kate Brook' --recorded-by 'Tom Hill'",
+        argument("system"), argument("user"), argument("email"), whose(),
+        option("by", help="The approver who vouched: name, address or id."),
+        option("recorded-by", help="Who of you took the call."), option("words", default="", help="What was said."),
+        call="system confirm-address",
+    )  # fmt: skip
+    simple(
         system, "note", "Show the newest notes, after leaving one when TEXT is given.",
         "system note 'Head office' 'the rack key is at reception'", argument("system"),
         click.Argument(["text"], required=False), whose(), call="system note",

@@ -1,9 +1,10 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters` (what people read), `outbox` (to whom, and when), `postman` (the loop), `smtp` (one message),
+Reading order: `letters`, `alarms` (what people read), `outbox` (to whom, and when), `postman` (the loop), `smtp` (one message),
 `words` (text from outside made harmless).
 """
 
+from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
 from gateway.notify.letters import (
     Told,
     consent_recorded,
@@ -26,8 +27,12 @@ __all__ = [
     "MailSettings",
     "Postman",
     "Told",
+    "address_confirmed",
+    "approver_added",
+    "approver_confirmed",
     "consent_recorded",
     "is_final",
+    "log_lost",
     "person_changed",
     "plain",
     "queue",

@@ -18,7 +18,18 @@ from gateway.store.tables import agreements, approvers, contacts, outbox
 DAILY_AT: Final = time(18)
 """When the mail of the day goes out, in the customer's zone."""
 TO_STAFF_OF_CUSTOMER: Final = frozenset(
-    {"visit opened", "visit closed", "revoked", "daily", "consent by telephone", "request waiting"}
+    {
+        "visit opened",
+        "visit closed",
+        "revoked",
+        "daily",
+        "consent by telephone",
+        "request waiting",
+        "approver added",
+        "approver confirmed",
+        "address confirmed",
+        "log lost",
+    }
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""
 
@@ -88,12 +99,17 @@ async def approvers_of(scope: Scope) -> list[str]:
     return list((await scope.execute(query)).scalars())
 
 
-async def is_present(scope: Scope, address: str) -> bool:
-    """True when the address belongs to a contact or an approver who was not removed."""
+async def contacts_of(scope: Scope) -> list[str]:
+    """Addresses of the customer's contacts who want to be told anything."""
     query = select(contacts.c.email).where(
         contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.notices != "none"
     )
-    present = [*(await scope.execute(query)).scalars(), *await approvers_of(scope)]
+    return list((await scope.execute(query)).scalars())
+
+
+async def is_present(scope: Scope, address: str) -> bool:
+    """True when the address belongs to a contact or an approver who was not removed."""
+    present = [*await contacts_of(scope), *await approvers_of(scope)]
     return any(same_address(address, other) for other in present)
 
 

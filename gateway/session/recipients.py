@@ -1,8 +1,8 @@
 """Who may receive a new secret: altering must not become reading (architecture 5).
 
 The user, at an address in an agreed mail domain that has stood unchanged for 30 days in our own keyed snapshots or that
-an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant, or, where the
-agreement says so, the only approver there is. Otherwise nobody, and nothing is written.
+an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant and who is
+no newcomer (30 days, or confirmed), or, where the agreement says so, the only approver there is. Otherwise nobody, and nothing is written.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Recipients:
             raise NotPermittedError(
                 "Nobody may receive the new password: the user's address is new, missing or outside the agreed "
                 "domains, and no approver is eligible.",
-                next_step="The customer needs a second approver; nothing was changed.",
+                next_step="The customer needs a second approver, who is confirmed by another one or was named 30 days "
+                "ago; nothing was changed.",
             )
         return Recipient(approver.email, f"approver {approver.name}", approver.id)
 
@@ -87,8 +88,11 @@ class Recipients:
         here = (approvers.c.customer_id == scope.customer_id) & (approvers.c.id == approver_id)
         return approver_id is not None and (await scope.execute(select(approvers.c.id).where(here))).first() is not None
 
-    @staticmethod
-    async def _approver(scope: Scope, grant: Grant, terms: Terms) -> Any:
+    def _is_newcomer(self, row: Any) -> bool:
+        """Whoever could name an approver could read passwords, if the newly named received them."""
+        return row.confirmed_by is None and self._audit.clock.now() - row.added_ms < _STOOD_MS
+
+    async def _approver(self, scope: Scope, grant: Grant, terms: Terms) -> Any:
         query = select(approvers).where(approvers.c.customer_id == scope.customer_id).order_by(approvers.c.name)
         everyone = (await scope.execute(query)).all()
         mail = select(engineers.c.email).where(engineers.c.id == grant.engineer_id)
@@ -96,7 +100,8 @@ class Recipients:
         # Persons, not accounts: one address is one person, under however many names it stands.
         said_yes = {row.email.casefold() for row in everyone if row.id in grant.approver_ids}
         present = [row for row in everyone if row.removed_ms is None and is_address(row.email)]
-        others = [row for row in present if not same_address(row.email, requester)]
+        known = [row for row in present if not self._is_newcomer(row)]
+        others = [row for row in known if not same_address(row.email, requester)]
         eligible = [row for row in others if row.email.casefold() not in said_yes]
         if eligible:
             return eligible[0]

@@ -93,11 +93,14 @@ contacts = _customer_table(
     Column("removed_ms", BigInteger),
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
 )
+# `confirmed_by`: another approver of the customer's, or the agreement that was confirmed when this one was named.
 approvers = _customer_table(
     "approvers",
     Column("name", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("confirmed_by", ID),
     Column("removed_ms", BigInteger),
 )
 agreements = _customer_table(

@@ -10,6 +10,7 @@ from audit.events import OPERATOR_LOG, Event
 from audit.restored import KIND, span
 from audit.tables import logs
 from config.settings import Settings
+from gateway import notify
 from gateway.errors import StateError
 from gateway.lifecycle import GrantState, LinkState
 from gateway.store.tables import grants, links, operations
@@ -80,6 +81,11 @@ async def accept_loss(settings: Settings, actor: str, really: bool) -> list[Row]
             raise StateError("nothing is lost: this database has every entry that the object store knows of")
         if really:
             await opened.accept(losses, actor)
+            for loss in losses:
+                if loss.log != OPERATOR_LOG:
+                    async with opened.store.scope(loss.log) as scope:
+                        now = opened.audit.clock.now()
+                        await notify.log_lost(scope, loss.lost, loss.size, now)
             await end_what_is_doubtful(opened, actor)
             await opened.sequence()
     return [

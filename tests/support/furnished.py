@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from audit.clock import LogClock
 from audit.log import AuditLog
@@ -18,7 +18,7 @@ from gateway.identity.engineers import Engineers
 from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, Request, Terms, new_id
 from gateway.store.engine import Store
-from gateway.store.tables import contacts, links, operations, outbox, sessions
+from gateway.store.tables import approvers, contacts, links, operations, outbox, sessions
 from gateway.vault import Vault
 
 OPERATIONS = frozenset(
@@ -49,8 +49,12 @@ class Furnished:
     system: PhoneSystem
 
     async def approver(self, name: str, email: str) -> str:
-        """One more approver."""
-        return await self.directory.add_approver("t", self.customer, name, email, "")
+        """One more approver, who was named long ago."""
+        approver = await self.directory.add_approver("t", self.customer, name, email, "")
+        async with self.store.scope(self.customer) as scope:
+            here = (approvers.c.customer_id == self.customer) & (approvers.c.id == approver)
+            await scope.execute(update(approvers).where(here).values(added_ms=0))
+        return approver
 
     async def agree(self, **terms: Any) -> None:
         """A confirmed agreement."""

@@ -150,6 +150,26 @@ class CustomerCommands(EndingCommands):
         left = len(await self._people(customer_id, approvers, _APPROVER))
         return {"id": approver_id, "state": "removed", "approvers left": left}
 
+    async def do_approver_confirm(
+        self, actor: str, customer: str, approver: str, by: str, recorded_by: str, words: str
+    ) -> Row:
+        """One approver vouched for another by telephone: new passwords may be sent to that one from now on."""
+        customer_id = await self._customer(customer)
+        approver_id = await self._person(customer_id, approvers, "approver", approver)
+        by_id = await self._person(customer_id, approvers, "approver", by)
+        await self._parts.directory.confirm_approver(actor, customer_id, approver_id, by_id, recorded_by, words)
+        return {"id": approver_id, "state": f"confirmed by telephone, recorded by {recorded_by}"}
+
+    async def do_system_confirm_address(
+        self, actor: str, system: str, user: str, email: str, by: str, recorded_by: str, words: str,
+        customer: str | None = None,
+    ) -> Row:  # fmt: skip
+        """An approver vouched for a user's address by telephone."""
+        found = await self._system(system, customer)
+        by_id = await self._person(found.customer_id, approvers, "approver", by)
+        await self._parts.directory.confirm_address(actor, found, user, email, by_id, recorded_by, words)
+        return {"system": found.name, "user": user, "state": f"confirmed by telephone, recorded by {recorded_by}"}
+
     # --- what they agreed to ---
 
     async def do_agreement_set(self, actor: str, customer: str, terms: Any) -> Row:
@@ -181,9 +201,10 @@ class CustomerCommands(EndingCommands):
         return {"customer": customer, "state": "confirmed", "by": by}
 
     async def do_agreement_withdraw(self, actor: str, customer: str, by: str, how: str) -> Row:
-        """The customer took it back: every permission under it ends."""
+        """The customer took it back: every permission under it ends. Done again, it finishes the rest."""
         customer_id = await self._customer(customer)
-        await self._parts.directory.withdraw_agreement(actor, customer_id, by, how)
+        withdrawn = await self._parts.directory.withdraw_agreement(actor, customer_id, by, how)
         here = grants.c.customer_id == customer_id
         ended = await self._end_permissions(actor, here, "the customer withdrew the agreement", "with the agreement")
-        return {"customer": customer, "state": "withdrawn", "by": by, "permissions ended": ended}
+        state = "withdrawn" if withdrawn else "withdrawn before"
+        return {"customer": customer, "state": state, "by": by, "permissions ended": ended}

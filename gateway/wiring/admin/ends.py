@@ -1,11 +1,12 @@
-"""What ends with something else: the permissions of a phone system or agreement that is over, and their visits."""
+"""What ends with something else: the requests and permissions of a phone system or agreement that is over, and their visits."""
 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, select
 
 from gateway.errors import StateError
-from gateway.store.tables import grants
+from gateway.lifecycle import RequestState
+from gateway.store.tables import grants, requests
 from gateway.wiring.admin.base import Base
 
 
@@ -31,3 +32,18 @@ class EndingCommands(Base):
         if self._app is not None:
             self._app.visits.look_now()
         return ended
+
+    async def _withdraw_requests(self, actor: str, which: ColumnElement[bool]) -> int:
+        """Take back every request of these that still waits, each with its own event; how many there were."""
+        async with self._parts.store.look_at_everyone() as scope:
+            query = select(requests.c.customer_id, requests.c.id).where(which, requests.c.state == RequestState.WAITING)
+            found = (await scope.execute(query)).all()
+        withdrawn = 0
+        for row in found:
+            try:
+                await self._parts.permission.withdraw(actor, row.customer_id, row.id)
+                withdrawn += 1
+            except StateError:
+                # Answered since it was looked up. A grant that came of it is ended by whoever calls this.
+                continue
+        return withdrawn

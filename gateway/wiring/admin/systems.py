@@ -15,7 +15,7 @@ from connectors.registry import families
 from gateway.access import notes
 from gateway.errors import InvalidError, StateError
 from gateway.model import PhoneSystem
-from gateway.store.tables import customers, grants, sessions, sites, systems
+from gateway.store.tables import customers, grants, requests, sessions, sites, systems
 from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
 
@@ -165,12 +165,16 @@ class SystemCommands(EndingCommands):
                 self._app.visits.end(visit, "the phone system was taken out of service")
                 ended += 1
         here = (grants.c.customer_id == found.customer_id) & (grants.c.system_id == found.id)
+        waiting = (requests.c.customer_id == found.customer_id) & (requests.c.system_id == found.id)
+        # Requests first: one that is answered meanwhile leaves a permission, which is ended next.
+        withdrawn = await self._withdraw_requests(actor, waiting)
         permissions = await self._end_permissions(
             actor, here, "the phone system was taken out of service", "with the phone system"
         )
         return {
             "id": found.id, "name": found.name, "state": "removed" if removed else "removed before",
-            "credential": "destroyed", "permissions ended": permissions, "visits ended": ended,
+            "credential": "destroyed", "requests withdrawn": withdrawn, "permissions ended": permissions,
+            "visits ended": ended,
         }  # fmt: skip
 
     async def do_system_note(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from connectors.contract import Person
-from gateway.errors import NotPermittedError
+from gateway.errors import NotFoundError, NotPermittedError
 from gateway.model import DAY, Grant, new_id
 from gateway.session.recipients import Recipient, Recipients, masked
 from gateway.store.tables import approvers, directory
@@ -121,7 +121,7 @@ async def test_5_whoever_asked_for_the_reset_does_not_receive(brook: Furnished) 
         # The directory takes no such approver; a row that came about otherwise must not help.
         await scope.execute(
             insert(approvers).values(
-                customer_id=brook.customer, id="apr_1", name="Ana", email="ANA@company.example", phone=""
+                customer_id=brook.customer, id="apr_1", name="Ana", email="ANA@company.example", phone="", added_ms=0
             )
         )
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
@@ -179,7 +179,12 @@ async def test_5_an_approver_without_one_plain_address_receives_nothing(brook: F
     async with brook.store.scope(brook.customer) as scope:
         await scope.execute(
             insert(approvers).values(
-                customer_id=brook.customer, id="apr_1", name="A", email="k@customer.example,e@evil.example", phone=""
+                customer_id=brook.customer,
+                id="apr_1",
+                name="A",
+                email="k@customer.example,e@evil.example",
+                phone="",
+                added_ms=0,
             )
         )
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
@@ -192,3 +197,56 @@ async def test_5_of_two_who_both_said_yes_neither_is_the_only_one(brook: Furnish
     both = replace(grant, approver_ids=(omar, kate))
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
         await chosen(brook, both)
+
+
+async def test_5_a_newly_named_approver_receives_nothing_for_30_days(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    nell = await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+    kate = await brook.approver("Zoe", "zoe@customer.example")
+    assert (await chosen(brook, grant)).logged == kate
+    brook.clock.at_ms += 30 * DAY
+    assert (await chosen(brook, grant)).logged == nell
+
+
+async def test_5_an_approver_whom_another_one_confirmed_is_no_newcomer(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    nell = await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    for nobody in (nell, brook.engineer):
+        with pytest.raises((NotPermittedError, NotFoundError)):
+            await brook.directory.confirm_approver("t", brook.customer, nell, nobody, "Bo", "yes")
+    await brook.directory.confirm_approver("t", brook.customer, nell, omar, "Bo", "yes")
+    assert (await chosen(brook, grant)).logged == nell
+    assert "approver.confirmed" in await brook.kinds()
+
+
+async def test_5_who_stood_when_the_first_agreement_was_confirmed_is_no_newcomer_and_later_ones_are(
+    brook: Furnished,
+) -> None:
+    await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    grant, _ = await granted(brook)
+    assert (await chosen(brook, grant)).address == "nell@customer.example"
+    await brook.directory.add_approver("t", brook.customer, "Anna", "anna@customer.example", "")
+    await brook.agree()  # a second confirmation founds nobody
+    assert (await chosen(brook, grant)).address == "nell@customer.example"
+
+
+async def test_5_an_address_confirmed_by_telephone_may_receive_at_once(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    await seen(brook, "grace@customer.example", 0)
+    with pytest.raises(NotFoundError):
+        await brook.directory.confirm_address("t", brook.system, "2001", "other@customer.example", omar, "Bo", "yes")
+    await brook.directory.confirm_address("t", brook.system, "2001", "Grace@customer.example", omar, "Bo", "yes")
+    assert (await chosen(brook, grant)).is_user
+    assert "address.confirmed" in await brook.kinds()
+    assert "address confirmed" in {row.what for row in await brook.waiting()}
+    await brook.agree(consent_by_phone=False)
+    with pytest.raises(NotPermittedError, match="by telephone"):
+        await brook.directory.confirm_address("t", brook.system, "2001", "grace@customer.example", omar, "Bo", "yes")
+
+
+async def test_9_a_new_approver_is_told_to_the_others_and_not_to_themselves(brook: Furnished) -> None:
+    await brook.approver("Omar", "omar@customer.example")
+    await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    assert [(row.what, row.address) for row in await brook.waiting()] == [("approver added", "omar@customer.example")]
