@@ -2,7 +2,7 @@
 
 Steps: 1 every leaf hash from its entry, 2 indexes without a gap, 3 the root at every checkpoint and its signature,
 4 times that never run back, 5 commitments against what can be opened, 6 exactly-one promises, 7 every recorded
-segment against its digest and count.
+segment against its digest and count, 8 every published tile and bundle of entries.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,10 +22,12 @@ from audit import checkpoint, restored
 from audit.events import PROMISES
 from audit.log import ERASED, AuditLog, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
+from audit.publisher import note_names, object_name, tile_of
 from audit.sealing import SealingError
-from audit.sequencer import object_name, origin
-from audit.storage import LocalObjects
+from audit.sequencer import origin
+from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
+from audit.tiles import TileWriter, parse_name
 
 _LATE_MS: Final = 5_000
 """On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
@@ -73,6 +76,8 @@ class _OneLog:
         self.firsts: dict[str, dict[str, int]] = {first: {} for first in PROMISES}
         self.segments: dict[str, list[str]] = {}
         self.restored: list[tuple[int, dict[str, Any]]] = []
+        self.tiles = TileWriter()
+        self.published = 0
 
     def fault(self, index: int | None, what: str) -> None:
         self.report.faults.append(Fault(self.log, index, what))
@@ -140,7 +145,7 @@ class _OneLog:
 async def verify_database(
     connection: AsyncConnection,
     audit: AuditLog,
-    objects: LocalObjects,
+    objects: Objects,
     vkey: str,
     deployment: str,
     *,
@@ -172,6 +177,7 @@ async def verify_database(
         _take_outside_notes(one, outside.get(object_name(log)), held)
         async for row in all_entries(connection, log):
             one.entry(row)
+            await _check_tiles(one, row, objects)
             await _check_personal(one, connection, audit, row)
         if one.frontier.size != state.size:
             one.fault(None, f"it should have {state.size} entries and has {one.frontier.size}")
@@ -203,15 +209,18 @@ async def _count_waiting(one: _OneLog, connection: AsyncConnection) -> None:
                 one.outcomes[first][body[joined]] += 1
 
 
-def published_notes(objects: LocalObjects) -> dict[str, bytes]:
+def published_notes(objects: Objects) -> dict[str, bytes]:
     """Every published checkpoint by its object's name."""
-    return {name: note for name in objects.list("log") if (note := objects.get(name)) is not None}
+    return {name: note for name in note_names(objects) if (note := objects.get(name)) is not None}
 
 
 def _take_outside_notes(one: _OneLog, published: bytes | None, held: Sequence[str]) -> None:
     """Checkpoints that lie outside the database, where whoever alters the database cannot take them along."""
     if published is None:
         one.fault(None, "its published checkpoint is gone from the object store")
+    else:
+        with suppress(checkpoint.NoteError, UnicodeDecodeError):
+            one.published = checkpoint.parse(published.decode()).size
     outside = [(published or b"").decode(errors="replace")] if published is not None else []
     for note in (*outside, *held):
         try:
@@ -238,7 +247,20 @@ async def _check_personal(one: _OneLog, connection: AsyncConnection, audit: Audi
         one.fault(row.index, f"what was sealed of {', '.join(gone)} is gone, though no key was destroyed")
 
 
-async def _check_segments(one: _OneLog, session: str, digests: list[str], objects: LocalObjects) -> None:
+async def _check_tiles(one: _OneLog, row: Row, objects: Objects) -> None:
+    """Up to the published checkpoint: what lies in the object store is what these entries make."""
+    if one.tiles.size >= one.published:
+        return
+    made = list(one.tiles.add(row.entry, leaf_hash(row.entry)))
+    if one.tiles.size == one.published:
+        made += one.tiles.edge()
+    for name, data in made:
+        found = await asyncio.to_thread(tile_of, objects, one.log, *parse_name(name))
+        if found != data:
+            one.fault(row.index, f"{name} in the object store is {'missing' if found is None else 'not of this log'}")
+
+
+async def _check_segments(one: _OneLog, session: str, digests: list[str], objects: Objects) -> None:
     for number, digest in enumerate(digests):
         one.report.segments += 1
         # In a thread: gigabytes of recordings must not hold up the visits of the process that checks them.
@@ -249,6 +271,6 @@ async def _check_segments(one: _OneLog, session: str, digests: list[str], object
             one.fault(None, f"segment {number} of the recording of {session} is not what was recorded")
 
 
-def _stored_digest(objects: LocalObjects, name: str) -> str | None:
+def _stored_digest(objects: Objects, name: str) -> str | None:
     data = objects.get(name)
     return None if data is None else hashlib.sha256(data).hexdigest()

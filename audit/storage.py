@@ -1,4 +1,7 @@
-"""Where objects go: segments of recordings and checkpoints. Durable before a call returns."""
+"""Where objects go: segments of recordings, tiles and checkpoints. Durable before a call returns.
+
+Two places do what `Objects` says: a local folder (here), and a bucket (audit/bucket.py).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,37 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 
 class StorageError(Exception):
     """The object store could not do it; nothing that was there is changed."""
+
+
+class Objects(Protocol):
+    """A place for objects; names are relative paths with `/`. Calls block, and raise StorageError alone."""
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Store a new object; False when the name is taken."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store or replace an object. For what several may write at once, `update`."""
+
+    def get(self, name: str) -> bytes | None:
+        """The object's bytes, or None. StorageError when it is there and cannot be read."""
+
+    def update(self, name: str, decide: Callable[[bytes | None], bytes | None]) -> bool:
+        """Compare and swap: `decide` is given what is held and says what is to stand there (None: leave it); it may
+        be asked again. True when it was replaced."""
+
+    def remove(self, name: str) -> None:
+        """Take an object away; nothing when there is none."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right under a folder, without it, sorted."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Names under a folder, or of everything, sorted folder by folder."""
 
 
 def _sync_folder(folder: Path) -> None:
@@ -127,6 +157,22 @@ class LocalObjects:
             return True
         finally:
             os.close(lock)
+
+    def remove(self, name: str) -> None:
+        """Take an object away; nothing when there is none. StorageError."""
+        path = self._path(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not remove {name}: {error.strerror}") from error
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right under a folder, without it, sorted."""
+        try:
+            with os.scandir(self._path(prefix)) as found:
+                return sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Names under a folder, or of everything, sorted folder by folder; memory is that of one folder's names."""

@@ -11,6 +11,7 @@ import structlog
 
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
+from audit.storage import StorageError
 from gateway.errors import FrameroomError
 from gateway.notify import MailSettings, Postman
 from gateway.portal.once import OneTimePages
@@ -154,9 +155,15 @@ class App:
             self._appended.clear()
             await asyncio.sleep(_BATCH_S)
             # A database that is away for a moment holds the log up; visits end on their own watch meanwhile.
-            with suppress(FrameroomError):
+            # So does an object store that does not answer: entries stay signed, and are published when it does.
+            pause = _IDLE_S
+            try:
                 found = await self.parts.sequence()
                 pause = _AGAIN_S if woken or found else _IDLE_S
+            except StorageError as error:
+                log.error("checkpoints cannot be published", why=str(error), logs=len(self.parts.unpublished))
+            except FrameroomError:
+                pass
 
     async def _minute_loop(self) -> None:
         seconds = 0

@@ -7,8 +7,9 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import asyncssh
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +28,7 @@ from audit.restored import Loss, accept
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.steps import Step, Steps
-from audit.storage import LocalObjects
+from audit.storage import LocalObjects, Objects
 from audit.tables import entries
 from config.settings import Settings
 from gateway.access.directory import Directory
@@ -37,6 +38,8 @@ from gateway.identity.engineers import Engineers
 from gateway.store import schema
 from gateway.store.engine import Store
 from gateway.vault import Vault
+
+_PUBLISHED_AT_ONCE: Final = 4
 
 
 def database_url(settings: Settings) -> str:
@@ -66,7 +69,7 @@ class Parts:
     settings: Settings
     store: Store
     audit: AuditLog
-    objects: LocalObjects
+    objects: Objects
     keys: FileKeyStore
     vault: Vault
     signer: Signer
@@ -75,6 +78,8 @@ class Parts:
     directory: Directory
     permission: Permission
     steps: Steps
+    unpublished: dict[str, str] = field(default_factory=dict)
+    """Log and newest signed checkpoint of what the object store does not have yet."""
 
     async def sequence(self) -> int:
         """Give every waiting entry its place and publish the checkpoints; in how many logs there were any."""
@@ -85,9 +90,26 @@ class Parts:
                 note = await self.sequencer.integrate(scope.connection, log)
             if note is not None:
                 await self.steps.reached(Step.SIGNED)
-                # In a thread: it waits for the disk, and nobody else should.
-                await asyncio.to_thread(self.sequencer.publish, log, note)
+                self.unpublished[log] = note
+        await self.publish()
         return len(logs)
+
+    async def publish(self) -> None:
+        """Publish what is signed, several logs at a time. StorageError: what could not be published waits for the
+        next call."""
+        several = asyncio.Semaphore(_PUBLISHED_AT_ONCE)
+
+        async def one(log: str, note: str) -> None:
+            async with several, self.store.look(log) as scope:
+                await self.sequencer.publish(scope.connection, log, note)
+            if self.unpublished.get(log) == note:
+                del self.unpublished[log]
+
+        # All of them, whatever becomes of one: a log that cannot be published holds up no other customer's.
+        done = await asyncio.gather(*(one(*item) for item in tuple(self.unpublished.items())), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
 
     async def catch_up(self) -> list[Loss]:
         """Number what only waits for its index where the object store knows the result already; the true losses."""
@@ -134,7 +156,7 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
     audit = AuditLog(keys, clock)
     signer = Signer(settings.deployment.name, signing)
-    sequencer = Sequencer(signer, settings.deployment.name, objects)
+    sequencer = Sequencer(signer, settings.deployment.name, objects, steps)
     try:
         opened = Parts(
             settings, store, audit, objects, keys, vault, signer, sequencer, Engineers(store, audit, vault),

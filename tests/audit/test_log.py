@@ -43,7 +43,8 @@ class Bench:
         async with self.store.scope(LOG) as scope:
             note = await self.sequencer.integrate(scope.connection, LOG)
         if note:
-            self.sequencer.publish(LOG, note)
+            async with self.store.look(LOG) as scope:
+                await self.sequencer.publish(scope.connection, LOG, note)
 
     async def verify(self) -> Report:
         async with self.store.scope(LOG) as scope:
