@@ -60,6 +60,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "approver.changed": _kind("", "approver", "name email phone"),
     "contact.removed": _kind("", "contact"),
     "approver.removed": _kind("", "approver"),
+    "approver.key_enrolled": _kind("", "approver credential public_key rp_id how"),
+    "approver.key_removed": _kind("", "approver credential"),
     "agreement.set": _kind("", "version digest operations consent_by_phone"),
     "agreement.confirmed": _kind("", "version how", "by"),
     "agreement.withdrawn": _kind("", "version how", "by"),
@@ -72,6 +74,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "request.denied": _kind("system request", "how", "reason"),
     "request.expired": _kind("system request"),
     "request.withdrawn": _kind("system request"),
+    "approval.signed": _kind(
+        "system request", "approver credential digest authenticator_data client_data signature", "request"
+    ),
     "consent.recorded": _kind("system request", "approver at_ms digest", "by to words"),
     "grant.revoked": _kind("system grant", "how in_flight", "reason"),
     "grant.expired": _kind("system grant"),
@@ -98,6 +103,19 @@ KINDS: Final[Mapping[str, Kind]] = {
     "looked.recording": _kind("session", "who", "why"),
     "looked.session": _kind("session", "who how", "why"),
     "looked.audit": _kind("", "who", "why"),
+    "looked.subject": _kind("subject", "who", "why"),
+    "proposal.made": _kind("", "proposal what basis target", "words"),
+    "proposal.withdrawn": _kind("", "proposal what target"),
+    "erased": _kind("subject", "proposal basis keys events holds proposed_by approved_by pending_until_ms part"),
+    "erasure.scheduled": _kind("subject", "proposal basis why until_ms proposed_by approved_by"),
+    "erasure.done": _kind("subject", "proposal"),
+    "hold.placed": _kind("", "proposal target basis proposed_by approved_by"),
+    "hold.released": _kind("", "proposal target proposed_by approved_by"),
+    "look.permitted": _kind("session", "proposal basis until_ms proposed_by approved_by"),
+    "person.restricted": _kind("system subject", "", "why"),
+    "person.unrestricted": _kind("system subject", "", "why"),
+    "retention.set": _kind("", "months contract_ends_ms"),
+    "retention.deleted": _kind("", "what why sessions keys count from_ms until_ms by"),
 }
 
 # Every first gets exactly one of the others, joined by the id they share.

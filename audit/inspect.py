@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import checkpoint, restored
 from audit.events import PROMISES
-from audit.log import ERASED, AuditLog, Row, all_entries, parse_entry
+from audit.log import AuditLog, Erased, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
 from audit.publisher import note_names, object_name, tile_of
 from audit.sealing import SealingError
@@ -76,6 +76,9 @@ class _OneLog:
         self.firsts: dict[str, dict[str, int]] = {first: {} for first in PROMISES}
         self.segments: dict[str, list[str]] = {}
         self.restored: list[tuple[int, dict[str, Any]]] = []
+        self.erased: set[str] = set()
+        self.gone: list[tuple[int | None, list[str], frozenset[str]]] = []
+        self.deleted: set[str] = set()
         self.tiles = TileWriter()
         self.published = 0
 
@@ -129,12 +132,20 @@ class _OneLog:
             self.segments.setdefault(body["session"], []).append(body["data"]["digest"])
         elif kind == restored.KIND:
             self.restored.append((index, body))
+        elif kind in {"erased", "retention.deleted"}:
+            self.erased |= set(body["data"].get("keys", ()))
+            self.deleted |= set(body["data"].get("sessions", ()))
         elif kind == "recording.closed":
             told, seen = body["data"]["segments"], len(self.segments.get(body["session"], []))
             if told != seen:
                 self.fault(index, f"the recording has {told} segments, the log names {seen}")
 
     def finish(self, open_ids: frozenset[str]) -> None:
+        for at, names, keys in self.gone:
+            # What erases says so in the log, by the key's id: a key that is gone without a word was taken.
+            if not keys or keys - self.erased:
+                why = "though no key was destroyed" if not keys else "and no entry says that its key was destroyed"
+                self.fault(at, f"what was sealed of {', '.join(names)} is gone, {why}")
         for first, (joined, _) in PROMISES.items():
             for identity, index in self.firsts[first].items():
                 times = self.outcomes[first][identity]
@@ -192,6 +203,8 @@ async def verify_database(
         for index, words in judged.faults:
             one.fault(index, words)
         for session, digests in one.segments.items():
+            if session in one.deleted:
+                continue  # deleted when its period was over, and the log says so
             await _check_segments(one, session, digests, objects)
     for log in sorted({name.split("/")[1] for name in outside} - states.keys()):
         if not only or log in only:
@@ -242,9 +255,9 @@ async def _check_personal(one: _OneLog, connection: AsyncConnection, audit: Audi
     except (SealingError, KeyError, TypeError, ValueError, AttributeError) as error:
         one.fault(row.index, f"a personal field cannot be checked: {error}")
         return
-    gone = sorted(name for name, value in fields.items() if value is ERASED)
-    if gone and not destroyed:
-        one.fault(row.index, f"what was sealed of {', '.join(gone)} is gone, though no key was destroyed")
+    gone = sorted(name for name, value in fields.items() if isinstance(value, Erased))
+    if gone:
+        one.gone.append((row.index, gone, destroyed))
 
 
 async def _check_tiles(one: _OneLog, row: Row, objects: Objects) -> None:

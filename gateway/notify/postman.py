@@ -97,7 +97,8 @@ class Postman:
         await self._tell(scope, letter, kind, code)
 
     async def _tell(self, scope: Scope, letter: _Letter, kind: str, code: str) -> None:
-        personal = (Personal("address", letter.address, f"customer:{letter.customer}"),)
+        key = self._audit.keys.alias(letter.customer, "address", letter.address)
+        personal = (Personal("address", letter.address, key),)
         data = {"what": letter.what} | ({"code": code} if code else {})
         await self._audit.append(
             scope.connection, Event(kind, letter.customer, "postman", data=data, personal=personal)

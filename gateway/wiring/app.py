@@ -21,6 +21,7 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
+from gateway.wiring.duties import erasing_of
 from gateway.wiring.keeping import settle_restored
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
@@ -178,6 +179,7 @@ class App:
 
     async def _each_minute(self) -> None:
         await self.parts.engineers.flush_refused()
+        await erasing_of(self.parts).settle()
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

@@ -13,6 +13,7 @@ from config.settings import Settings
 from gateway.errors import StateError
 from gateway.lifecycle import GrantState, LinkState
 from gateway.store.tables import grants, links, operations
+from gateway.wiring.duties import erasing_of
 from gateway.wiring.parts import Parts, parts
 from gateway.wiring.restore import MARK
 
@@ -61,6 +62,8 @@ async def settle_restored(opened: Parts) -> int | None:
     if not mark.exists():
         return None
     ended = await end_what_is_doubtful(opened, "restart")
+    # A backup of the keys may have brought back what was erased since it was made.
+    await erasing_of(opened).destroy_again()
     async with opened.store.operator_log() as scope:
         size = (await scope.execute(select(logs.c.size).where(logs.c.log_id == OPERATOR_LOG))).scalar() or 0
         await opened.audit.append(scope.connection, Event(KIND, OPERATOR_LOG, "restart", data={"size": size}))
