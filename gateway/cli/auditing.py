@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -41,11 +44,45 @@ def register(main: click.Group) -> None:
         option("limit", type=click.IntRange(1, 10_000), default=100, show_default=True),
     )  # fmt: skip
     command(
+        audit, "report", "One file about a visit, a permission, or everything since a time: plain words, the entries "
+        "with their proofs, the customer's own signatures. Its customer checks it with `python -m audit.verify`.",
+        "audit report --session ses_1a2b3c4d --to visit.txt --why 'the customer asked'", _report,
+        option("why", help=_WHY), may("session"), may("grant"), may("since", type=WHEN), may("customer"),
+        click.Option(["--operator"], is_flag=True, help="With --since: the operator's own log."),
+        may("to", type=click.Path(path_type=Path), metavar="FILE", help="Otherwise standard output."),
+        may("held", multiple=True, type=FILE_TEXT, metavar="FILE",
+            help="A checkpoint that the customer holds: the report then proves that the log extends it."),
+        click.Option(["--recording"], is_flag=True, help="The recording too, with the key that opens it."),
+    )  # fmt: skip
+    command(
         audit, "verify", "Recompute everything and name the first fault; exit code 1 when there is one. --held also "
         "checks that the log extends a checkpoint that somebody kept, like the one in the mail after a visit.",
         "audit verify --customer 'Brook & Sons' --held mail-of-25-november.txt", _verify, may("customer"),
         may("held", multiple=True, type=FILE_TEXT, metavar="FILE", help="May be repeated."),
     )  # fmt: skip
+
+
+def _report(
+    session: str | None, grant: str | None, since: int | None, to: Path | None, held: tuple[str, ...], **given: Any
+) -> None:
+    """Of exactly one thing, to a file that was not there or to standard output."""
+    given |= {"session": session, "grant": grant, "since_ms": since, "held": list(held)}
+    if [session, grant, since].count(None) != 2:
+        raise click.UsageError("a report is of one thing: --session, --grant or --since")
+    if since is not None and given["customer"] is None and not given.pop("operator"):
+        raise click.UsageError("--since wants --customer NAME, or --operator for the operator's own log")
+    given.pop("operator", None)
+    pieces = run(click.get_current_context(), "audit report", **given)
+    data = "".join(piece["text"] for piece in pieces).encode()
+    if to is None:
+        click.echo(data, nl=False)
+        return
+    try:
+        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise click.UsageError(f"{to} is there already; nothing was written") from error
+    show({"report": str(to), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}, as_json())
 
 
 class _Lines:

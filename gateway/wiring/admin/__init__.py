@@ -18,13 +18,14 @@ from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.log import LogCommands
 from gateway.wiring.admin.permission import PermissionCommands
+from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.systems import SystemCommands
 from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, VisitCommands, LogCommands,
-    ImportCommands, KeepingCommands, ErasingCommands,
+    EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
+    LogCommands, ImportCommands, KeepingCommands, ErasingCommands,
 ):  # fmt: skip
     """Every command."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,7 +27,6 @@ _PAGE: Final = 1000
 OUTCOMES: Final = tuple(sorted({kind.partition(".")[2] for kind in KINDS if kind.startswith("operation.")} | {
     "granted", "denied", "expired", "withdrawn", "revoked", "closed", "opened",
 } - {"intended"}))  # fmt: skip
-_NOTE = re.compile(r"^[^\s]+\n[0-9]+\n[A-Za-z0-9+/=]+\n(?:[^\n]+\n)*\n(?:— [^\n]+\n)+", re.MULTILINE)
 
 
 def notes_in(text: str) -> list[str]:
@@ -36,9 +34,7 @@ def notes_in(text: str) -> list[str]:
 
     InvalidError when there is none.
     """
-    plain = text.replace("\r\n", "\n")
-    plain = plain if plain.endswith("\n") else plain + "\n"
-    found = [match[0] for match in _NOTE.finditer(plain)]
+    found = checkpoint.notes_in(text)
     if not found:
         raise InvalidError(
             "there is no checkpoint in the file that was kept",
