@@ -33,6 +33,8 @@ from audit.told import harmless
 FALSE: Final = 1
 NOT_EXTENDED: Final = 3
 NOT_PINNED: Final = 4
+LATE_MS: Final = 5_000
+"""On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
 _ENDS: Final = frozenset({"session.closed", "session.failed"})
 
 
@@ -90,7 +92,7 @@ def _checkpoint(report: Report, by: Checked) -> None:
 
 
 def _entries(report: Report, by: Checked) -> None:
-    log, last = report.origin.partition("/")[2], -1
+    log, last, newest = report.origin.partition("/")[2], -1, 0
     for one in report.entries:
         try:
             check_inclusion(leaf_hash(one.entry), one.index, by.root.size, list(one.path), by.root.root)
@@ -101,6 +103,9 @@ def _entries(report: Report, by: Checked) -> None:
         last, body = one.index, one.body()
         if body.get("log") != log:
             raise Fault(f"entry {one.index} belongs to another log")
+        if not isinstance(time_ms := body.get("time"), int) or time_ms < newest - LATE_MS:
+            raise Fault(f"entry {one.index}: its time is before the entry in front of it")
+        newest = max(newest, time_ms)
         by.bodies.append((one.index, body, one))
     by.told.append(f"{len(report.entries)} entries stand in the log where the report says")
 

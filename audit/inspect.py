@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import checkpoint, restored
+from audit.checks import LATE_MS
 from audit.events import PROMISES
 from audit.log import AuditLog, Erased, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
@@ -28,9 +29,6 @@ from audit.sequencer import origin
 from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
 from audit.tiles import TileWriter, parse_name
-
-_LATE_MS: Final = 5_000
-"""On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class _OneLog:
         if body["log"] != self.log:
             self.fault(index, f"the entry belongs to log {body['log']}")
         time_ms = int(body["time"])
-        if time_ms < self.last_time - _LATE_MS:
+        if time_ms < self.last_time - LATE_MS:
             self.fault(index, "its time is before the entry in front of it")
         self.last_time = max(self.last_time, time_ms)
         self.promise(index, body)
