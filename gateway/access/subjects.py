@@ -5,7 +5,7 @@ A subject is a user of a phone system (`sub_…`), a contact (`con_…`), an app
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -185,6 +185,22 @@ class Subjects:
         mine = select(payloads.c.event_id).where(payloads.c.log_id == scope.customer_id, payloads.c.key_id.in_(keys))
         async for row in self._entries(scope, entries.c.event_id.in_(mine)):
             yield row
+
+    async def about(self, scope: Scope, subject: str) -> AsyncIterator[Row]:
+        """Every entry that names this subject's id."""
+        async for row in self._entries(scope, entries.c.subject == subject):
+            yield row
+
+    async def looks(
+        self, scope: Scope, visits: Sequence[str], subject: str, kinds: Sequence[str]
+    ) -> AsyncIterator[Row]:
+        """Entries of these kinds about the subject, or about one of the visits."""
+        for at in range(0, max(len(visits), 1), _PAGE):
+            # The subject's own are asked for once, with the first visits.
+            mine = entries.c.session_id.in_(visits[at : at + _PAGE])
+            which = mine if at else mine | (entries.c.subject == subject)
+            async for row in self._entries(scope, entries.c.kind.in_(kinds) & which):
+                yield row
 
     async def opened(self, scope: Scope, row: Row) -> dict[str, Any]:
         """The entry's personal fields; {} when what was sealed does not hold, which `audit verify` is to say."""

@@ -11,7 +11,18 @@ from pathlib import Path
 import click
 import uvloop
 
-from gateway.cli import auditing, deployment, erasing, importing, keeping, people, permitting, places, visiting
+from gateway.cli import (
+    auditing,
+    deployment,
+    erasing,
+    importing,
+    keeping,
+    people,
+    permitting,
+    places,
+    subjects,
+    visiting,
+)
 from gateway.cli import demo as demonstration
 from gateway.cli.calling import run, settings_of
 from gateway.cli.words import Main
@@ -48,7 +59,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing):
+for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)
