@@ -27,7 +27,7 @@ from audit.events import PROMISES
 from audit.merkle import leaf_hash
 from audit.proofs import ProofError, check_consistency, check_inclusion
 from audit.reportfile import Entry, Report
-from audit.rotation import follow
+from audit.rotation import follow, lineage
 from audit.told import harmless
 
 FALSE: Final = 1
@@ -128,10 +128,12 @@ def _personal(by: Checked) -> None:
 
 
 def _extended(report: Report, by: Checked) -> None:
+    # Whoever pinned a newer key still holds checkpoints by those before it: each handover is signed by both.
+    known = [*by.trusted, *lineage(by.vkey, report.handovers)]
     proven: dict[tuple[int, bytes], None] = {(by.root.size, by.root.root): None}
     for one in report.held:
         try:
-            old = checkpoint.verify(one.checkpoint, by.trusted, report.origin)
+            old = checkpoint.verify(one.checkpoint, known, report.origin)
             check_consistency(old.size, old.root, by.root.size, by.root.root, list(one.proof))
         except NoteError as error:
             raise Fault(f"an earlier checkpoint in the report does not hold: {error}") from error
@@ -140,7 +142,7 @@ def _extended(report: Report, by: Checked) -> None:
         proven[old.size, old.root] = None
     for note in by.since:
         try:
-            old = checkpoint.verify(note, by.trusted, report.origin)
+            old = checkpoint.verify(note, known, report.origin)
         except NoteError as error:
             raise Fault(f"the checkpoint that you hold does not hold itself: {error}", NOT_EXTENDED) from error
         if (old.size, old.root) not in proven:

@@ -65,7 +65,9 @@ class Report:
 class _OneLog:
     """The check of one log, entry by entry."""
 
-    def __init__(self, report: Report, log: str, notes: dict[int, list[str]], vkey: str, deployment: str) -> None:
+    def __init__(
+        self, report: Report, log: str, notes: dict[int, list[str]], vkey: str | Sequence[str], deployment: str
+    ) -> None:
         self.report, self.log, self.notes, self.vkey = report, log, notes, vkey
         self.origin = origin(deployment, log)
         self.frontier = Frontier()
@@ -155,7 +157,7 @@ async def verify_database(
     connection: AsyncConnection,
     audit: AuditLog,
     objects: Objects,
-    vkey: str,
+    vkey: str | Sequence[str],
     deployment: str,
     *,
     open_ids: frozenset[str] = frozenset(),

@@ -108,7 +108,11 @@ class Judged:
 
 
 def judge(
-    log: str, origin: str, vkey: str, restored: Sequence[tuple[int, Mapping[str, Any]]], outside: Mapping[str, bytes]
+    log: str,
+    origin: str,
+    vkey: str | Sequence[str],
+    restored: Sequence[tuple[int, Mapping[str, Any]]],
+    outside: Mapping[str, bytes],
 ) -> Judged:
     """Compare what the log tells (`restored`: index and body of each `log.restored`) with the notes that were kept.
 

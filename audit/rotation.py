@@ -4,6 +4,7 @@ A handover is a signed note (C2SP signed-note) by both keys, with the text
 
     frameroom log key handover v1
     <deployment>
+    <verifier key of the old key>
     <verifier key of the new key>
 
 Standard library and cryptography alone. A key that was stolen is not handed over but replaced: its thief could sign a
@@ -13,6 +14,7 @@ handover too, so customers then get the new verifier key by hand.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from audit.checkpoint import NoteError, Signer, parse_vkey, signed_text
@@ -25,18 +27,28 @@ def handover(old: Signer, new: Signer) -> str:
     """The note by which the old key signs the new one over. NoteError when they are not of one deployment."""
     if old.name != new.name or old.vkey == new.vkey:
         raise NoteError("a handover is from one key of a deployment to another of the same")
-    text = f"{_HEAD}\n{old.name}\n{new.vkey}\n"
+    text = f"{_HEAD}\n{old.name}\n{old.vkey}\n{new.vkey}\n"
     return f"{text}\n{old.signature(text)}{new.signature(text)}"
+
+
+def keys_of(note: str) -> tuple[str, str]:
+    """(old, new) verifier key of a handover that both of them signed. NoteError."""
+    lines = note.partition("\n\n")[0].split("\n")
+    if len(lines) != 4 or lines[0] != _HEAD:
+        raise NoteError("not a handover of a log key")
+    if {parse_vkey(vkey)[0] for vkey in lines[2:]} != {lines[1]}:
+        raise NoteError("not a handover within one deployment")
+    for vkey in lines[2:]:
+        signed_text(note, vkey)
+    return lines[2], lines[3]
 
 
 def successor(note: str, vkey: str) -> str:
     """The verifier key that `vkey` handed over to in this note. NoteError."""
-    name, _ = parse_vkey(vkey)
-    lines = signed_text(note, vkey).split("\n")
-    if len(lines) != 4 or lines[0] != _HEAD or lines[1] != name or parse_vkey(lines[2])[0] != name:
-        raise NoteError("not a handover of this deployment's log key")
-    signed_text(note, lines[2])
-    return lines[2]
+    old, new = keys_of(note)
+    if old != vkey:
+        raise NoteError("a handover of another key")
+    return new
 
 
 def follow(pinned: str, notes: Iterable[str]) -> list[str]:
@@ -59,3 +71,17 @@ def follow(pinned: str, notes: Iterable[str]) -> list[str]:
                 break
         else:
             return trusted
+
+
+def lineage(current: str, notes: Iterable[str]) -> list[str]:
+    """The current verifier key and those before it that handed over to it, newest first: what old checkpoints of this
+    log are signed with. Notes that do not hold are passed over."""
+    before: dict[str, str] = {}
+    for note in list(notes)[:_MAX]:
+        with suppress(NoteError):
+            old, new = keys_of(note)
+            before[new] = old
+    found = [current]
+    while (former := before.get(found[-1])) is not None and former not in found:
+        found.append(former)
+    return found

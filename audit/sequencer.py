@@ -9,6 +9,7 @@ store, which step 4 overtakes.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,7 +45,12 @@ def origin(deployment: str, log: str) -> str:
 class Sequencer:
     """Works on connections that its caller opens, scopes and commits."""
 
-    def __init__(self, signer: Signer, deployment: str, objects: Objects, steps: Steps | None = None) -> None:
+    def __init__(
+        self, signer: Signer, deployment: str, objects: Objects, steps: Steps | None = None,
+        trusted: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`trusted`: the verifier keys that published checkpoints may be signed with; the signer's own by default."""
+        self._trusted = tuple(trusted) or (signer.vkey,)
         self._signer = signer
         self._deployment = deployment
         self._objects = objects
@@ -133,7 +139,7 @@ class Sequencer:
         if note is None:
             return None
         try:
-            held = checkpoint.verify(note.decode(), self._signer.vkey, origin(self._deployment, log))
+            held = checkpoint.verify(note.decode(), self._trusted, origin(self._deployment, log))
         except (checkpoint.NoteError, UnicodeDecodeError) as error:
             raise LogBehind(
                 f"log {log}: the object store's checkpoint does not hold ({error}). Put back the one that stood there, "

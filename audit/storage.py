@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,15 @@ class Objects(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Names under a folder, or of everything, sorted folder by folder."""
+
+
+def object_parts(name: str) -> Sequence[str]:
+    """The parts of an object's name. StorageError for one that could leave the store, or that a store reads its own
+    way."""
+    parts = name.split("/")
+    if any(not p or p.startswith(".") or not p.isprintable() for p in parts):
+        raise StorageError(f"not an object's name: {name!r}")
+    return parts
 
 
 def _sync_folder(folder: Path) -> None:
@@ -108,10 +117,7 @@ class LocalObjects:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _path(self, name: str) -> Path:
-        parts = name.split("/")
-        if any(not p or p.startswith(".") or not p.isprintable() for p in parts):
-            raise StorageError(f"not an object's name: {name!r}")
-        return self.folder.joinpath(*parts)
+        return self.folder.joinpath(*object_parts(name))
 
     def put_new(self, name: str, data: bytes) -> bool:
         """Store a new object; False when the name is taken. StorageError when the disk says no."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from audit.events import KINDS
 from gateway.cli.calling import run
 from gateway.cli.render import show, to_json
 from gateway.cli.times import WHEN, local
-from gateway.cli.words import FILE_TEXT, Group, as_json, command, may, option
+from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
 from gateway.session.commands import shown as harmless
 from gateway.wiring.admin.log import OUTCOMES
 
@@ -25,6 +26,7 @@ def register(main: click.Group) -> None:
     """Add the commands."""
     audit = Group("audit", help="The log. Every look stands in it too.")
     main.add_command(audit)
+    _register_readers(audit)
     command(
         audit, "tail", "The last entries of a customer's log, or of the operator's own.",
         "audit tail --customer 'Brook & Sons' --follow", _tail, may("customer"),
@@ -83,6 +85,24 @@ def _report(
     except FileExistsError as error:
         raise click.UsageError(f"{to} is there already; nothing was written") from error
     show({"report": str(to), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}, as_json())
+
+
+def _register_readers(audit: click.Group) -> None:
+    reader = Group("reader", help="Tokens by which a customer reads their own log over HTTP (docs/verifying.md).")
+    audit.add_command(reader)
+
+    def call(name: str) -> Callable[..., None]:
+        return lambda **given: show(run(click.get_current_context(), f"audit reader {name}", **given), as_json())
+
+    command(
+        reader, "add", "A new one, shown this once; who has it reads that customer's log.",
+        "audit reader add 'Brook & Sons' --name 'their auditor'", call("add"), argument("customer"), option("name"),
+    )  # fmt: skip
+    command(reader, "list", "A customer's.", "audit reader list 'Brook & Sons'", call("list"), argument("customer"))
+    command(
+        reader, "remove", "It opens nothing any more.", "audit reader remove 'Brook & Sons' rdr_1a2b3c…",
+        call("remove"), argument("customer"), argument("reader"),
+    )  # fmt: skip
 
 
 class _Lines:

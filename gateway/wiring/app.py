@@ -12,8 +12,11 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
 from gateway.notify import MailSettings, Postman
+from gateway.portal.guesses import Guesses
+from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
@@ -22,7 +25,7 @@ from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
 from gateway.wiring.duties import erasing_of
-from gateway.wiring.keeping import settle_restored
+from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -31,7 +34,7 @@ from gateway.wiring.parts import database_url as database_url
 from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
-from gateway.wiring.parts import private
+from gateway.wiring.signing import private
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
@@ -96,11 +99,14 @@ class App:
         ended = await settle_restored(opened)
         if ended is not None:
             log.warning("restored from a backup: permissions and links that stood in it were ended", permissions=ended)
+        await tell_handover(opened)
         left = await self.visits.close_leftovers(self._recovered)
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring, self.portal_url)
-        portal = web(pages.app(), opened.settings.portal.host, opened.settings.portal.port)
+        readers = Readers(opened.store, opened.audit)
+        logs = LogPages(readers, opened.objects, Guesses(opened.audit.clock.now), opened.signing.handovers)
+        portal = web(pages.app(logs.routes()), opened.settings.portal.host, opened.settings.portal.port)
         watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
@@ -110,7 +116,7 @@ class App:
                 group.create_task(self.visits.run())
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
-                group.create_task(Postman(opened.store, opened.audit, self.mail).run())
+                group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
                 group.create_task(watch.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)

@@ -17,6 +17,7 @@ from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.log import LogCommands
 from gateway.wiring.admin.permission import PermissionCommands
+from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
@@ -26,6 +27,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
     LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
+    ReaderCommands,
 ):  # fmt: skip
     """Every command."""
 

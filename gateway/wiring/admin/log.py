@@ -192,7 +192,7 @@ class LogCommands(Base):
             known = sorted(sizes.keys() | {name.split("/")[1] for name in published})
             for log in [log for log in known if only in (None, log)]:
                 one = await verify_database(
-                    scope.connection, self._parts.audit, self._parts.objects, self._parts.signer.vkey,
+                    scope.connection, self._parts.audit, self._parts.objects, self._parts.signing.trusted,
                     self._parts.settings.deployment.name, open_ids=open_ids, only=(log,), held=notes,
                     published=published,
                 )  # fmt: skip

@@ -65,7 +65,8 @@ class ReportCommands(VisitCommands):
         if note is None:
             raise ReportError("nothing of this log is published yet")
         async with self._parts.store.look(log) as scope:
-            made = Reporter(scope.connection, self._parts.audit, self._parts.objects, note.decode())
+            signing = self._parts.signing
+            made = Reporter(scope.connection, self._parts.audit, self._parts.objects, note.decode(), signing.handovers)
             if session is not None:
                 return await made.visit(session, held, recording=recording)
             if grant is not None:

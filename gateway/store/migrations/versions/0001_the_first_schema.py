@@ -46,6 +46,7 @@ COLUMNS: Final = {
     "retention_terms": "customer_id",
     "contracts": "customer_id",
     "ledger": "customer_id",
+    "readers": "customer_id",
 }
 
 
@@ -554,6 +555,7 @@ def upgrade() -> None:
         batch_op.create_index("links_state", ["state", "made_ms"], unique=False)
 
     _duties()
+    _readers()
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
             op.execute(statement)
@@ -618,6 +620,19 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _readers() -> None:
+    op.create_table(
+        "readers",
+        *_owned(),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("removed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_index("readers_digest", "readers", ["digest"], unique=True)
+
+
 def _owned() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -629,7 +644,7 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
     with op.batch_alter_table("links", schema=None) as batch_op:
         batch_op.drop_index("links_state")
