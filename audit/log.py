@@ -16,7 +16,7 @@ from audit import canonical
 from audit.clock import LogClock
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
-from audit.sealing import FileKeyStore, KeyDestroyed, SealingError, open_personal, seal_personal
+from audit.sealing import FileKeyStore, KeyDestroyed, open_personal, seal_personal
 from audit.tables import entries, payloads
 
 
@@ -164,15 +164,10 @@ class AuditLog:
         destroyed: dict[str, str] = {}
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
         for found in await connection.execute(select(payloads).where(where)):
-            if not found.sealed:
-                destroyed.setdefault(found.key_id, "")
             try:
                 opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
             except KeyDestroyed as error:
                 destroyed[found.key_id] = error.day
-            except SealingError:
-                if found.sealed:
-                    raise
         day = max(destroyed.values(), default="")
         gone = Erased(f"(erased on {day})") if day else ERASED
         return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)

@@ -242,7 +242,10 @@ def seal_personal(
 
 def payload(keys: FileKeyStore, log: str, event_id: str, key_id: str, sealed: bytes) -> dict[str, Any]:
     """{field: {"salt": hex, "value": value}} as it was sealed, checked against nothing. KeyDestroyed, SealingError."""
-    found: dict[str, Any] = json.loads(open_sealed(keys.get(log, key_id), _context(event_id, key_id), sealed))
+    key = keys.get(log, key_id)
+    if not sealed:
+        raise KeyDestroyed(key_id)  # the ciphertext alone went: something else stands under the same key
+    found: dict[str, Any] = json.loads(open_sealed(key, _context(event_id, key_id), sealed))
     return found
 
 

@@ -221,7 +221,7 @@ class Erasing:
             keys = sorted(await self._subjects.keys(scope, subject))
             mine = (payloads.c.log_id == row.log_id) & payloads.c.key_id.in_(keys)
             count = (await scope.execute(update(payloads).where(mine).values(sealed=b""))).rowcount
-            await _blank_rows(scope, subject, self._audit.clock.now())
+            await blank_rows(scope, subject, self._audit.clock.now())
             parts = [keys[at : at + _KEYS_A_PART] for at in range(0, len(keys), _KEYS_A_PART)] or [[]]
             for number, part in enumerate(parts, 1):
                 data = {
@@ -267,7 +267,8 @@ async def _rows(scope: Scope, subject: Subject) -> dict[str, int]:
     return found if subject.kind == "user" else {subject.kind: 1} | found
 
 
-async def _blank_rows(scope: Scope, subject: Subject, now: int) -> None:
+async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
+    """Blank what stands of the person outside the log, in the caller's transaction."""
     await scope.execute(delete(outbox).where(_letters(subject)))
     if subject.kind == "user":
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)

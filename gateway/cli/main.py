@@ -20,6 +20,7 @@ from gateway.cli import (
     people,
     permitting,
     places,
+    retention,
     subjects,
     visiting,
 )
@@ -59,7 +60,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects):
+for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

@@ -14,6 +14,7 @@ from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
 from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
+from gateway.model import HOUR
 from gateway.notify import MailSettings, Postman
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
@@ -24,7 +25,7 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of
+from gateway.wiring.duties import erasing_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
@@ -82,6 +83,7 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
         self._appended = asyncio.Event()
@@ -186,6 +188,10 @@ class App:
     async def _each_minute(self) -> None:
         await self.parts.engineers.flush_refused()
         await erasing_of(self.parts).settle()
+        now = self.parts.audit.clock.now()
+        if now - self._deleted_ms >= HOUR:
+            self._deleted_ms = now
+            await retention_of(self.parts).run("frameroom")
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

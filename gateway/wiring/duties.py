@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.access.erasing import Erasing
 from gateway.access.proposals import Proposals
+from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
 from gateway.wiring.parts import Parts
 
@@ -21,3 +22,8 @@ def proposals_of(opened: Parts) -> Proposals:
 def erasing_of(opened: Parts) -> Erasing:
     """Erases persons."""
     return Erasing(opened.store, opened.audit, subjects_of(opened), proposals_of(opened))
+
+
+def retention_of(opened: Parts) -> Retention:
+    """Deletes what is over."""
+    return Retention(opened.store, opened.audit, opened.objects, subjects_of(opened))
