@@ -25,7 +25,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",
     "request.withdrawn": "the request was withdrawn",
-    "consent.recorded": "{by} entered a yes by telephone, said by {to} on {at_ms}: {words}",
+    "consent.recorded": "{to} entered a yes by telephone, said by {by} on {at_ms}: {words}",
     "grant.revoked": "the permission was ended: {reason}",
     "grant.expired": "the permission ran out",
     "session.opened": "engineer {engineer} came in, signed in by {factor}, from {address}",
@@ -42,7 +42,6 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "secret.opened": "the new password was shown, once ({operation})",
     "log.key_changed": "the log's signing key {old} was handed over to {vkey}",
     "log.restored": "THE LOG WENT ON AFTER A LOSS: {lost} entries were lost",
-    "reconciled.stranger": "OUR ACCESS WAS USED WITHOUT A VISIT, by the phone system's own record: {what}",
 }
 
 
