@@ -39,6 +39,7 @@ def register(main: click.Group) -> None:
         "audit search --customer 'Brook & Sons' --operation alter --since '7d ago' --why 'monthly check'", _search,
         option("why", help=_WHY), may("customer"), may("system"), may("engineer", help="A login."),
         may("operation", help="A name (alter) or an id (op_…)."), may("session"), may("ticket"),
+        may("subject", help="A person: an id, name, address or number; of an engineer the login, without --customer."),
         click.Option(["--kind", "kinds"], multiple=True, type=click.Choice(sorted(KINDS)), metavar="KIND",
                      help="Like operation.done; may be repeated."),
         may("outcome", type=click.Choice(OUTCOMES)), may("since", type=WHEN), may("until", type=WHEN),

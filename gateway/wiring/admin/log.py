@@ -16,11 +16,13 @@ from audit.log import Row as Entry
 from audit.log import parse_entry
 from audit.sealing import SealingError
 from audit.sequencer import origin
-from audit.tables import entries, logs
+from audit.tables import entries, logs, payloads
 from gateway.errors import InvalidError, UsageError
+from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.tables import customers, grants, operations, requests, sessions
 from gateway.wiring.admin.base import Base, Row, Stream, when
+from gateway.wiring.duties import subjects_of
 
 _POLL_S: Final = 0.3
 _PAGE: Final = 1000
@@ -130,6 +132,7 @@ class LogCommands(Base):
         engineer: str | None = None, operation: str | None = None, session: str | None = None,
         ticket: str | None = None, kinds: Sequence[str] = (), outcome: str | None = None,
         since_ms: int | None = None, until_ms: int | None = None, after: int = 0, limit: int = 100,
+        subject: str | None = None,
     ) -> list[Row]:  # fmt: skip
         """Entries in order of writing, from a cursor on. Every log that something is shown of says so first."""
         if unknown := sorted(set(kinds) - KINDS.keys()):
@@ -146,6 +149,7 @@ class LogCommands(Base):
         conditions += [entries.c.session_id == wanted.session] if wanted.session else []
         conditions += [entries.c.time_ms >= since_ms] if since_ms is not None else []
         conditions += [entries.c.time_ms < until_ms] if until_ms is not None else []
+        conditions += [await self._of_subject(subject, log, place)] if subject is not None else []
         found = await self._find(conditions, wanted, after, limit)
         for one in sorted({row.log for row in found} | {log or OPERATOR_LOG}):
             async with self._parts.store.scope(one) as scope:
@@ -167,6 +171,15 @@ class LogCommands(Base):
                     break
                 after = rows[-1].seq
         return found[:limit]
+
+    async def _of_subject(self, subject: str, log: str | None, place: PhoneSystem | None) -> Any:
+        """The condition: entries about one person, found by the keyed id and keys, since no name stands in the log."""
+        subjects = subjects_of(self._parts)
+        who = await subjects.find(subject, log, place.id if place is not None else None)
+        async with self._parts.store.look(who.log) as scope:
+            keys = await subjects.keys(scope, who)
+        sealed = select(payloads.c.event_id).where(payloads.c.log_id == who.log, payloads.c.key_id.in_(keys))
+        return (entries.c.log_id == who.log) & ((entries.c.subject == who.id) | entries.c.event_id.in_(sealed))
 
     async def _of_ticket(self, ticket: str) -> frozenset[str]:
         """Requests of a ticket, their permissions and visits: the log itself holds only a commitment to it."""
