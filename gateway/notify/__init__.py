@@ -7,6 +7,7 @@ Reading order: `letters` (what people read), `outbox` (to whom, and when), `post
 from gateway.notify.letters import (
     Told,
     consent_recorded,
+    key_changed,
     person_changed,
     request_waiting,
     reset_told,
@@ -28,6 +29,7 @@ __all__ = [
     "Told",
     "consent_recorded",
     "is_final",
+    "key_changed",
     "person_changed",
     "plain",
     "queue",
