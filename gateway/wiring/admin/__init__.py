@@ -28,8 +28,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
     LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
-    RetentionCommands,
-    ReaderCommands,
+    RetentionCommands, ReaderCommands,
 ):  # fmt: skip
     """Every command."""
 
