@@ -167,13 +167,12 @@ class App:
             # A database that is away for a moment holds the log up; visits end on their own watch meanwhile.
             # So does an object store that does not answer: entries stay signed, and are published when it does.
             pause = _IDLE_S
-            try:
-                found = await self.parts.sequence()
-                pause = _AGAIN_S if woken or found else _IDLE_S
-            except StorageError as error:
-                log.error("checkpoints cannot be published", why=str(error), logs=len(self.parts.unpublished))
-            except FrameroomError:
-                pass
+            with suppress(FrameroomError):
+                try:
+                    found = await self.parts.sequence()
+                    pause = _AGAIN_S if woken or found else _IDLE_S
+                except StorageError as error:
+                    log.error("checkpoints cannot be published", why=str(error), logs=len(self.parts.unpublished))
 
     async def _minute_loop(self) -> None:
         seconds = 0
