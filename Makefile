@@ -7,8 +7,8 @@ venv:  ## the environment, pinned and hashed
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
 
-demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 plays by itself
-	@scripts/venv.sh run
+demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 3) plays by itself
+	@scripts/venv.sh $(if $(filter 3,$(STORY)),dev,run)
 	@.venv/bin/frameroom demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
 test:  ## all tests, on real parts

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -13,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _ED25519 = b"\x01"
 _MAX_SIGNATURES = 64
+
+
+_NOTE = re.compile(r"^[^\s]+\n[0-9]+\n[A-Za-z0-9+/=]+\n(?:[^\n]+\n)*\n(?:— [^\n]+\n)+", re.MULTILINE)
 
 
 class NoteError(ValueError):
@@ -56,8 +61,12 @@ class Signer:
     def sign(self, checkpoint: Checkpoint) -> str:
         """The signed note."""
         text = checkpoint.text()
+        return f"{text}\n{self.signature(text)}"
+
+    def signature(self, text: str) -> str:
+        """The signature line of a note with this text."""
         blob = base64.b64encode(key_id(self.name, self.public) + self._key.sign(text.encode())).decode()
-        return f"{text}\n— {self.name} {blob}\n"
+        return f"— {self.name} {blob}\n"
 
 
 def _decode(text: str) -> bytes:
@@ -100,14 +109,20 @@ def parse(note: str) -> Checkpoint:
     return Checkpoint(lines[0], int(size), root)
 
 
-def verify(note: str, vkey: str, origin: str) -> Checkpoint:
-    """The checkpoint, if the pinned key signed it. Unknown keys are passed over; a known one that fails is fatal."""
-    name, public = parse_vkey(vkey)
-    checkpoint = parse(note)
-    if checkpoint.origin != origin:
-        raise NoteError(f"the checkpoint is of {checkpoint.origin!r}, not of {origin!r}")
-    text, _, signatures = note.rpartition("\n\n")
+def notes_in(text: str) -> list[str]:
+    """The checkpoints in a text: alone, or in the mail that brought them."""
+    plain = text.replace("\r\n", "\n")
+    return [match[0] for match in _NOTE.finditer(plain if plain.endswith("\n") else plain + "\n")]
+
+
+def signed_text(note: str, *vkeys: str) -> str:
+    """The text of a note that one of these keys signed. Unknown keys are passed over; a known one that fails is
+    fatal. NoteError."""
+    trusted = {(name, key_id(name, public)): public for name, public in map(parse_vkey, vkeys)}
+    text, blank, signatures = note.rpartition("\n\n")
     lines = signatures.removesuffix("\n").split("\n")
+    if not blank or not note.endswith("\n"):
+        raise NoteError("not a signed note")
     if len(lines) > _MAX_SIGNATURES:
         raise NoteError("too many signatures")
     good = False
@@ -116,7 +131,8 @@ def verify(note: str, vkey: str, origin: str) -> Checkpoint:
             raise NoteError("malformed signature line")
         _, signer, blob = line.split(" ")
         data = _decode(blob)
-        if signer != name or data[:4] != key_id(name, public):
+        public = trusted.get((signer, data[:4]))
+        if public is None:
             continue
         try:
             Ed25519PublicKey.from_public_bytes(public).verify(data[4:], (text + "\n").encode())
@@ -125,4 +141,13 @@ def verify(note: str, vkey: str, origin: str) -> Checkpoint:
         good = True
     if not good:
         raise NoteError("not signed by the pinned key")
+    return text + "\n"
+
+
+def verify(note: str, vkey: str | Sequence[str], origin: str) -> Checkpoint:
+    """The checkpoint, if the pinned key (or one of several that are trusted) signed it. NoteError."""
+    checkpoint = parse(note)
+    if checkpoint.origin != origin:
+        raise NoteError(f"the checkpoint is of {checkpoint.origin!r}, not of {origin!r}")
+    signed_text(note, *((vkey,) if isinstance(vkey, str) else vkey))
     return checkpoint

@@ -2,7 +2,7 @@
 
 Steps: 1 every leaf hash from its entry, 2 indexes without a gap, 3 the root at every checkpoint and its signature,
 4 times that never run back, 5 commitments against what can be opened, 6 exactly-one promises, 7 every recorded
-segment against its digest and count.
+segment against its digest and count, 8 every published tile and bundle of entries.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import checkpoint, restored
+from audit.checks import LATE_MS
 from audit.events import PROMISES
-from audit.log import ERASED, AuditLog, Row, all_entries, parse_entry
+from audit.log import AuditLog, Erased, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
+from audit.publisher import note_names, object_name, tile_of
 from audit.sealing import SealingError
-from audit.sequencer import object_name, origin
-from audit.storage import LocalObjects
+from audit.sequencer import origin
+from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
-
-_LATE_MS: Final = 5_000
-"""On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
+from audit.tiles import TileWriter, parse_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class Report:
 class _OneLog:
     """The check of one log, entry by entry."""
 
-    def __init__(self, report: Report, log: str, notes: dict[int, list[str]], vkey: str, deployment: str) -> None:
+    def __init__(
+        self, report: Report, log: str, notes: dict[int, list[str]], vkey: str | Sequence[str], deployment: str
+    ) -> None:
         self.report, self.log, self.notes, self.vkey = report, log, notes, vkey
         self.origin = origin(deployment, log)
         self.frontier = Frontier()
@@ -73,6 +76,11 @@ class _OneLog:
         self.firsts: dict[str, dict[str, int]] = {first: {} for first in PROMISES}
         self.segments: dict[str, list[str]] = {}
         self.restored: list[tuple[int, dict[str, Any]]] = []
+        self.erased: set[str] = set()
+        self.gone: list[tuple[int | None, list[str], frozenset[str]]] = []
+        self.deleted: set[str] = set()
+        self.tiles = TileWriter()
+        self.published = 0
 
     def fault(self, index: int | None, what: str) -> None:
         self.report.faults.append(Fault(self.log, index, what))
@@ -97,7 +105,7 @@ class _OneLog:
         if body["log"] != self.log:
             self.fault(index, f"the entry belongs to log {body['log']}")
         time_ms = int(body["time"])
-        if time_ms < self.last_time - _LATE_MS:
+        if time_ms < self.last_time - LATE_MS:
             self.fault(index, "its time is before the entry in front of it")
         self.last_time = max(self.last_time, time_ms)
         self.promise(index, body)
@@ -124,12 +132,20 @@ class _OneLog:
             self.segments.setdefault(body["session"], []).append(body["data"]["digest"])
         elif kind == restored.KIND:
             self.restored.append((index, body))
+        elif kind in {"erased", "retention.deleted"}:
+            self.erased |= set(body["data"].get("keys", ()))
+            self.deleted |= set(body["data"].get("sessions", ()))
         elif kind == "recording.closed":
             told, seen = body["data"]["segments"], len(self.segments.get(body["session"], []))
             if told != seen:
                 self.fault(index, f"the recording has {told} segments, the log names {seen}")
 
     def finish(self, open_ids: frozenset[str]) -> None:
+        for at, names, keys in self.gone:
+            # What erases says so in the log, by the key's id: a key that is gone without a word was taken.
+            if not keys or keys - self.erased:
+                why = "though no key was destroyed" if not keys else "and no entry says that its key was destroyed"
+                self.fault(at, f"what was sealed of {', '.join(names)} is gone, {why}")
         for first, (joined, _) in PROMISES.items():
             for identity, index in self.firsts[first].items():
                 times = self.outcomes[first][identity]
@@ -140,8 +156,8 @@ class _OneLog:
 async def verify_database(
     connection: AsyncConnection,
     audit: AuditLog,
-    objects: LocalObjects,
-    vkey: str,
+    objects: Objects,
+    vkey: str | Sequence[str],
     deployment: str,
     *,
     open_ids: frozenset[str] = frozenset(),
@@ -172,6 +188,7 @@ async def verify_database(
         _take_outside_notes(one, outside.get(object_name(log)), held)
         async for row in all_entries(connection, log):
             one.entry(row)
+            await _check_tiles(one, row, objects)
             await _check_personal(one, connection, audit, row)
         if one.frontier.size != state.size:
             one.fault(None, f"it should have {state.size} entries and has {one.frontier.size}")
@@ -186,6 +203,8 @@ async def verify_database(
         for index, words in judged.faults:
             one.fault(index, words)
         for session, digests in one.segments.items():
+            if session in one.deleted:
+                continue  # deleted when its period was over, and the log says so
             await _check_segments(one, session, digests, objects)
     for log in sorted({name.split("/")[1] for name in outside} - states.keys()):
         if not only or log in only:
@@ -203,15 +222,18 @@ async def _count_waiting(one: _OneLog, connection: AsyncConnection) -> None:
                 one.outcomes[first][body[joined]] += 1
 
 
-def published_notes(objects: LocalObjects) -> dict[str, bytes]:
+def published_notes(objects: Objects) -> dict[str, bytes]:
     """Every published checkpoint by its object's name."""
-    return {name: note for name in objects.list("log") if (note := objects.get(name)) is not None}
+    return {name: note for name in note_names(objects) if (note := objects.get(name)) is not None}
 
 
 def _take_outside_notes(one: _OneLog, published: bytes | None, held: Sequence[str]) -> None:
     """Checkpoints that lie outside the database, where whoever alters the database cannot take them along."""
     if published is None:
         one.fault(None, "its published checkpoint is gone from the object store")
+    else:
+        with suppress(checkpoint.NoteError, UnicodeDecodeError):
+            one.published = checkpoint.parse(published.decode()).size
     outside = [(published or b"").decode(errors="replace")] if published is not None else []
     for note in (*outside, *held):
         try:
@@ -233,12 +255,25 @@ async def _check_personal(one: _OneLog, connection: AsyncConnection, audit: Audi
     except (SealingError, KeyError, TypeError, ValueError, AttributeError) as error:
         one.fault(row.index, f"a personal field cannot be checked: {error}")
         return
-    gone = sorted(name for name, value in fields.items() if value is ERASED)
-    if gone and not destroyed:
-        one.fault(row.index, f"what was sealed of {', '.join(gone)} is gone, though no key was destroyed")
+    gone = sorted(name for name, value in fields.items() if isinstance(value, Erased))
+    if gone:
+        one.gone.append((row.index, gone, destroyed))
 
 
-async def _check_segments(one: _OneLog, session: str, digests: list[str], objects: LocalObjects) -> None:
+async def _check_tiles(one: _OneLog, row: Row, objects: Objects) -> None:
+    """Up to the published checkpoint: what lies in the object store is what these entries make."""
+    if one.tiles.size >= one.published:
+        return
+    made = list(one.tiles.add(row.entry, leaf_hash(row.entry)))
+    if one.tiles.size == one.published:
+        made += one.tiles.edge()
+    for name, data in made:
+        found = await asyncio.to_thread(tile_of, objects, one.log, *parse_name(name))
+        if found != data:
+            one.fault(row.index, f"{name} in the object store is {'missing' if found is None else 'not of this log'}")
+
+
+async def _check_segments(one: _OneLog, session: str, digests: list[str], objects: Objects) -> None:
     for number, digest in enumerate(digests):
         one.report.segments += 1
         # In a thread: gigabytes of recordings must not hold up the visits of the process that checks them.
@@ -249,6 +284,6 @@ async def _check_segments(one: _OneLog, session: str, digests: list[str], object
             one.fault(None, f"segment {number} of the recording of {session} is not what was recorded")
 
 
-def _stored_digest(objects: LocalObjects, name: str) -> str | None:
+def _stored_digest(objects: Objects, name: str) -> str | None:
     data = objects.get(name)
     return None if data is None else hashlib.sha256(data).hexdigest()

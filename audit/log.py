@@ -19,7 +19,14 @@ from audit.merkle import leaf_hash
 from audit.sealing import FileKeyStore, KeyDestroyed, open_personal, seal_personal
 from audit.tables import entries, payloads
 
-ERASED: Final = "(erased)"
+
+class Erased(str):
+    """What stands in place of a personal field whose key was destroyed: "(erased on 2026-11-25)"."""
+
+    __slots__ = ()
+
+
+ERASED: Final = Erased("(erased)")
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _ENTRIES: Final = insert(entries)
 _PAYLOADS: Final = insert(payloads)
@@ -114,7 +121,7 @@ class AuditLog:
         wanted = {(event.log, item.key_id) for event in events for item in event.personal}
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.get_or_create, log, key_id)
+                await asyncio.to_thread(self.keys.living, log, key_id)
 
     async def read(
         self,
@@ -150,21 +157,23 @@ class AuditLog:
         fields, _ = await self.personal_of(connection, row)
         return fields
 
-    async def personal_of(self, connection: AsyncConnection, row: Row) -> tuple[dict[str, Any], bool]:
-        """The same, and whether something under this event was erased by destroying its key."""
+    async def personal_of(self, connection: AsyncConnection, row: Row) -> tuple[dict[str, Any], frozenset[str]]:
+        """The same, and the keys that were destroyed under this event: they explain what is missing."""
         commitments: dict[str, str] = row.body.get("commit", {})
-        fields: dict[str, Any] = dict.fromkeys(commitments, ERASED)
-        destroyed = False
         if not commitments:
-            return fields, destroyed
+            return {}, frozenset()
         event_id = str(row.body["id"])
+        opened: dict[str, Any] = {}
+        destroyed: dict[str, str] = {}
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
         for found in await connection.execute(select(payloads).where(where)):
             try:
-                fields |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
-            except KeyDestroyed:
-                destroyed = True
-        return fields, destroyed
+                opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
+            except KeyDestroyed as error:
+                destroyed[found.key_id] = error.day
+        day = max(destroyed.values(), default="")
+        gone = Erased(f"(erased on {day})") if day else ERASED
+        return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)
 
 
 async def all_entries(connection: AsyncConnection, log: str, page: int = 1000) -> AsyncIterator[Row]:

@@ -36,12 +36,16 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
-        size, node = self.size, leaf
+        self.append_perfect(0, leaf)
+
+    def append_perfect(self, height: int, node: bytes) -> None:
+        """Add 2^height leaves by their root. The size so far must be a multiple of 2^height."""
+        size = self.size >> height
         while size & 1:
             node = node_hash(self.hashes.pop(), node)
             size >>= 1
         self.hashes.append(node)
-        self.size += 1
+        self.size += 1 << height
 
     def root(self) -> bytes:
         """The tree's root; of the empty tree H("")."""

@@ -20,7 +20,7 @@ from audit import checkpoint
 from audit.checkpoint import Checkpoint
 from audit.events import Event
 from audit.log import AuditLog, parse_entry
-from audit.storage import LocalObjects
+from audit.storage import Objects
 from audit.tables import entries
 
 KIND = "log.restored"
@@ -61,7 +61,7 @@ def abandoned_name(log: str, held: Checkpoint) -> str:
     return f"log/{log}/abandoned/{held.size}-{held.root.hex()[:16]}"
 
 
-def is_abandoned(objects: LocalObjects, log: str, note: bytes) -> bool:
+def is_abandoned(objects: Objects, log: str, note: bytes) -> bool:
     """True when exactly this note was kept as abandoned. StorageError when the store cannot be read."""
     return objects.get(abandoned_name(log, checkpoint.parse(note.decode()))) == note
 
@@ -77,12 +77,12 @@ def _names(body: Mapping[str, Any]) -> tuple[int, str]:
     return int(data.get("checkpoint_size", -1)), str(data.get("root", ""))
 
 
-def _kept(objects: LocalObjects, log: str) -> Iterator[str]:
+def _kept(objects: Objects, log: str) -> Iterator[str]:
     for name in objects.list(f"log/{log}/abandoned"):
         yield (objects.get(name) or b"").decode(errors="replace")
 
 
-async def accept(connection: AsyncConnection, audit: AuditLog, objects: LocalObjects, loss: Loss, actor: str) -> None:
+async def accept(connection: AsyncConnection, audit: AuditLog, objects: Objects, loss: Loss, actor: str) -> None:
     """Steps 1 and 2, in the caller's transaction on `loss.log`.
 
     Abandoned notes of earlier losses, of which the entries that told were lost this time, are told again.
@@ -108,7 +108,11 @@ class Judged:
 
 
 def judge(
-    log: str, origin: str, vkey: str, restored: Sequence[tuple[int, Mapping[str, Any]]], outside: Mapping[str, bytes]
+    log: str,
+    origin: str,
+    vkey: str | Sequence[str],
+    restored: Sequence[tuple[int, Mapping[str, Any]]],
+    outside: Mapping[str, bytes],
 ) -> Judged:
     """Compare what the log tells (`restored`: index and body of each `log.restored`) with the notes that were kept.
 

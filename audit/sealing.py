@@ -12,8 +12,10 @@ import hmac
 import json
 import os
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +29,9 @@ from audit.storage import make_folder, write_new
 _NONCE: Final = 12
 _HEADER: Final = "frameroom-master-key-v1"
 _CACHED: Final = 20_000
+_FRESH_S: Final = 5.0
+"""How long a key is used from memory alone: another node that destroys one is heard of within this."""
+_GONE: Final = b"destroyed "
 
 
 class SealingError(Exception):
@@ -38,7 +43,11 @@ class KeyMissing(SealingError):
 
 
 class KeyDestroyed(SealingError):
-    """The key was destroyed on purpose: what it sealed is erased."""
+    """The key was destroyed on purpose, on `day` (2026-11-25; "" when it is not known): what it sealed is erased."""
+
+    def __init__(self, key_id: str, day: str = "") -> None:
+        super().__init__(key_id)
+        self.day = day
 
 
 def seal(key: bytes, context: bytes, plain: bytes) -> bytes:
@@ -103,14 +112,15 @@ class FileMasterKey:
 class FileKeyStore:
     """Wrapped keys, a file each, in a folder outside the database and its backups.
 
-    File names are keyed hashes, so that the folder's listing tells nothing. A destroyed key leaves an empty file.
+    File names are keyed hashes, so that the folder's listing tells nothing. A destroyed key leaves a file that says
+    on which day; an empty one is a destroyed key too.
     """
 
     def __init__(self, folder: Path, master: FileMasterKey) -> None:
         self._folder = folder
         self._master = master
         self._index = master.derive("keystore names")
-        self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _place(self, customer: str, key_id: str) -> tuple[Path, bytes]:
@@ -119,26 +129,30 @@ class FileKeyStore:
         return self._folder / name[:2] / name, context
 
     def _remember(self, customer: str, key_id: str, key: bytes) -> bytes:
-        self._cache[customer, key_id] = key
+        self._cache[customer, key_id] = key, time.monotonic() + _FRESH_S
+        self._cache.move_to_end((customer, key_id))
         if len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
         return key
 
     def cached(self, customer: str, key_id: str) -> bool:
         """True when the key is at hand without a disk."""
-        return (customer, key_id) in self._cache
+        found = self._cache.get((customer, key_id))
+        return found is not None and found[1] > time.monotonic()
 
     def get(self, customer: str, key_id: str) -> bytes:
         """The key (32 bytes). KeyMissing, KeyDestroyed."""
-        if (cached := self._cache.get((customer, key_id))) is not None:
-            return cached
+        cached = self._cache.get((customer, key_id))
+        if cached is not None and cached[1] > time.monotonic():
+            return cached[0]
         path, context = self._place(customer, key_id)
         try:
             wrapped = path.read_bytes()
         except FileNotFoundError as error:
             raise KeyMissing(key_id) from error
-        if not wrapped:
-            raise KeyDestroyed(key_id)
+        if not wrapped or wrapped.startswith(_GONE):
+            self._cache.pop((customer, key_id), None)
+            raise KeyDestroyed(key_id, wrapped[len(_GONE) :].decode("ascii", "replace"))
         return self._remember(customer, key_id, self._master.unwrap(context, wrapped))
 
     def get_or_create(self, customer: str, key_id: str) -> bytes:
@@ -151,8 +165,35 @@ class FileKeyStore:
             write_new(path, self._master.wrap(context, secrets.token_bytes(32)))
             return self.get(customer, key_id)
 
-    def destroy(self, customer: str, key_id: str) -> None:
-        """Overwrite the wrapped key with nothing, durably. KeyMissing when there never was one."""
+    def living(self, customer: str, key_id: str) -> str:
+        """The key under which something new is sealed, made if need be: `key_id`, or after it was destroyed
+        `key_id~2` and so on. A user who was erased may be seen again the day after."""
+        number, name = 1, key_id
+        while True:
+            try:
+                self.get_or_create(customer, name)
+            except KeyDestroyed:
+                number += 1
+                name = f"{key_id}~{number}"
+            else:
+                return name
+
+    def alias(self, customer: str, what: str, text: str) -> str:
+        """The key id for a person of whom only an address or a name is known: the same for the same text."""
+        told = "\0".join(("alias", customer, what, text.strip().casefold())).encode()
+        return f"subject:{what}_{hmac.new(self._index, told, hashlib.sha256).hexdigest()[:32]}"
+
+    def has(self, customer: str, key_id: str) -> bool:
+        """True when there is such a key and it was not destroyed."""
+        try:
+            self.get(customer, key_id)
+        except (KeyMissing, KeyDestroyed):
+            return False
+        return True
+
+    def destroy(self, customer: str, key_id: str, at_ms: int | None = None) -> None:
+        """Overwrite the wrapped key, durably, and leave the day of `at_ms` (Unix ms; now). Nothing when it was
+        destroyed before. KeyMissing when there never was one."""
         path, _ = self._place(customer, key_id)
         self._cache.pop((customer, key_id), None)
         try:
@@ -160,11 +201,20 @@ class FileKeyStore:
         except FileNotFoundError as error:
             raise KeyMissing(key_id) from error
         with file:
+            if file.read(len(_GONE)) == _GONE:
+                return
+            file.seek(0)
             size = os.fstat(file.fileno()).st_size
             file.write(b"\0" * size)
             file.flush()
             os.fsync(file.fileno())
+            # Empty is destroyed already: a crash in between loses the day alone.
             file.truncate(0)
+            os.fsync(file.fileno())
+            at = time.time() if at_ms is None else at_ms / 1000
+            file.seek(0)
+            file.write(_GONE + datetime.fromtimestamp(at, UTC).date().isoformat().encode())
+            file.flush()
             os.fsync(file.fileno())
 
 
@@ -182,7 +232,7 @@ def seal_personal(
     for item in personal:
         salt = secrets.token_bytes(32)
         commitments[item.field] = commitment(salt, item.value)
-        by_key.setdefault(item.key_id, {})[item.field] = {"salt": salt.hex(), "value": item.value}
+        by_key.setdefault(keys.living(log, item.key_id), {})[item.field] = {"salt": salt.hex(), "value": item.value}
     sealed = [
         (key_id, seal(keys.get_or_create(log, key_id), _context(event_id, key_id), canonical.encode(fields)))
         for key_id, fields in by_key.items()
@@ -190,13 +240,21 @@ def seal_personal(
     return commitments, sealed
 
 
+def payload(keys: FileKeyStore, log: str, event_id: str, key_id: str, sealed: bytes) -> dict[str, Any]:
+    """{field: {"salt": hex, "value": value}} as it was sealed, checked against nothing. KeyDestroyed, SealingError."""
+    key = keys.get(log, key_id)
+    if not sealed:
+        raise KeyDestroyed(key_id)  # the ciphertext alone went: something else stands under the same key
+    found: dict[str, Any] = json.loads(open_sealed(key, _context(event_id, key_id), sealed))
+    return found
+
+
 def open_personal(
     keys: FileKeyStore, log: str, event_id: str, key_id: str, sealed: bytes, commitments: Mapping[str, str]
 ) -> dict[str, Any]:
     """The fields in clear, each checked against its commitment. KeyDestroyed when erased; SealingError when false."""
-    plain = open_sealed(keys.get(log, key_id), _context(event_id, key_id), sealed)
     fields: dict[str, Any] = {}
-    for name, item in json.loads(plain).items():
+    for name, item in payload(keys, log, event_id, key_id, sealed).items():
         if commitments.get(name) != commitment(bytes.fromhex(item["salt"]), item["value"]):
             raise SealingError(f"{name} is not what the log committed to")
         fields[name] = item["value"]

@@ -1,13 +1,15 @@
 """The sequencer: gives entries their index and publishes signed checkpoints, never the other way round.
 
 Steps, each safe to be cut short: 1 lock the log (one sequencer at a time), 2 number the entries that have no index,
-3 extend the compact range and sign, all in one transaction; 4 put the checkpoint into the object store. A crash
-before the commit leaves nothing; a crash after it leaves an older checkpoint in the store, which step 4 overtakes.
+3 extend the compact range and sign, all in one transaction; 4 write tiles and then the checkpoint to the object store
+(audit/publisher.py). A crash before the commit leaves nothing; a crash after it leaves an older checkpoint in the
+store, which step 4 overtakes.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit import checkpoint
 from audit.checkpoint import Checkpoint, Signer
 from audit.merkle import Frontier
+from audit.publisher import Publisher, object_name
 from audit.restored import Loss, is_abandoned, told
-from audit.storage import LocalObjects
+from audit.steps import Steps
+from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
 
 _BATCH = 5_000
@@ -38,18 +42,19 @@ def origin(deployment: str, log: str) -> str:
     return f"{deployment}/{log}"
 
 
-def object_name(log: str) -> str:
-    """Where a log's newest checkpoint lies."""
-    return f"log/{log}/checkpoint"
-
-
 class Sequencer:
     """Works on connections that its caller opens, scopes and commits."""
 
-    def __init__(self, signer: Signer, deployment: str, objects: LocalObjects) -> None:
+    def __init__(
+        self, signer: Signer, deployment: str, objects: Objects, steps: Steps | None = None,
+        trusted: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`trusted`: the verifier keys that published checkpoints may be signed with; the signer's own by default."""
+        self._trusted = tuple(trusted) or (signer.vkey,)
         self._signer = signer
         self._deployment = deployment
         self._objects = objects
+        self._publisher = Publisher(objects, steps)
 
     async def unsequenced(self, connection: AsyncConnection) -> list[str]:
         """Logs that have entries without an index."""
@@ -92,19 +97,9 @@ class Sequencer:
         await connection.execute(insert(checkpoints).values(log_id=log, size=frontier.size, time_ms=last, note=note))
         return note
 
-    def publish(self, log: str, note: str) -> None:
-        """Step 4, after the commit: by compare-and-swap, so that two nodes never set a checkpoint back.
-
-        Only one that was kept as abandoned (audit/restored.py) gives way to a smaller one.
-        """
-        size = checkpoint.parse(note).size
-
-        def newer(held: bytes | None) -> bytes | None:
-            if held is None or checkpoint.parse(held.decode()).size < size or is_abandoned(self._objects, log, held):
-                return note.encode()
-            return None
-
-        self._objects.update(object_name(log), newer)
+    async def publish(self, connection: AsyncConnection, log: str, note: str) -> None:
+        """Step 4, after the commit. StorageError, LogForked."""
+        await self._publisher.publish(connection, log, note)
 
     async def check_not_behind(self, connection: AsyncConnection) -> None:
         """At start: every checkpoint in the store must be one that this database made or will make of what it has;
@@ -125,8 +120,8 @@ class Sequencer:
         notes = select(checkpoints.c.log_id, checkpoints.c.note).join(
             top, (checkpoints.c.log_id == top.c.log_id) & (checkpoints.c.size == top.c.size)
         )
-        for row in await connection.execute(notes):
-            self.publish(row.log_id, row.note)
+        for row in (await connection.execute(notes)).all():
+            await self.publish(connection, row.log_id, row.note)
 
     async def losses(self, connection: AsyncConnection) -> list[Loss]:
         """Every log of which the object store's checkpoint is not one of this database's, by log.
@@ -134,16 +129,17 @@ class Sequencer:
         Raises LogBehind when a checkpoint does not hold, or contradicts this database: no loss explains that.
         """
         found = []
-        for name in self._objects.list("log"):
-            log = name.split("/")[1]
-            if name == object_name(log) and (loss := await self._compare(connection, log, name)) is not None:
+        for log in self._objects.folders("log"):
+            if (loss := await self._compare(connection, log)) is not None:
                 found.append(loss)
         return found
 
-    async def _compare(self, connection: AsyncConnection, log: str, name: str) -> Loss | None:
-        note = self._objects.get(name) or b""
+    async def _compare(self, connection: AsyncConnection, log: str) -> Loss | None:
+        note = self._objects.get(object_name(log))
+        if note is None:
+            return None
         try:
-            held = checkpoint.verify(note.decode(), self._signer.vkey, origin(self._deployment, log))
+            held = checkpoint.verify(note.decode(), self._trusted, origin(self._deployment, log))
         except (checkpoint.NoteError, UnicodeDecodeError) as error:
             raise LogBehind(
                 f"log {log}: the object store's checkpoint does not hold ({error}). Put back the one that stood there, "

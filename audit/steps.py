@@ -28,6 +28,10 @@ class Step(StrEnum):
     """The recording is closed, session.closed is not written."""
     SIGNED = "signed"
     """Entries are numbered and their checkpoint is signed, but not published."""
+    TILED = "tiled"
+    """Tiles and bundles of a checkpoint are durable, the checkpoint is not published."""
+    PUBLISHED = "published"
+    """The checkpoint is published, partial tiles of the one before it are still there."""
 
 
 class Steps:

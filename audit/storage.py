@@ -1,16 +1,55 @@
-"""Where objects go: segments of recordings and checkpoints. Durable before a call returns."""
+"""Where objects go: segments of recordings, tiles and checkpoints. Durable before a call returns.
+
+Two places do what `Objects` says: a local folder (here), and a bucket (audit/bucket.py).
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 
 class StorageError(Exception):
     """The object store could not do it; nothing that was there is changed."""
+
+
+class Objects(Protocol):
+    """A place for objects; names are relative paths with `/`. Calls block, and raise StorageError alone."""
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Store a new object; False when the name is taken."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store or replace an object. For what several may write at once, `update`."""
+
+    def get(self, name: str) -> bytes | None:
+        """The object's bytes, or None. StorageError when it is there and cannot be read."""
+
+    def update(self, name: str, decide: Callable[[bytes | None], bytes | None]) -> bool:
+        """Compare and swap: `decide` is given what is held and says what is to stand there (None: leave it); it may
+        be asked again. True when it was replaced."""
+
+    def remove(self, name: str) -> None:
+        """Take an object away; nothing when there is none."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right under a folder, without it, sorted."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Names under a folder, or of everything, sorted folder by folder."""
+
+
+def object_parts(name: str) -> Sequence[str]:
+    """The parts of an object's name. StorageError for one that could leave the store, or that a store reads its own
+    way."""
+    parts = name.split("/")
+    if any(not p or p.startswith(".") or not p.isprintable() for p in parts):
+        raise StorageError(f"not an object's name: {name!r}")
+    return parts
 
 
 def _sync_folder(folder: Path) -> None:
@@ -78,10 +117,7 @@ class LocalObjects:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _path(self, name: str) -> Path:
-        parts = name.split("/")
-        if any(not p or p.startswith(".") or not p.isprintable() for p in parts):
-            raise StorageError(f"not an object's name: {name!r}")
-        return self.folder.joinpath(*parts)
+        return self.folder.joinpath(*object_parts(name))
 
     def put_new(self, name: str, data: bytes) -> bool:
         """Store a new object; False when the name is taken. StorageError when the disk says no."""
@@ -127,6 +163,22 @@ class LocalObjects:
             return True
         finally:
             os.close(lock)
+
+    def remove(self, name: str) -> None:
+        """Take an object away; nothing when there is none. StorageError."""
+        path = self._path(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not remove {name}: {error.strerror}") from error
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right under a folder, without it, sorted."""
+        try:
+            with os.scandir(self._path(prefix)) as found:
+                return sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Names under a folder, or of everything, sorted folder by folder; memory is that of one folder's names."""

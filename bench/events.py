@@ -91,7 +91,8 @@ async def sequenced_a_second(engine: AsyncEngine, sequencer: Sequencer) -> float
             note = await sequencer.integrate(connection, CUSTOMER)
         if note is None:
             return done / (time.perf_counter() - before)
-        sequencer.publish(CUSTOMER, note)
+        async with engine.connect() as connection:
+            await sequencer.publish(connection, CUSTOMER, note)
         done = int(note.split("\n")[1])
 
 

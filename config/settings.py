@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -40,6 +41,34 @@ class Storage(_Section):
         description="the same database as the role that owns its tables, for `db upgrade`; without it database_url",
         examples=["file:keys/owner-url"],
     )
+
+
+class Bucket(_Section):
+    """An S3-compatible bucket for recordings and the log's tiles, instead of a folder."""
+
+    name: str | None = Field(None, description="without it objects lie in data_dir", examples=["frameroom-records"])
+    prefix: str = Field("", pattern=r"([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?", description="folder in the bucket")
+    region: str = Field("eu-west-2", description="where it is, as the store names it")
+    endpoint: str | None = Field(
+        None, description="address of the store; without it Amazon's", examples=["https://s3.company.example"]
+    )
+    access_key: str | None = Field(None, description="id of the key", examples=["AKIA0123456789ABCDEF"])
+    secret_key: str | None = Field(
+        None, repr=False, description='secret: "file:PATH"', examples=["file:keys/bucket-secret"]
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        """A bucket wants a key of its own: none is taken from the environment or the machine."""
+        if self.name is not None and (not self.access_key or not self.secret_key):
+            raise ValueError("a bucket wants bucket.access_key and bucket.secret_key")
+        if self.endpoint is not None and not self.endpoint.startswith("https://") and not _is_here(self.endpoint):
+            raise ValueError("bucket.endpoint is https, or an http address of this machine")
+        return self
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 class Ssh(_Section):
@@ -127,6 +156,7 @@ class Settings(_Section):
 
     deployment: Deployment = Deployment()
     storage: Storage = Storage()
+    bucket: Bucket = Bucket()
     ssh: Ssh = Ssh()
     portal: Portal = Portal()
     ops: Ops = Ops()
@@ -136,7 +166,7 @@ class Settings(_Section):
     process: Process = Process()
 
 
-SECRET_KEYS = frozenset({"mail.password"})
+SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key"})
 """Always in a file of their own."""
 FILE_KEYS = SECRET_KEYS | {"storage.database_url", "storage.owner_url"}
 """May be in a file of their own; a URL may hold a password."""

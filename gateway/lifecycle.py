@@ -67,9 +67,19 @@ class LinkState(StrEnum):
     VOID = "void"
 
 
-State = RequestState | GrantState | SessionState | OperationState | AgreementState | LinkState
+class ProposalState(StrEnum):
+    """What takes two people: proposed, then in force or on its way (`pending` says that something is still left)."""
 
-S = TypeVar("S", RequestState, GrantState, SessionState, OperationState, AgreementState, LinkState)
+    PROPOSED = "proposed"
+    WITHDRAWN = "withdrawn"
+    ACTIVE = "active"
+    PENDING = "pending"
+    DONE = "done"
+
+
+State = RequestState | GrantState | SessionState | OperationState | AgreementState | LinkState | ProposalState
+
+S = TypeVar("S", RequestState, GrantState, SessionState, OperationState, AgreementState, LinkState, ProposalState)
 
 # A table for each type: members of two StrEnums with one value are equal, so one common table would mix them up.
 _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
@@ -112,6 +122,15 @@ _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
         LinkState.OPENED: frozenset(),
         LinkState.EXPIRED: frozenset(),
         LinkState.VOID: frozenset(),
+    },
+    {
+        ProposalState.PROPOSED: frozenset(
+            {ProposalState.WITHDRAWN, ProposalState.ACTIVE, ProposalState.PENDING, ProposalState.DONE}
+        ),
+        ProposalState.WITHDRAWN: frozenset(),
+        ProposalState.ACTIVE: frozenset({ProposalState.DONE}),
+        ProposalState.PENDING: frozenset({ProposalState.DONE}),
+        ProposalState.DONE: frozenset(),
     },
 )
 TRANSITIONS: Final = {(type(state), state.value): to for table in _TABLES for state, to in table.items()}

@@ -10,7 +10,7 @@ from typing import Final
 from audit.recording.frames import MARKER, OUTPUT, RESIZE, Frame, open_segment, unpack
 from audit.recording.sanitise import Sanitiser
 from audit.sealing import FileKeyStore
-from audit.storage import LocalObjects
+from audit.storage import Objects
 
 _NAMES: Final = {OUTPUT: "o", RESIZE: "r", MARKER: "m"}
 
@@ -28,7 +28,7 @@ def plain(text: str) -> str:
 class Player:
     """One recording, opened. Whoever opens it appends `looked.recording` first."""
 
-    def __init__(self, objects: LocalObjects, keys: FileKeyStore, customer: str, session: str) -> None:
+    def __init__(self, objects: Objects, keys: FileKeyStore, customer: str, session: str) -> None:
         self._objects, self._customer, self._session = objects, customer, session
         self._key = keys.get(customer, f"session:{session}")
 

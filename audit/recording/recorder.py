@@ -29,7 +29,7 @@ from audit.recording.session import SessionRecording as SessionRecording
 from audit.recording.session import recording_digest as recording_digest
 from audit.sealing import FileKeyStore, SealingError
 from audit.steps import Step, Steps
-from audit.storage import LocalObjects, StorageError
+from audit.storage import Objects, StorageError
 
 Batched = tuple[SessionRecording, int, bytes]
 
@@ -37,7 +37,7 @@ Batched = tuple[SessionRecording, int, bytes]
 class Recorder:
     """Owns the journal. `run` belongs to the caller's TaskGroup and serves every session of the process."""
 
-    def __init__(self, folder: Path, objects: LocalObjects, keys: FileKeyStore, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, objects: Objects, keys: FileKeyStore, limits: Limits | None = None) -> None:
         self.folder, self.objects, self.keys = folder, objects, keys
         self.limits = limits or Limits()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

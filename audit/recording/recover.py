@@ -12,7 +12,7 @@ from pathlib import Path
 
 from audit.recording.frames import RecordingError, Segment, open_segment, read_records, seal_segment, unpack
 from audit.sealing import FileKeyStore, SealingError
-from audit.storage import LocalObjects
+from audit.storage import Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _unlocked(path: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def recover(folder: Path, objects: LocalObjects, keys: FileKeyStore, keep: Path | None = None) -> list[Recovered]:
+def recover(folder: Path, objects: Objects, keys: FileKeyStore, keep: Path | None = None) -> list[Recovered]:
     """Turn journals that dead processes left into the segments that were missing, up to the last durable frame.
 
     A journal goes only when every session in it was recovered. One session's damage does not hold up another's.
@@ -59,7 +59,7 @@ def recover(folder: Path, objects: LocalObjects, keys: FileKeyStore, keep: Path 
     return found
 
 
-def _recover_journal(path: Path, objects: LocalObjects, keys: FileKeyStore) -> list[Recovered]:
+def _recover_journal(path: Path, objects: Objects, keys: FileKeyStore) -> list[Recovered]:
     sessions: dict[tuple[str, str], dict[int, bytes]] = {}
     damage: dict[tuple[str, str], str] = {}
     for record in read_records(path.read_bytes()):
@@ -78,9 +78,7 @@ def _recover_journal(path: Path, objects: LocalObjects, keys: FileKeyStore) -> l
     ]
 
 
-def stored_segments(
-    objects: LocalObjects, keys: FileKeyStore, customer: str, session: str
-) -> tuple[list[Segment], int]:
+def stored_segments(objects: Objects, keys: FileKeyStore, customer: str, session: str) -> tuple[list[Segment], int]:
     """The segments that a session has in the object store, and the last journal chunk that they hold."""
     key = keys.get(customer, f"session:{session}")
     segments: list[Segment] = []
@@ -100,7 +98,7 @@ def _recover_one(
     customer: str,
     session: str,
     chunks: dict[int, bytes],
-    objects: LocalObjects,
+    objects: Objects,
     keys: FileKeyStore,
     damaged: str | None,
 ) -> Recovered:

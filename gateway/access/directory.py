@@ -197,7 +197,7 @@ class Directory:
             state = advance(agreement.state, AgreementState.CONFIRMED)
             here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
             await scope.execute(update(agreements).where(here).values(state=state))
-            personal = (Personal("by", by, f"customer:{customer_id}"),)
+            personal = (Personal("by", by, self._audit.keys.alias(customer_id, "name", by)),)
             data = {"version": agreement.version, "how": how}
             await self._log(scope, "agreement.confirmed", actor, data=data, personal=personal)
             await self._found_approvers(scope, agreement.version)
@@ -226,7 +226,7 @@ class Directory:
             state = advance(agreement.state, AgreementState.WITHDRAWN)
             here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
             await scope.execute(update(agreements).where(here).values(state=state))
-            personal = (Personal("by", by, f"customer:{customer_id}"),)
+            personal = (Personal("by", by, self._audit.keys.alias(customer_id, "name", by)),)
             data = {"version": agreement.version, "how": how}
             await self._log(scope, "agreement.withdrawn", actor, data=data, personal=personal)
         return True

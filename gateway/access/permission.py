@@ -184,7 +184,7 @@ class Permission:
             )  # fmt: skip
             key = f"request:{request_id}"
             personal = (
-                Personal("by", approver.name, key),
+                Personal("by", approver.name, f"subject:{approver_id}"),
                 Personal("to", recorded_by, key),
                 Personal("words", words, key),
             )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +15,7 @@ from audit.events import KINDS
 from gateway.cli.calling import run
 from gateway.cli.render import show, to_json
 from gateway.cli.times import WHEN, local
-from gateway.cli.words import FILE_TEXT, Group, as_json, command, may, option
+from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
 from gateway.session.commands import shown as harmless
 from gateway.wiring.admin.log import OUTCOMES
 
@@ -22,6 +26,7 @@ def register(main: click.Group) -> None:
     """Add the commands."""
     audit = Group("audit", help="The log. Every look stands in it too.")
     main.add_command(audit)
+    _register_readers(audit)
     command(
         audit, "tail", "The last entries of a customer's log, or of the operator's own.",
         "audit tail --customer 'Brook & Sons' --follow", _tail, may("customer"),
@@ -34,6 +39,7 @@ def register(main: click.Group) -> None:
         "audit search --customer 'Brook & Sons' --operation alter --since '7d ago' --why 'monthly check'", _search,
         option("why", help=_WHY), may("customer"), may("system"), may("engineer", help="A login."),
         may("operation", help="A name (alter) or an id (op_…)."), may("session"), may("ticket"),
+        may("subject", help="A person: an id, name, address or number; of an engineer the login, without --customer."),
         click.Option(["--kind", "kinds"], multiple=True, type=click.Choice(sorted(KINDS)), metavar="KIND",
                      help="Like operation.done; may be repeated."),
         may("outcome", type=click.Choice(OUTCOMES)), may("since", type=WHEN), may("until", type=WHEN),
@@ -41,10 +47,62 @@ def register(main: click.Group) -> None:
         option("limit", type=click.IntRange(1, 10_000), default=100, show_default=True),
     )  # fmt: skip
     command(
+        audit, "report", "One file about a visit, a permission, or everything since a time: plain words, the entries "
+        "with their proofs, the customer's own signatures. Its customer checks it with `python -m audit.verify`.",
+        "audit report --session ses_1a2b3c4d --to visit.txt --why 'the customer asked'", _report,
+        option("why", help=_WHY), may("session"), may("grant"), may("since", type=WHEN), may("customer"),
+        click.Option(["--operator"], is_flag=True, help="With --since: the operator's own log."),
+        may("to", type=click.Path(path_type=Path), metavar="FILE", help="Otherwise standard output."),
+        may("held", multiple=True, type=FILE_TEXT, metavar="FILE",
+            help="A checkpoint that the customer holds: the report then proves that the log extends it."),
+        click.Option(["--recording"], is_flag=True, help="The recording too, with the key that opens it."),
+    )  # fmt: skip
+    command(
         audit, "verify", "Recompute everything and name the first fault; exit code 1 when there is one. --held also "
         "checks that the log extends a checkpoint that somebody kept, like the one in the mail after a visit.",
         "audit verify --customer 'Brook & Sons' --held mail-of-25-november.txt", _verify, may("customer"),
         may("held", multiple=True, type=FILE_TEXT, metavar="FILE", help="May be repeated."),
+    )  # fmt: skip
+
+
+def _report(
+    session: str | None, grant: str | None, since: int | None, to: Path | None, held: tuple[str, ...], **given: Any
+) -> None:
+    """Of exactly one thing, to a file that was not there or to standard output."""
+    given |= {"session": session, "grant": grant, "since_ms": since, "held": list(held)}
+    if [session, grant, since].count(None) != 2:
+        raise click.UsageError("a report is of one thing: --session, --grant or --since")
+    if since is not None and given["customer"] is None and not given.pop("operator"):
+        raise click.UsageError("--since wants --customer NAME, or --operator for the operator's own log")
+    given.pop("operator", None)
+    pieces = run(click.get_current_context(), "audit report", **given)
+    data = "".join(piece["text"] for piece in pieces).encode()
+    if to is None:
+        click.echo(data, nl=False)
+        return
+    try:
+        with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise click.UsageError(f"{to} is there already; nothing was written") from error
+    show({"report": str(to), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}, as_json())
+
+
+def _register_readers(audit: click.Group) -> None:
+    reader = Group("reader", help="Tokens by which a customer reads their own log over HTTP (docs/verifying.md).")
+    audit.add_command(reader)
+
+    def call(name: str) -> Callable[..., None]:
+        return lambda **given: show(run(click.get_current_context(), f"audit reader {name}", **given), as_json())
+
+    command(
+        reader, "add", "A new one, shown this once; who has it reads that customer's log.",
+        "audit reader add 'Brook & Sons' --name 'their auditor'", call("add"), argument("customer"), option("name"),
+    )  # fmt: skip
+    command(reader, "list", "A customer's.", "audit reader list 'Brook & Sons'", call("list"), argument("customer"))
+    command(
+        reader, "remove", "It opens nothing any more.", "audit reader remove 'Brook & Sons' rdr_1a2b3c…",
+        call("remove"), argument("customer"), argument("reader"),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from config import load as loading
 from config.settings import Settings
 from connectors.contract import Operation
 from connectors.lab import server as lab_server
-from gateway.cli import story
+from gateway.cli import story, story_record
 from gateway.wiring.app import App, make_keys, migrate
 from gateway.wiring.control import ask
 from gateway.wiring.serve import serve_until
@@ -219,6 +219,8 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
     try:
         async with started(place) as demo:
             if name is not None:
+                if name == "3":
+                    return await story_record.play(demo, await permit(demo, "view,alter"))
                 return await story.play(demo)
             demo.mails.folder = place / "mails"
             _instructions(demo)

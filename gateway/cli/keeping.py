@@ -141,6 +141,7 @@ def register(main: click.Group, run: Run, settings_of: SettingsOf) -> None:
     logs = Group("log", help="The log beside its object store.")
     main.add_command(logs)
     _register_accept(logs, settings_of)
+    _register_rotate(logs, settings_of)
 
 
 def _register_backup(main: click.Group, run: Run, settings_of: SettingsOf) -> None:
@@ -223,6 +224,26 @@ def _verified(folder: Path, done: Restored, settings_of: SettingsOf) -> dict[str
             click.echo(f"  {fault}", err=True)
         sys.exit(1)
     return {"folder": str(folder), "as of": made, "files": done.files, "entries": report["entries"], "log": "verified"}
+
+
+def _register_rotate(logs: click.Group, settings_of: SettingsOf) -> None:
+    @logs.command("rotate-key")
+    @click.pass_context
+    def rotate(context: click.Context) -> None:
+        """Sign the log with a new key from now on; the old one signs it over. Nothing may serve meanwhile.
+
+        Whoever pinned the old key follows the handover, which every report carries; approvers are told. It is not
+        for a key that was stolen: its thief could hand it over too. Make a backup of the keys afterwards.
+
+        Example: frameroom log rotate-key
+        """
+        telling.configure("warning")
+        settings = settings_of(context.obj["config"])
+        try:
+            done = uvloop.run(keeping.rotate_key(settings))
+        except Exception as error:
+            fail(error)
+        show(done, context.obj["json"])
 
 
 def _register_accept(logs: click.Group, settings_of: SettingsOf) -> None:

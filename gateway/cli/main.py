@@ -11,7 +11,19 @@ from pathlib import Path
 import click
 import uvloop
 
-from gateway.cli import auditing, deployment, importing, keeping, people, permitting, places, visiting
+from gateway.cli import (
+    auditing,
+    deployment,
+    erasing,
+    importing,
+    keeping,
+    people,
+    permitting,
+    places,
+    retention,
+    subjects,
+    visiting,
+)
 from gateway.cli import demo as demonstration
 from gateway.cli.calling import run, settings_of
 from gateway.cli.words import Main
@@ -37,7 +49,7 @@ def main(context: click.Context, config: Path) -> None:
 
 
 @main.command()
-@click.option("--story", type=click.Choice(["1"]), help="Play a story by itself and exit 0 when every step held.")
+@click.option("--story", type=click.Choice(["1", "3"]), help="Play a story by itself and exit 0 when every step held.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to keep its files (default: a new one).")
 @click.option("--state-file", type=click.Path(path_type=Path), help="Write addresses, accounts and keys as JSON.")
 def demo(story: str | None, folder: Path | None, state_file: Path | None) -> None:
@@ -48,7 +60,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing):
+for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

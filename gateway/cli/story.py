@@ -37,12 +37,14 @@ class Ran:
     err: str
 
 
-def _require(fine: bool, what: str) -> None:
+def require(fine: bool, what: str) -> None:
+    """StoryFailed with the words of a step that did not hold."""
     if not fine:
         raise StoryFailed(what)
 
 
-def _tell(step: str, proof: str) -> None:
+def tell(step: str, proof: str) -> None:
+    """A step that held, and what shows it."""
     click.echo(f"✓ {step}\n    {proof}")
 
 
@@ -63,7 +65,7 @@ class Master:
             *self._demo.ssh("-M", "-S", str(self._socket), "-f", "-N"), env=environment,
             stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        _require(await process.wait() == 0, "the engineer could not sign in")
+        require(await process.wait() == 0, "the engineer could not sign in")
 
     async def start_process(self, command: str) -> asyncio.subprocess.Process:
         """A command over the open connection, left running."""
@@ -110,51 +112,51 @@ async def play(demo: Demo) -> int:
 
 async def _permission(demo: Demo, master: Master) -> str:
     refused = await master.run(f"show {PERSON}")
-    _require(refused.code == 3, f"without permission the exit code should be 3, not {refused.code}: {refused.err}")
-    _tell("refused without permission", f"ssh … show {PERSON} → exit 3: {refused.err.splitlines()[0]}")
+    require(refused.code == 3, f"without permission the exit code should be 3, not {refused.code}: {refused.err}")
+    tell("refused without permission", f"ssh … show {PERSON} → exit 3: {refused.err.splitlines()[0]}")
     asked = await master.run(
         'request "Head office" --ops find,view,alter,reset-sip,diag --for 2h --ticket T-7 --json '
         '--reason "Grace married"'
     )
-    _require(asked.code == 0, f"the request failed: {asked.err}")
+    require(asked.code == 0, f"the request failed: {asked.err}")
     request = asked.out.split('"request": "')[1].split('"')[0]
     consent = await demo.admin(
         "request record-consent", request=request, by="Omar Aziz", recorded_by="the demo", at_ms=None, words="yes"
     )
     mail = await demo.mails.wait_for("A yes given by telephone was entered for you", count=2)
-    _require("recorded by the demo" in mail, "the mail does not say who recorded the yes")
-    _tell("consent by telephone recorded", f"{consent['how']}; both approvers were mailed")
+    require("recorded by the demo" in mail, "the mail does not say who recorded the yes")
+    tell("consent by telephone recorded", f"{consent['how']}; both approvers were mailed")
     return str(consent["grant"])
 
 
 async def _work(demo: Demo, master: Master) -> None:
     found = await master.run("find grace")
-    _require(found.code == 0 and "Grace Okonkwo" in found.out, f"find failed: {found.err}")
+    require(found.code == 0 and "Grace Okonkwo" in found.out, f"find failed: {found.err}")
     shown = await master.run(f"show {PERSON}")
-    _require("user2001@customer.example" in shown.out, f"show failed: {shown.err}")
-    _tell("found and shown", shown.out.splitlines()[1])
+    require("user2001@customer.example" in shown.out, f"show failed: {shown.err}")
+    tell("found and shown", shown.out.splitlines()[1])
     changed = await master.run(f'set {PERSON} name="Grace Bell"')
-    _require(changed.code == 0 and "Grace Bell" in changed.out, f"set failed: {changed.err}")
-    _tell("name changed", changed.out.splitlines()[1])
+    require(changed.code == 0 and "Grace Bell" in changed.out, f"set failed: {changed.err}")
+    tell("name changed", changed.out.splitlines()[1])
     await _reset(demo, master)
     forbidden = await master.run(f"diag pjsip show auth {PERSON}")
-    _require(forbidden.code == 2 and "CANARY" not in forbidden.out + forbidden.err, "a forbidden read went through")
-    _tell("a forbidden read refused", f"diag pjsip show auth {PERSON} → exit 2: {forbidden.err.splitlines()[0]}")
+    require(forbidden.code == 2 and "CANARY" not in forbidden.out + forbidden.err, "a forbidden read went through")
+    tell("a forbidden read refused", f"diag pjsip show auth {PERSON} → exit 2: {forbidden.err.splitlines()[0]}")
 
 
 async def _reset(demo: Demo, master: Master) -> None:
     old = demo.lab.store.sip_secret(PERSON) or ""
     before = await asyncio.to_thread(sip.register, "127.0.0.1", demo.lab.sip_port, PERSON, old, 0)
     done = await master.run(f"reset {PERSON} sip --phones-will-drop --yes")
-    _require(done.code == 0 and "reset; sent to" in done.out, f"reset failed: {done.err}")
+    require(done.code == 0 and "reset; sent to" in done.out, f"reset failed: {done.err}")
     # The lab is the phone system here, so it knows the new password; Frameroom never does.
     new = demo.lab.store.sip_secret(PERSON) or ""
     after_old = await asyncio.to_thread(sip.register, "127.0.0.1", demo.lab.sip_port, PERSON, old, 0)
     after_new = await asyncio.to_thread(sip.register, "127.0.0.1", demo.lab.sip_port, PERSON, new, 0)
-    _require((before, after_old, after_new) == (200, 401, 200), f"REGISTER: {before}, {after_old}, {after_new}")
+    require((before, after_old, after_new) == (200, 401, 200), f"REGISTER: {before}, {after_old}, {after_new}")
     mail = await demo.mails.wait_for("This link shows it once")
-    _require(new not in mail and new not in done.out + done.err, "the new password was shown")
-    _tell("telephone password reset", f"{done.out.splitlines()[1].strip()}; REGISTER old: 401, new: 200")
+    require(new not in mail and new not in done.out + done.err, "the new password was shown")
+    tell("telephone password reset", f"{done.out.splitlines()[1].strip()}; REGISTER old: 401, new: 200")
 
 
 async def _revocation(demo: Demo, master: Master, grant: str) -> None:
@@ -164,24 +166,24 @@ async def _revocation(demo: Demo, master: Master, grant: str) -> None:
     await demo.admin("grant revoke", grant=grant, reason="that was all")
     await live.over.wait()
     took = time.monotonic() - begun
-    _require(took < 1, f"the visit took {took:.2f} s to end")
+    require(took < 1, f"the visit took {took:.2f} s to end")
     refused = await master.run(f"show {PERSON}")
-    _require(refused.code == 3, "the engineer still could look after the permission was ended")
-    _tell("revoked in mid-visit", f"the visit ended after {took * 1000:.0f} ms; the next command → exit 3")
+    require(refused.code == 3, "the engineer still could look after the permission was ended")
+    tell("revoked in mid-visit", f"the visit ended after {took * 1000:.0f} ms; the next command → exit 3")
 
 
 async def _afterwards(demo: Demo) -> None:
     session = (await demo.admin("session list"))[0]
-    _require(session["state"] == "closed", f"the visit is {session['state']}")
+    require(session["state"] == "closed", f"the visit is {session['state']}")
     played = await demo.admin("recording play", session=session["id"], why="the demo", find="Grace Bell")
-    _require(bool(played), "the recording does not show what was done")
-    _tell("recording played", f"{played[0]['at']:.2f} s: {played[0]['text'].strip()}")
+    require(bool(played), "the recording does not show what was done")
+    tell("recording played", f"{played[0]['at']:.2f} s: {played[0]['text'].strip()}")
     report = await demo.admin("audit verify")
-    _require(report["ok"], f"the log does not verify: {report['faults']}")
+    require(report["ok"], f"the log does not verify: {report['faults']}")
     counted = f"{report['entries']} entries, {report['checkpoints']} checkpoints, {report['segments']} segments"
-    _tell("log verified", counted)
+    tell("log verified", counted)
     fault = await _tampered(demo)
-    _tell("a byte flipped in a copy was found", fault)
+    tell("a byte flipped in a copy was found", fault)
 
 
 async def _tampered(demo: Demo) -> str:
@@ -209,7 +211,7 @@ async def _tampered(demo: Demo) -> str:
         cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()
-    _require(
+    require(
         process.returncode == 1 and b"not what was hashed" in out, f"the flipped byte was not found: {err.decode()}"
     )
     faults = out.decode().split('"faults": ["')[1].split('"')[0]

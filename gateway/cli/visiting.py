@@ -20,6 +20,7 @@ from gateway.cli.words import Group, argument, as_json, command, may, option
 from gateway.errors import ConflictError
 from gateway.lifecycle import SessionState
 from gateway.session.commands import shown as harmless
+from gateway.wiring.admin.erasing import PURPOSES
 
 
 def _since(given: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +75,16 @@ def register(main: click.Group) -> None:
         recording, "export", "Write one as asciicast v2. An existing file is left alone.",
         "recording export ses_77b1 visit.cast --why 'for the customer'", _export, argument("session"),
         argument("file", type=click.Path(path_type=Path)), why,
+    )  # fmt: skip
+    simple(
+        recording, "propose", "Ask to look at a recording that shows somebody who was erased.",
+        "recording propose ses_77b1 --purpose court", argument("session"),
+        option("purpose", type=click.Choice(list(PURPOSES)), help="; ".join(f"{k}: {v}" for k, v in PURPOSES.items())),
+        call="recording propose",
+    )  # fmt: skip
+    simple(
+        recording, "permit", "The second person's yes to such a look, for a day.", "recording permit pro_5a0c1e7f",
+        argument("proposal"), call="recording permit",
     )  # fmt: skip
 
 

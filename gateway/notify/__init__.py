@@ -8,6 +8,7 @@ from gateway.notify.alarms import address_confirmed, approver_added, approver_co
 from gateway.notify.letters import (
     Told,
     consent_recorded,
+    key_changed,
     person_changed,
     request_waiting,
     reset_told,
@@ -32,6 +33,7 @@ __all__ = [
     "approver_confirmed",
     "consent_recorded",
     "is_final",
+    "key_changed",
     "log_lost",
     "person_changed",
     "plain",

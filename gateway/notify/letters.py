@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
+from audit.tables import entries
 from connectors.contract import Person
 from gateway.model import Grant, Request
 from gateway.notify.outbox import anybody_wishes, approvers_of, queue, tell_contacts, zone_of
@@ -146,9 +147,15 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
         f"What was looked at:\n{bullets(await _looked(scope, session_id, told))}\n"
         f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
+        f"It left {await _entries_of(scope, session_id)} entries in your log, under {session_id}.\n"
     )
     subject = f"{names.engineer} left {names.system}"
     await tell_contacts(scope, wishes, "visit closed", subject, body, now, daily=True)
+
+
+async def _entries_of(scope: Scope, session_id: str) -> int:
+    query = select(func.count()).where(entries.c.log_id == scope.customer_id, entries.c.session_id == session_id)
+    return int((await scope.execute(query)).scalar_one())
 
 
 async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
@@ -192,6 +199,16 @@ async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to:
         f"{plain(went_to)}, who will give it to you.\n{_RING}"
     )
     await queue(scope, addresses, "user told", f"Your {SECRETS[kind]} was reset", body, now)
+
+
+async def key_changed(scope: Scope, handover: str, vkey: str, now: int) -> None:
+    """To every approver: the log is signed with a new key, which the old one signed over."""
+    body = (
+        f"Since {when(now, await zone_of(scope))} your log is signed with a new key:\n\n  {vkey}\n\n"
+        "Whoever checks with the old key needs do nothing: reports carry the handover that both keys signed. Write the "
+        f"new key beside the old one on your agreement.\n\n{handover}\n{_RING}"
+    )
+    await queue(scope, await approvers_of(scope), "key changed", "The key of your log was changed", body, now)
 
 
 async def reset_undelivered(

@@ -2,12 +2,16 @@
 
 At least once: a message leaves the outbox after the server took it, so that a crash between the two sends it again,
 under the same Message-ID. It is claimed before (its time is put off), so that two nodes do not both send it.
+
+What tells of a visit that is over ends with the log's checkpoint: whoever keeps the mail can check later that the log
+was neither altered nor cut (docs/verifying.md). It is sent once that checkpoint covers the visit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, Final
@@ -16,8 +20,11 @@ from zoneinfo import ZoneInfo
 import aiosmtplib
 from sqlalchemy import delete, select, update
 
+from audit import checkpoint
 from audit.events import Event, Personal
 from audit.log import AuditLog
+from audit.storage import StorageError
+from audit.tables import entries, logs
 from gateway.errors import FrameroomError
 from gateway.model import DAY, MINUTE
 from gateway.notify.outbox import DAILY_AT, TO_STAFF_OF_CUSTOMER, is_present, zone_of
@@ -36,11 +43,23 @@ _REFUSED_TRIES: Final = 12
 """After a refusal that says "never": 10 min, doubled each time, a day at most; about five days in all."""
 
 
-class Postman:
-    """Sends what is in the outbox; `run` belongs to the caller's TaskGroup."""
+WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily"})
+_COVERED_WITHIN_MS: Final = 20_000
+"""A log is published within a second. When it is not, mail does not wait for it for ever."""
 
-    def __init__(self, store: Store, audit: AuditLog, settings: MailSettings) -> None:
-        self._store, self._audit, self._settings = store, audit, settings
+
+def _nothing(_: str) -> bytes | None:
+    return None
+
+
+class Postman:
+    """Sends what is in the outbox; `run` belongs to the caller's TaskGroup. `published` gives a log's checkpoint."""
+
+    def __init__(
+        self, store: Store, audit: AuditLog, settings: MailSettings,
+        published: Callable[[str], bytes | None] = _nothing,
+    ) -> None:  # fmt: skip
+        self._store, self._audit, self._settings, self._published = store, audit, settings, published
 
     async def run(self) -> None:
         """Send what is due, for ever."""
@@ -60,6 +79,11 @@ class Postman:
             await self._attend(first, now)
 
     async def _attend(self, first: Any, now: int) -> None:
+        note: str | None = ""
+        if first.batch or first.what in WITH_CHECKPOINT:
+            note = await self._covering(first.customer_id)
+            if note is None and now - first.due_ms < _COVERED_WITHIN_MS:
+                return
         async with self._store.scope(first.customer_id) as scope:
             letter = await self._claimed(scope, first, now)
             if letter is None:
@@ -69,13 +93,32 @@ class Postman:
                 await self._over(scope, letter, "notice.failed", "removed")
                 return
         subject, body = letter.text(zone)
+        size = checkpoint.parse(note).size if note else 0
+        if note:
+            body += _KEEP.format(size=size, note=note)
         try:
             await send(self._settings, letter.address, subject, body, letter.message_id)
         except (OSError, ValueError, aiosmtplib.SMTPException) as error:
             await self._later(letter, error, now)
         else:
             async with self._store.scope(letter.customer) as scope:
-                await self._over(scope, letter, "notice.sent")
+                await self._over(scope, letter, "notice.sent", size=size)
+
+    async def _covering(self, log: str) -> str | None:
+        """The published checkpoint, when it covers all that the log has; "" when nobody publishes, None: not yet."""
+        if self._published is _nothing:
+            return ""
+        try:
+            note = await asyncio.to_thread(self._published, log)
+        except StorageError:
+            return None
+        async with self._store.look(log) as scope:
+            waiting = select(entries.c.seq).where(entries.c.log_id == log, entries.c.idx.is_(None)).limit(1)
+            behind = (await scope.execute(waiting)).first() is not None
+            size = (await scope.execute(select(logs.c.size).where(logs.c.log_id == log))).scalar() or 0
+        if note is None or behind or checkpoint.parse(note.decode()).size < size:
+            return None
+        return note.decode()
 
     @staticmethod
     async def _claimed(scope: Scope, first: Any, now: int) -> _Letter | None:
@@ -92,13 +135,15 @@ class Postman:
         await scope.execute(update(outbox).where(letter.here).values(due_ms=now + _CLAIM_MS))
         return letter
 
-    async def _over(self, scope: Scope, letter: _Letter, kind: str, code: str = "") -> None:
+    async def _over(self, scope: Scope, letter: _Letter, kind: str, code: str = "", size: int = 0) -> None:
         await scope.execute(delete(outbox).where(letter.here))
-        await self._tell(scope, letter, kind, code)
+        await self._tell(scope, letter, kind, code, size)
 
-    async def _tell(self, scope: Scope, letter: _Letter, kind: str, code: str) -> None:
-        personal = (Personal("address", letter.address, f"customer:{letter.customer}"),)
-        data = {"what": letter.what} | ({"code": code} if code else {})
+    async def _tell(self, scope: Scope, letter: _Letter, kind: str, code: str, size: int = 0) -> None:
+        key = self._audit.keys.alias(letter.customer, "address", letter.address)
+        personal = (Personal("address", letter.address, key),)
+        data: dict[str, Any] = {"what": letter.what} | ({"code": code} if code else {})
+        data |= {"size": size} if size else {}
         await self._audit.append(
             scope.connection, Event(kind, letter.customer, "postman", data=data, personal=personal)
         )
@@ -115,6 +160,13 @@ class Postman:
             await scope.execute(update(outbox).where(letter.here).values(**values))
             if letter.tries == 0:
                 await self._tell(scope, letter, "notice.failed", type(error).__name__)
+
+
+_KEEP: Final = """
+Keep this mail. Your log has {size} entries now; this is its signed checkpoint, with which you can check later that
+nothing was altered or left out (see "Checking what you were told" in Frameroom's documentation):
+
+{note}"""
 
 
 def _one_each(rows: Any) -> list[Any]:

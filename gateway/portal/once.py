@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Asked
@@ -89,12 +89,13 @@ class OneTimePages:
         self._store, self._audit, self._ring, self._url = store, audit, ring, url
         self._guesses = Guesses(audit.clock.now)
 
-    def app(self) -> Starlette:
-        """The ASGI application."""
-        routes = [
+    def app(self, more: Sequence[BaseRoute] = ()) -> Starlette:
+        """The ASGI application, with `more` under the same headers."""
+        routes: list[BaseRoute] = [
             Route("/s/{link}", self.show, methods=["GET"]),
             Route("/s/{link}/open", self.open, methods=["POST"]),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+            *more,
         ]
         return Starlette(routes=routes, middleware=[Middleware(_Guarded, is_https=self._is_https)])
 

@@ -16,6 +16,7 @@ from audit.events import Personal
 from audit.steps import Step
 from connectors.contract import Operation, Person
 from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
@@ -112,6 +113,7 @@ class Performing:
             decision = decide(facts, operation)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
+            visit.hidden = await restricted(scope, system.id)
             values = {
                 "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,
                 "grant_id": visit.grant.id, "name": operation.value, "state": OperationState.INTENDED,

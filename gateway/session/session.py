@@ -33,6 +33,7 @@ from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
 from gateway.session.channel import Identity
 from gateway.session.closing import Closing
+from gateway.session.frozen import Frozen
 from gateway.session.performing import Performing
 from gateway.session.visit import Did as Did
 from gateway.session.visit import Tools
@@ -189,8 +190,18 @@ class Visits:
         async with visit.dialling:
             if visit.connector is None:
                 family = families()[visit.system.connector]
-                visit.connector = await family.connect(self.target(visit), lambda: self.unseal(visit))
+                inner = await family.connect(self.target(visit), lambda: self.unseal(visit))
+                visit.connector = self._without_restricted(visit, inner)
             return visit.connector
+
+    def _without_restricted(self, visit: Visit, inner: Connector) -> Connector:
+        """Everything below looks through this: whoever is restricted is not there."""
+
+        def hidden(person_id: str) -> bool:
+            system = visit.system
+            return bool(visit.hidden) and self.vault.subject(system.customer_id, system.id, person_id) in visit.hidden
+
+        return Frozen(inner, hidden, lambda: bool(visit.hidden))
 
     def target(self, visit: Visit) -> Target:
         """The phone system as its connector gets it."""

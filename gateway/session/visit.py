@@ -52,6 +52,8 @@ class Visit:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     acts: int = 0
     seen: set[str] = field(default_factory=set)
+    hidden: frozenset[str] = frozenset()
+    """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
     lines: list[str] = field(default_factory=list)
     changed: bool = False
 

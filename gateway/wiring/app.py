@@ -11,8 +11,13 @@ import structlog
 
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
+from audit.storage import StorageError
+from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
+from gateway.model import HOUR
 from gateway.notify import MailSettings, Postman
+from gateway.portal.guesses import Guesses
+from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
@@ -20,7 +25,8 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.keeping import settle_restored
+from gateway.wiring.duties import erasing_of, retention_of
+from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -29,7 +35,7 @@ from gateway.wiring.parts import database_url as database_url
 from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
-from gateway.wiring.parts import private
+from gateway.wiring.signing import private
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
@@ -78,6 +84,7 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
         self._appended = asyncio.Event()
@@ -95,11 +102,14 @@ class App:
         ended = await settle_restored(opened)
         if ended is not None:
             log.warning("restored from a backup: permissions and links that stood in it were ended", permissions=ended)
+        await tell_handover(opened)
         left = await self.visits.close_leftovers(self._recovered)
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring, self.portal_url)
-        portal = web(pages.app(), opened.settings.portal.host, opened.settings.portal.port)
+        readers = Readers(opened.store, opened.audit)
+        logs = LogPages(readers, opened.objects, Guesses(opened.audit.clock.now), opened.signing.handovers)
+        portal = web(pages.app(logs.routes()), opened.settings.portal.host, opened.settings.portal.port)
         watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
@@ -109,7 +119,7 @@ class App:
                 group.create_task(self.visits.run())
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
-                group.create_task(Postman(opened.store, opened.audit, self.mail).run())
+                group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
                 group.create_task(watch.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
@@ -155,9 +165,14 @@ class App:
             self._appended.clear()
             await asyncio.sleep(_BATCH_S)
             # A database that is away for a moment holds the log up; visits end on their own watch meanwhile.
+            # So does an object store that does not answer: entries stay signed, and are published when it does.
+            pause = _IDLE_S
             with suppress(FrameroomError):
-                found = await self.parts.sequence()
-                pause = _AGAIN_S if woken or found else _IDLE_S
+                try:
+                    found = await self.parts.sequence()
+                    pause = _AGAIN_S if woken or found else _IDLE_S
+                except StorageError as error:
+                    log.error("checkpoints cannot be published", why=str(error), logs=len(self.parts.unpublished))
 
     async def _minute_loop(self) -> None:
         seconds = 0
@@ -172,6 +187,11 @@ class App:
 
     async def _each_minute(self) -> None:
         await self.parts.engineers.flush_refused()
+        await erasing_of(self.parts).settle()
+        now = self.parts.audit.clock.now()
+        if now - self._deleted_ms >= HOUR:
+            self._deleted_ms = now
+            await retention_of(self.parts).run("frameroom")
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

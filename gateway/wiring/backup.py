@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import pyrage
 
-from audit.storage import LocalObjects, StorageError
+from audit.publisher import note_names
+from audit.storage import Objects, StorageError
 from gateway.errors import ConflictError, UnavailableError
 from gateway.store import rows, schema
 from gateway.wiring.archive import CONFIG, HEAD, Digesting, Head, Writer, recipients_of
@@ -145,7 +146,7 @@ async def _fill(opened: Parts, writer: Writer, what: tuple[str, ...], config: st
     await asyncio.to_thread(writer.add, HEAD, head.model_dump_json().encode())
     await asyncio.to_thread(writer.add, CONFIG, config.encode())
     objects = opened.objects
-    published = {name: objects.get(name) or b"" for name in objects.list("log")} if "objects" in what else {}
+    published = {name: objects.get(name) or b"" for name in note_names(objects)} if "objects" in what else {}
     async with opened.store.look_at_everyone() as scope:
         if with_rows:
             number = 0
@@ -162,7 +163,7 @@ async def _fill(opened: Parts, writer: Writer, what: tuple[str, ...], config: st
     await asyncio.to_thread(writer.finish)
 
 
-def _later(objects: LocalObjects) -> Iterator[tuple[str, bytes]]:
+def _later(objects: Objects) -> Iterator[tuple[str, bytes]]:
     for name in objects.list():
         if not name.startswith("log/") and (data := objects.get(name)) is not None:
             yield name, data

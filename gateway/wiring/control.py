@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from audit.publisher import LogForked
 from audit.sealing import SealingError
 from audit.sequencer import LogBehind
 from audit.storage import StorageError
@@ -49,7 +50,7 @@ def failure(error: BaseException) -> Row:
         message, following, code = error.message, error.next_step, error.exit_code
     elif isinstance(error, ConnectorError):
         message, following, code = error.message, error.next_step, EXIT_FAILED
-    elif isinstance(error, LogBehind | SealingError | StorageError):
+    elif isinstance(error, LogBehind | LogForked | SealingError | StorageError):
         message, following, code = str(error), "", EXIT_FAILED
     elif isinstance(error, SQLAlchemyError):
         message, code = f"the database does not do what it should ({type(error).__name__})", EXIT_FAILED

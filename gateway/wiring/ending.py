@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from audit.publisher import LogForked
 from audit.sealing import SealingError
 from audit.sequencer import LogBehind
 from audit.storage import StorageError
@@ -28,7 +29,7 @@ def in_words(error: BaseException) -> list[str]:
             words = f"{leaf.message}. {leaf.next_step}".rstrip() if leaf.next_step else leaf.message
         elif isinstance(leaf, ConnectorError):
             words = leaf.message
-        elif isinstance(leaf, LogBehind | SealingError | StorageError):
+        elif isinstance(leaf, LogBehind | LogForked | SealingError | StorageError):
             words = str(leaf)
         elif isinstance(leaf, OSError):
             words = f"{leaf.strerror or type(leaf).__name__}" + (f": {leaf.filename}" if leaf.filename else "")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from sqlalchemy import select, update
 
 from audit.events import OPERATOR_LOG, Event
+from audit.log import parse_entry
 from audit.restored import KIND, span
-from audit.tables import logs
+from audit.tables import entries, logs
 from config.settings import Settings
 from gateway import notify
 from gateway.errors import StateError
 from gateway.lifecycle import GrantState, LinkState
 from gateway.store.tables import grants, links, operations
+from gateway.wiring.duties import erasing_of
 from gateway.wiring.parts import Parts, parts
 from gateway.wiring.restore import MARK
+from gateway.wiring.signing import hand_over
 
 Row = dict[str, Any]
 
@@ -62,11 +66,48 @@ async def settle_restored(opened: Parts) -> int | None:
     if not mark.exists():
         return None
     ended = await end_what_is_doubtful(opened, "restart")
+    # A backup of the keys may have brought back what was erased since it was made.
+    await erasing_of(opened).destroy_again()
     async with opened.store.operator_log() as scope:
         size = (await scope.execute(select(logs.c.size).where(logs.c.log_id == OPERATOR_LOG))).scalar() or 0
         await opened.audit.append(scope.connection, Event(KIND, OPERATOR_LOG, "restart", data={"size": size}))
     mark.unlink()
     return ended
+
+
+async def tell_handover(opened: Parts) -> int:
+    """Step 4 of a change of the log's signing key: every log says so, and every approver is told; in how many logs it
+    had to be said. Again whenever it was cut short."""
+    signed = opened.signing
+    if len(signed.trusted) < 2:
+        return 0
+    new, old = signed.trusted[:2]
+    async with opened.store.look_at_everyone() as scope:
+        known = set((await scope.execute(select(logs.c.log_id))).scalars())
+        said = select(entries.c.log_id, entries.c.entry).where(entries.c.kind == "log.key_changed")
+        for row in await scope.execute(said):
+            if parse_entry(row.entry).get("data", {}).get("vkey") == new:
+                known.discard(row.log_id)
+    for log in sorted(known):
+        async with opened.store.scope(log) as scope:
+            event = Event("log.key_changed", log, "restart", data={"old": old, "vkey": new})
+            await opened.audit.append(scope.connection, event)
+            if log != OPERATOR_LOG:
+                await notify.key_changed(scope, signed.handovers[-1], new, opened.audit.clock.now())
+    return len(known)
+
+
+async def rotate_key(settings: Settings) -> Row:
+    """Hand the log's signing key over to a new one. UnavailableError while a process serves (SQLite), or when a
+    handover cannot be made."""
+    data = settings.storage.data_dir
+    async with parts(settings) as opened:
+        old, objects = opened.signer.vkey, opened.objects
+        await asyncio.to_thread(hand_over, data / "keys", settings.deployment.name, objects)
+    async with parts(settings) as opened:
+        told = await tell_handover(opened)
+        await opened.sequence()
+        return {"old": old, "vkey": opened.signer.vkey, "logs": told}
 
 
 async def accept_loss(settings: Settings, actor: str, really: bool) -> list[Row]:

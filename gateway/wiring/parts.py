@@ -7,27 +7,23 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import asyncssh
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from sqlalchemy import func, select
 
+from audit.bucket import Bucket, BucketObjects
 from audit.checkpoint import Signer
 from audit.clock import LogClock
 from audit.log import AuditLog
+from audit.publisher import object_name
 from audit.restored import Loss, accept
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.steps import Step, Steps
-from audit.storage import LocalObjects
+from audit.storage import LocalObjects, Objects, StorageError
 from audit.tables import entries
 from config.settings import Settings
 from gateway.access.directory import Directory
@@ -37,6 +33,9 @@ from gateway.identity.engineers import Engineers
 from gateway.store import schema
 from gateway.store.engine import Store
 from gateway.vault import Vault
+from gateway.wiring.signing import Signing, signing, write_key
+
+_PUBLISHED_AT_ONCE: Final = 4
 
 
 def database_url(settings: Settings) -> str:
@@ -48,9 +47,8 @@ def make_keys(folder: Path) -> None:
     """Master key, log signing key and host key; FileExistsError when there are any."""
     folder.mkdir(parents=True, mode=0o700)
     FileMasterKey.create(folder / "master.key")
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_key(folder / "log-signing.pem")
     for name, data in (
-        ("log-signing.pem", pem),
         ("ssh_host_ed25519", asyncssh.generate_private_key("ssh-ed25519").export_private_key()),
         ("ssh_host_ecdsa", asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_private_key()),
     ):
@@ -66,15 +64,26 @@ class Parts:
     settings: Settings
     store: Store
     audit: AuditLog
-    objects: LocalObjects
+    objects: Objects
     keys: FileKeyStore
     vault: Vault
-    signer: Signer
+    signing: Signing
     sequencer: Sequencer
     engineers: Engineers
     directory: Directory
     permission: Permission
     steps: Steps
+    unpublished: dict[str, str] = field(default_factory=dict)
+    """Log and newest signed checkpoint of what the object store does not have yet."""
+
+    @property
+    def signer(self) -> Signer:
+        """Signs the log."""
+        return self.signing.signer
+
+    def published(self, log: str) -> bytes | None:
+        """A log's published checkpoint. Blocks; StorageError."""
+        return self.objects.get(object_name(log))
 
     async def sequence(self) -> int:
         """Give every waiting entry its place and publish the checkpoints; in how many logs there were any."""
@@ -85,9 +94,26 @@ class Parts:
                 note = await self.sequencer.integrate(scope.connection, log)
             if note is not None:
                 await self.steps.reached(Step.SIGNED)
-                # In a thread: it waits for the disk, and nobody else should.
-                await asyncio.to_thread(self.sequencer.publish, log, note)
+                self.unpublished[log] = note
+        await self.publish()
         return len(logs)
+
+    async def publish(self) -> None:
+        """Publish what is signed, several logs at a time. StorageError: what could not be published waits for the
+        next call."""
+        several = asyncio.Semaphore(_PUBLISHED_AT_ONCE)
+
+        async def one(log: str, note: str) -> None:
+            async with several, self.store.look(log) as scope:
+                await self.sequencer.publish(scope.connection, log, note)
+            if self.unpublished.get(log) == note:
+                del self.unpublished[log]
+
+        # All of them, whatever becomes of one: a log that cannot be published holds up no other customer's.
+        done = await asyncio.gather(*(one(*item) for item in tuple(self.unpublished.items())), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
 
     async def catch_up(self) -> list[Loss]:
         """Number what only waits for its index where the object store knows the result already; the true losses."""
@@ -107,17 +133,6 @@ class Parts:
         await self.sequence()
 
 
-def private(path: Path) -> Path:
-    """The path of a key, if it is there and nobody else can read it; UnavailableError otherwise."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise UnavailableError(f"the key {path} cannot be used ({error.strerror})") from error
-    if mode & 0o077:
-        raise UnavailableError(f"{path} can be read by others", next_step=f"chmod 600 {path}")
-    return path
-
-
 @asynccontextmanager
 async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool = False) -> AsyncIterator[Parts]:
     """Open the deployment. UnavailableError when another process has it, or a key is not as it should be; LogBehind
@@ -125,19 +140,16 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     """
     data = settings.storage.data_dir
     master = FileMasterKey.load(data / "keys" / "master.key")
-    signing = load_pem_private_key(private(data / "keys" / "log-signing.pem").read_bytes(), None)
-    if not isinstance(signing, Ed25519PrivateKey):
-        raise UnavailableError("the log's signing key is not an Ed25519 key")
+    objects, clock = await asyncio.to_thread(_objects, settings), LogClock()
+    signed = signing(data / "keys", settings.deployment.name, objects)
     store = Store(database_url(settings))
     lock = _only_process(data) if store.is_sqlite else None
-    objects, clock = LocalObjects(data / "objects"), LogClock()
     keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
     audit = AuditLog(keys, clock)
-    signer = Signer(settings.deployment.name, signing)
-    sequencer = Sequencer(signer, settings.deployment.name, objects)
+    sequencer = Sequencer(signed.signer, settings.deployment.name, objects, steps, signed.trusted)
     try:
         opened = Parts(
-            settings, store, audit, objects, keys, vault, signer, sequencer, Engineers(store, audit, vault),
+            settings, store, audit, objects, keys, vault, signed, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
             steps or Steps(),
         )  # fmt: skip
@@ -151,8 +163,27 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             await opened.sequence()
     finally:
         await store.close()
+        if isinstance(objects, BucketObjects):
+            objects.close()
         if lock is not None:
             os.close(lock)
+
+
+def _objects(settings: Settings) -> LocalObjects | BucketObjects:
+    """The folder, or the bucket, which must honour conditional writes: StorageError otherwise."""
+    bucket = settings.bucket
+    if bucket.name is None:
+        return LocalObjects(settings.storage.data_dir / "objects")
+    objects = BucketObjects(
+        Bucket(bucket.name, bucket.prefix, bucket.region, bucket.endpoint, bucket.access_key or "",
+               bucket.secret_key or "")
+    )  # fmt: skip
+    try:
+        objects.probe()
+    except StorageError:
+        objects.close()
+        raise
+    return objects
 
 
 def _only_process(data: Path) -> int:

@@ -60,7 +60,8 @@ class House:
             async with self.engine.begin() as connection:
                 note = await self.sequencer.integrate(connection, log)
             assert note is not None
-            self.sequencer.publish(log, note)
+            async with self.engine.connect() as connection:
+                await self.sequencer.publish(connection, log, note)
 
     async def verify(self, **more: object) -> Report:
         """`frameroom audit verify`."""

@@ -24,7 +24,7 @@ ACTOR = "eng_" + "6" * 24
 def an_event(kind: str, log: str = CUSTOMER, **more: object) -> Event:
     """An event of `kind` with the ids that every kind could need."""
     ids = {"system": SYSTEM, "session": SESSION, "grant": GRANT, "operation": "op_" + "7" * 24}
-    ids["request"] = "req_" + "8" * 24
+    ids |= {"request": "req_" + "8" * 24, "subject": "sub_" + "9" * 24}
     return Event(kind, log, ACTOR, **{**ids, **more})  # type: ignore[arg-type]
 
 
@@ -101,8 +101,15 @@ async def test_erased_yet_provable(house: House) -> None:
     async with house.engine.connect() as connection:
         row = (await house.audit.read(connection, CUSTOMER, kinds=["operation.done"]))[0]
         assert (await house.audit.personal(connection, row))["after"]["name"] == "Grace Bell"
-        house.keys.destroy(CUSTOMER, "subject:sub_" + "9" * 24)
-        assert await house.audit.personal(connection, row) == {"after": "(erased)"}
+        house.keys.destroy(CUSTOMER, "subject:sub_" + "9" * 24, 1_764_072_000_000)
+        assert await house.audit.personal(connection, row) == {"after": "(erased on 2025-11-25)"}
+    # A key that is gone without a word was taken; one that the log says was destroyed is an erasure.
+    taken = await house.verify()
+    assert [fault.index for fault in taken.faults] == [row.index]
+    assert "no entry says that its key was destroyed" in str(taken.faults[0])
+    said = Event("erased", CUSTOMER, "t", subject="sub_" + "9" * 24, data={"keys": ["subject:sub_" + "9" * 24]})
+    await append(house, [said])
+    await house.sequence()
     assert (await house.verify()).ok
 
 
@@ -313,9 +320,12 @@ async def test_a_crash_between_commit_and_publishing_is_made_good_at_the_next_st
 
 
 async def test_a_published_checkpoint_never_goes_back(house: House) -> None:
-    notes = [
-        house.signer.sign(checkpoint.Checkpoint(f"frameroom.example/{CUSTOMER}", size, bytes(32))) for size in (4, 9)
-    ]
-    house.sequencer.publish(CUSTOMER, notes[1])
-    house.sequencer.publish(CUSTOMER, notes[0])
-    assert checkpoint.parse((house.objects.get(object_name(CUSTOMER)) or b"").decode()).size == 9
+    notes = []
+    for _ in range(2):
+        await append(house, a_visit())
+        async with house.engine.begin() as connection:
+            notes.append(await house.sequencer.integrate(connection, CUSTOMER) or "")
+    async with house.engine.connect() as connection:
+        await house.sequencer.publish(connection, CUSTOMER, notes[1])
+        await house.sequencer.publish(connection, CUSTOMER, notes[0])
+    assert (house.objects.get(object_name(CUSTOMER)) or b"").decode() == notes[1]

@@ -19,6 +19,7 @@ from audit.checkpoint import Signer
 from audit.clock import LogClock
 from audit.inspect import Report, verify_database
 from audit.log import AuditLog
+from audit.publisher import note_names
 from audit.recording.player import Player
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.steps import Step
@@ -182,7 +183,7 @@ class Running:
         open_ids = {row.id for row in await self.rows(sessions) if row.state == "open"}
         open_ids |= {row.id for row in await self.rows(operations) if row.state == "intended"}
         open_ids |= {row.id for row in await self.rows(requests) if row.state == "waiting"}
-        published = {name: self.objects().get(name) or b"" for name in self.objects().list("log")}
+        published = {name: self.objects().get(name) or b"" for name in note_names(self.objects())}
         store = Store(self.database[1] if self.database else f"sqlite:///{self.folder / 'data' / 'frameroom.db'}")
         async with store.look_at_everyone() as scope:
             report = await verify_database(

@@ -119,16 +119,17 @@ async def test_kill_9_in_an_operation(gateway: Running) -> None:
     assert await states(gateway) == (["failed"] * 4, ["done", "unknown", "unknown"])
 
 
-async def test_kill_9_between_signing_and_publishing(gateway: Running) -> None:
+@pytest.mark.parametrize("step", [Step.SIGNED, Step.TILED, Step.PUBLISHED])
+async def test_kill_9_between_signing_and_publishing(gateway: Running, step: Step) -> None:
     await visit(gateway)
-    await gateway.arm(Step.SIGNED)
+    await gateway.arm(step)
     await gateway.ssh("show 2001")  # answered or not: the sequencer comes when it comes
     await gateway.died()
     signed = {row.log_id: row.size for row in await gateway.rows(logs)}
     published = gateway.published()
     behind = [log for log in signed if log not in published or note_size(published[log]) < signed[log]]
-    assert behind, "nothing was left unpublished"
-    await restarted(gateway, "signed")
+    assert behind or step is Step.PUBLISHED, "nothing was left unpublished"
+    await restarted(gateway, step.value)
     published = gateway.published()
     assert [log for log in behind if note_size(published[log]) < signed[log]] == []
 

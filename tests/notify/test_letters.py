@@ -89,6 +89,7 @@ async def test_a_visit_from_opening_to_closing(brook: Furnished) -> None:
         "What was done:\n  - Grace: email from nothing to g@customer.example\n"
         "  - telephone password of Grace was reset; the new one went to approver Kate (k…@customer.example)\n\n"
         "The visit ended because the engineer left.\n"
+        f"It left 0 entries in your log, under {session}.\n"
     )
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import update
 
+from audit.checkpoint import Signer, notes_in, parse
+from audit.publisher import object_name
+from audit.sequencer import Sequencer
+from audit.storage import LocalObjects
 from gateway.model import DAY, MINUTE
 from gateway.notify import MailSettings, Postman, queue
 from gateway.notify.outbox import tell_contacts
@@ -100,7 +106,7 @@ async def test_between_sending_and_forgetting_a_restart_sends_it_again_under_the
 ) -> None:
     await put(brook, KATE)
 
-    async def killed(*_: object) -> None:
+    async def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -188,3 +194,54 @@ async def test_two_nodes_do_not_both_send(brook: Furnished, post: Post) -> None:
     for row in seen:
         await second._attend(row, brook.clock.now())
     assert len(post.kept) == 10
+
+
+# --- the checkpoint that a customer keeps ---
+
+
+async def publishing(brook: Furnished, folder: Path) -> tuple[Sequencer, LocalObjects]:
+    objects = LocalObjects(folder / "objects")
+    return Sequencer(Signer("d.example", Ed25519PrivateKey.generate()), "d.example", objects), objects
+
+
+async def publish(brook: Furnished, sequencer: Sequencer) -> None:
+    async with brook.store.scope(brook.customer) as scope:
+        note = await sequencer.integrate(scope.connection, brook.customer)
+    assert note is not None
+    async with brook.store.look(brook.customer) as scope:
+        await sequencer.publish(scope.connection, brook.customer, note)
+
+
+async def test_the_mail_after_a_visit_ends_with_a_checkpoint_that_covers_it(
+    brook: Furnished, post: Post, tmp_path: Path
+) -> None:
+    await brook.contact(KATE, "each")
+    sequencer, objects = await publishing(brook, tmp_path)
+    settings = MailSettings("127.0.0.1", post.port, "frameroom@company.example", "none")
+    sender = Postman(brook.store, brook.audit, settings, lambda log: objects.get(object_name(log)))
+    await tell(brook, "Ana left")
+    await sender.send_due()
+    assert post.recipients == [], "not before the log that it tells of is published"
+    await publish(brook, sequencer)
+    await sender.send_due()
+    (mail,) = [kept.get_content() for kept in post.kept]
+    (note,) = notes_in(mail)
+    assert note.encode() == objects.get(object_name(brook.customer))
+    async with brook.store.look(brook.customer) as scope:
+        rows = await brook.audit.read(scope.connection, brook.customer, kinds=("notice.sent",))
+    assert [row.body["data"]["size"] for row in rows] == [parse(note).size]
+
+
+async def test_a_log_that_cannot_be_published_holds_up_no_mail_for_ever(
+    brook: Furnished, post: Post, tmp_path: Path
+) -> None:
+    await brook.contact(KATE, "each")
+    settings = MailSettings("127.0.0.1", post.port, "frameroom@company.example", "none")
+    sender = Postman(brook.store, brook.audit, settings, lambda _: None)
+    await tell(brook, "Ana left")
+    await sender.send_due()
+    assert post.recipients == []
+    brook.clock.at_ms += MINUTE
+    await sender.send_due()
+    (mail,) = [kept.get_content() for kept in post.kept]
+    assert notes_in(mail) == []

@@ -106,6 +106,8 @@ class History:
             )  # fmt: skip
             for row in rows:
                 after_seq = row.seq
+                if row.body.get("subject") in visit.hidden:
+                    continue
                 if row.body.get("grant") != visit.grant.id or row.body.get("actor") != visit.identity.engineer_id:
                     continue
                 if row.body["kind"] == "operation.intended":

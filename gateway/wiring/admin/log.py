@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,18 +16,19 @@ from audit.log import Row as Entry
 from audit.log import parse_entry
 from audit.sealing import SealingError
 from audit.sequencer import origin
-from audit.tables import entries, logs
+from audit.tables import entries, logs, payloads
 from gateway.errors import InvalidError, UsageError
+from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.tables import customers, grants, operations, requests, sessions
 from gateway.wiring.admin.base import Base, Row, Stream, when
+from gateway.wiring.duties import subjects_of
 
 _POLL_S: Final = 0.3
 _PAGE: Final = 1000
 OUTCOMES: Final = tuple(sorted({kind.partition(".")[2] for kind in KINDS if kind.startswith("operation.")} | {
     "granted", "denied", "expired", "withdrawn", "revoked", "closed", "opened",
 } - {"intended"}))  # fmt: skip
-_NOTE = re.compile(r"^[^\s]+\n[0-9]+\n[A-Za-z0-9+/=]+\n(?:[^\n]+\n)*\n(?:— [^\n]+\n)+", re.MULTILINE)
 
 
 def notes_in(text: str) -> list[str]:
@@ -36,9 +36,7 @@ def notes_in(text: str) -> list[str]:
 
     InvalidError when there is none.
     """
-    plain = text.replace("\r\n", "\n")
-    plain = plain if plain.endswith("\n") else plain + "\n"
-    found = [match[0] for match in _NOTE.finditer(plain)]
+    found = checkpoint.notes_in(text)
     if not found:
         raise InvalidError(
             "there is no checkpoint in the file that was kept",
@@ -134,6 +132,7 @@ class LogCommands(Base):
         engineer: str | None = None, operation: str | None = None, session: str | None = None,
         ticket: str | None = None, kinds: Sequence[str] = (), outcome: str | None = None,
         since_ms: int | None = None, until_ms: int | None = None, after: int = 0, limit: int = 100,
+        subject: str | None = None,
     ) -> list[Row]:  # fmt: skip
         """Entries in order of writing, from a cursor on. Every log that something is shown of says so first."""
         if unknown := sorted(set(kinds) - KINDS.keys()):
@@ -150,6 +149,7 @@ class LogCommands(Base):
         conditions += [entries.c.session_id == wanted.session] if wanted.session else []
         conditions += [entries.c.time_ms >= since_ms] if since_ms is not None else []
         conditions += [entries.c.time_ms < until_ms] if until_ms is not None else []
+        conditions += [await self._of_subject(subject, log, place)] if subject is not None else []
         found = await self._find(conditions, wanted, after, limit)
         for one in sorted({row.log for row in found} | {log or OPERATOR_LOG}):
             async with self._parts.store.scope(one) as scope:
@@ -171,6 +171,15 @@ class LogCommands(Base):
                     break
                 after = rows[-1].seq
         return found[:limit]
+
+    async def _of_subject(self, subject: str, log: str | None, place: PhoneSystem | None) -> Any:
+        """The condition: entries about one person, found by the keyed id and keys, since no name stands in the log."""
+        subjects = subjects_of(self._parts)
+        who = await subjects.find(subject, log, place.id if place is not None else None)
+        async with self._parts.store.look(who.log) as scope:
+            keys = await subjects.keys(scope, who)
+        sealed = select(payloads.c.event_id).where(payloads.c.log_id == who.log, payloads.c.key_id.in_(keys))
+        return (entries.c.log_id == who.log) & ((entries.c.subject == who.id) | entries.c.event_id.in_(sealed))
 
     async def _of_ticket(self, ticket: str) -> frozenset[str]:
         """Requests of a ticket, their permissions and visits: the log itself holds only a commitment to it."""
@@ -196,7 +205,7 @@ class LogCommands(Base):
             known = sorted(sizes.keys() | {name.split("/")[1] for name in published})
             for log in [log for log in known if only in (None, log)]:
                 one = await verify_database(
-                    scope.connection, self._parts.audit, self._parts.objects, self._parts.signer.vkey,
+                    scope.connection, self._parts.audit, self._parts.objects, self._parts.signing.trusted,
                     self._parts.settings.deployment.name, open_ids=open_ids, only=(log,), held=notes,
                     published=published,
                 )  # fmt: skip

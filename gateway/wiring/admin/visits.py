@@ -9,11 +9,15 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from audit.log import ERASED, AuditLog
+from audit.log import AuditLog, Erased
 from audit.recording.player import Player
 from audit.sealing import SealingError
+from audit.tables import entries
 from gateway import notify
-from gateway.errors import InvalidError, NotFoundError, UnavailableError
+from gateway.access.proposals import ERASE, LOOK
+from gateway.errors import InvalidError, NotFoundError, NotPermittedError, UnavailableError
+from gateway.lifecycle import ProposalState
+from gateway.store.duties import proposals
 from gateway.store.engine import Scope
 from gateway.store.tables import grants, operations, requests, sessions
 from gateway.wiring.admin.base import LIMIT, Base, Row, Stream, only_state, when, with_names
@@ -131,8 +135,32 @@ class VisitCommands(Base):
 
     async def _player(self, actor: str, session: str, why: str) -> Player:
         visit = await self._row(sessions, session, "visit", "session list")
+        await self._may_look(visit, actor)
         await self._looked(visit, actor, "looked.recording", why)
         return Player(self._parts.objects, self._parts.keys, visit.customer_id, visit.id)
+
+    async def _may_look(self, visit: Any, actor: str) -> None:
+        """NotPermittedError for a recording that shows somebody who was erased, unless two people named a purpose."""
+        shown = select(entries.c.subject).where(
+            entries.c.log_id == visit.customer_id, entries.c.session_id == visit.id, entries.c.subject.is_not(None)
+        )
+        mine = proposals.c.log_id == visit.customer_id
+        erased = select(proposals.c.id).where(
+            mine, proposals.c.what == ERASE, proposals.c.target.in_(shown),
+            proposals.c.state.in_((ProposalState.PENDING, ProposalState.DONE)),
+        )  # fmt: skip
+        permitted = select(proposals.c.id).where(
+            mine, proposals.c.what == LOOK, proposals.c.target == visit.id, proposals.c.state == ProposalState.ACTIVE,
+            proposals.c.proposed_by == actor, proposals.c.due_ms > self._parts.audit.clock.now(),
+        )  # fmt: skip
+        async with self._parts.store.look(visit.customer_id) as scope:
+            if (await scope.execute(erased.limit(1))).first() is None:
+                return
+            if (await scope.execute(permitted.limit(1))).first() is None:
+                raise NotPermittedError(
+                    "It shows somebody who was erased: a look takes a legal purpose and two people.",
+                    next_step=f"`frameroom recording propose {visit.id} --purpose …`, and another person permits it.",
+                )
 
     async def do_recording_play(
         self, actor: str, session: str, why: str, find: str | None = None, from_us: int = 0, *, stream: Stream
@@ -183,8 +211,8 @@ async def _told_of(scope: Scope, audit: AuditLog, entry: Any) -> list[str]:
         return ["what the log sealed of it does not hold; `frameroom audit verify` says where"]
     told = [] if "person" not in fields else [str(fields["person"])]
     before, after = fields.get("before"), fields.get("after")
-    if ERASED in (before, after):
-        return [*told, ERASED]
+    if gone := [value for value in (before, after) if isinstance(value, Erased)]:
+        return [*told, gone[0]]
     if isinstance(before, dict):
         told.append(_from_to(before, after if isinstance(after, dict) else None))
     if code := entry.body.get("data", {}).get("code"):

@@ -41,6 +41,12 @@ COLUMNS: Final = {
     "notes": "customer_id",
     "operations": "customer_id",
     "links": "customer_id",
+    "proposals": "log_id",
+    "restrictions": "customer_id",
+    "retention_terms": "customer_id",
+    "contracts": "customer_id",
+    "ledger": "customer_id",
+    "readers": "customer_id",
 }
 
 
@@ -550,13 +556,98 @@ def upgrade() -> None:
         batch_op.create_index("links_id", ["id"], unique=False)
         batch_op.create_index("links_state", ["state", "made_ms"], unique=False)
 
+    _duties()
+    _readers()
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
             op.execute(statement)
 
 
+def _duties() -> None:
+    op.create_table(
+        "proposals",
+        sa.Column("log_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("what", sa.String(length=12), nullable=False),
+        sa.Column("target", sa.String(length=80), nullable=False),
+        sa.Column("basis", sa.String(length=40), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("proposed_by", sa.Text(), nullable=False),
+        sa.Column("proposed_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("decided_ms", sa.BigInteger(), nullable=True),
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.Column("done_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("log_id", "id"),
+    )
+    op.create_index("proposals_target", "proposals", ["log_id", "target", "what"])
+    op.create_index("proposals_state", "proposals", ["state", "what"])
+    op.create_table(
+        "restrictions",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("placed_by", sa.Text(), nullable=False),
+        sa.Column("placed_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+    )
+    op.create_index("restrictions_system", "restrictions", ["customer_id", "system_id", "ended_ms"])
+    op.create_table(
+        "retention_terms",
+        *_owned(),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("months", sa.Integer(), nullable=False),
+    )
+    op.create_index("retention_kind", "retention_terms", ["customer_id", "kind"], unique=True)
+    op.create_table(
+        "contracts",
+        *_owned(),
+        sa.Column("ends_ms", sa.BigInteger(), nullable=True),
+        sa.Column("set_by", sa.Text(), nullable=False),
+    )
+    op.create_table(
+        "ledger",
+        *_owned(),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("target", sa.String(length=80), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("waits", sa.Text(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.Column("event_id", sa.String(length=40), nullable=False),
+    )
+    op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
+
+
+def _readers() -> None:
+    op.create_table(
+        "readers",
+        *_owned(),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("removed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=True),
+    )
+    op.create_index("readers_digest", "readers", ["digest"], unique=True)
+
+
+def _owned() -> tuple[sa.schema.SchemaItem, ...]:
+    return (
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+    )
+
+
 def downgrade() -> None:
     """Down."""
+    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+        op.drop_table(name)
     with op.batch_alter_table("links", schema=None) as batch_op:
         batch_op.drop_index("links_state")
         batch_op.drop_index("links_id")

@@ -1,0 +1,309 @@
+"""What a report has to hold, one check after another; the first that does not is named. Pure but for cryptography.
+
+Checks, in this order: 1 the words are what the entries say, 2 the checkpoint is signed by the pinned key or one that
+it was handed over to, 3 every entry stands where it says under that checkpoint, in this log, 4 personal fields are
+what the log committed to, 5 the checkpoint extends every one that was sent before, 6 nothing is left out of a visit,
+7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on signed approvals.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from audit import checkpoint
+from audit.assertions import Assertion, AssertionFault, fingerprint
+from audit.assertions import check as check_assertion
+from audit.checkpoint import Checkpoint, NoteError
+from audit.events import PROMISES
+from audit.merkle import leaf_hash
+from audit.proofs import ProofError, check_consistency, check_inclusion
+from audit.reportfile import Entry, Report
+from audit.rotation import follow, lineage
+from audit.told import harmless
+
+FALSE: Final = 1
+NOT_EXTENDED: Final = 3
+NOT_PINNED: Final = 4
+LATE_MS: Final = 5_000
+"""On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
+_ENDS: Final = frozenset({"session.closed", "session.failed"})
+
+
+class Fault(Exception):
+    """Something that does not hold; `code` is the exit code for it."""
+
+    def __init__(self, words: str, code: int = FALSE) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was pinned by whoever checks, and what was found to hold, in words."""
+
+    vkey: str
+    since: Sequence[str] = ()
+    pinned: Collection[str] = ()
+    """Fingerprints of approvers' keys, as they stand on the agreement."""
+    told: list[str] = field(default_factory=list)
+    trusted: list[str] = field(default_factory=list)
+    root: Checkpoint = field(default_factory=lambda: Checkpoint("", 0, b""))
+    bodies: list[tuple[int, dict[str, Any], Entry]] = field(default_factory=list)
+
+
+def check(report: Report, words: str, by: Checked) -> None:
+    """Every check. Fault names the first that fails; ReportError when an entry is none."""
+    if words != report.words():
+        raise Fault("the words in the report are not what its entries say")
+    by.told.append("the words are what the entries say")
+    _checkpoint(report, by)
+    _entries(report, by)
+    try:
+        _personal(by)
+        _extended(report, by)
+        _complete(report, by)
+        _promises(report, by)
+        _recordings(report, by)
+        _approvals(by)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Fault(f"an entry lacks what its kind has ({error}): it was not written by Frameroom") from error
+
+
+def _checkpoint(report: Report, by: Checked) -> None:
+    try:
+        by.trusted = follow(by.vkey, report.handovers)
+        name, _ = checkpoint.parse_vkey(by.vkey)
+        if not report.origin.startswith(name + "/"):
+            raise Fault(f"the report is of {harmless(report.origin)}, and the key of {name}")
+        by.root = checkpoint.verify(report.checkpoint, by.trusted, report.origin)
+    except NoteError as error:
+        raise Fault(f"the checkpoint does not hold: {error}") from error
+    after = f", after {len(by.trusted) - 1} handovers" if len(by.trusted) > 1 else ""
+    by.told.append(f"the checkpoint of {by.root.size} entries is signed by the pinned key{after}")
+
+
+def _entries(report: Report, by: Checked) -> None:
+    log, last, newest = report.origin.partition("/")[2], -1, 0
+    for one in report.entries:
+        try:
+            check_inclusion(leaf_hash(one.entry), one.index, by.root.size, list(one.path), by.root.root)
+        except ProofError as error:
+            raise Fault(f"entry {one.index} is not in the log: {error}") from error
+        if one.index <= last:
+            raise Fault(f"entry {one.index} stands twice or out of order in the report")
+        last, body = one.index, one.body()
+        if body.get("log") != log:
+            raise Fault(f"entry {one.index} belongs to another log")
+        if not isinstance(time_ms := body.get("time"), int) or time_ms < newest - LATE_MS:
+            raise Fault(f"entry {one.index}: its time is before the entry in front of it")
+        newest = max(newest, time_ms)
+        by.bodies.append((one.index, body, one))
+    by.told.append(f"{len(report.entries)} entries stand in the log where the report says")
+
+
+def _personal(by: Checked) -> None:
+    opened = erased = 0
+    for index, body, one in by.bodies:
+        committed = body.get("commit", {})
+        if not isinstance(committed, dict):
+            raise Fault(f"entry {index} is no entry of this log")
+        for name, clear in one.clear.items():
+            if committed.get(name) != clear.commitment():
+                raise Fault(f"{harmless(name)} of entry {index} is not what the log committed to")
+        if missing := sorted(committed.keys() - one.clear.keys() - one.gone.keys()):
+            raise Fault(f"{harmless(missing[0])} of entry {index} is neither shown nor said to be erased")
+        if invented := sorted((one.clear.keys() | one.gone.keys()) - committed.keys()):
+            raise Fault(f"{harmless(invented[0])} of entry {index} is not in the log")
+        opened, erased = opened + len(one.clear), erased + len(one.gone)
+    by.told.append(f"{opened} personal fields are what the log committed to" + (f", {erased} erased" if erased else ""))
+
+
+def _extended(report: Report, by: Checked) -> None:
+    # Whoever pinned a newer key still holds checkpoints by those before it: each handover is signed by both.
+    known = [*by.trusted, *lineage(by.vkey, report.handovers)]
+    proven: dict[tuple[int, bytes], None] = {(by.root.size, by.root.root): None}
+    for one in report.held:
+        try:
+            old = checkpoint.verify(one.checkpoint, known, report.origin)
+            check_consistency(old.size, old.root, by.root.size, by.root.root, list(one.proof))
+        except NoteError as error:
+            raise Fault(f"an earlier checkpoint in the report does not hold: {error}") from error
+        except ProofError as error:
+            raise Fault(f"the log does not extend a checkpoint that was sent before: {error}", NOT_EXTENDED) from error
+        proven[old.size, old.root] = None
+    for note in by.since:
+        try:
+            old = checkpoint.verify(note, known, report.origin)
+        except NoteError as error:
+            raise Fault(f"the checkpoint that you hold does not hold itself: {error}", NOT_EXTENDED) from error
+        if (old.size, old.root) not in proven:
+            what = "is longer than" if old.size > by.root.size else "is not shown to be the beginning of"
+            raise Fault(
+                f"the checkpoint that you hold, of {old.size} entries, {what} the log of this report "
+                f"({by.root.size} entries). Ask for one made with --held and your checkpoint; if that cannot be had, "
+                "the log was cut or forked",
+                NOT_EXTENDED,
+            )
+    if by.since:
+        by.told.append(f"the log extends the {len(by.since)} checkpoints that you hold")
+    elif report.held:
+        by.told.append(f"the log extends {len(report.held)} checkpoints that were sent before (yours: --since FILE)")
+
+
+def _visits(by: Checked) -> Iterator[tuple[str, int, int | None]]:
+    """(session, index of its beginning, of its end or None) of each visit in the report."""
+    ends = {body.get("session"): index for index, body, _ in by.bodies if body.get("kind") in _ENDS}
+    for index, body, _ in by.bodies:
+        if body.get("kind") == "session.opened":
+            yield str(body["session"]), index, ends.get(body["session"])
+
+
+def _complete(report: Report, by: Checked) -> None:
+    there = {index for index, _, _ in by.bodies}
+    visits = list(_visits(by))
+    wanted = report.about.get("session")
+    if wanted is not None and wanted not in [session for session, _, _ in visits]:
+        raise Fault("the beginning of the visit is not in the report")
+    for session, first, last in visits:
+        until = by.root.size if last is None else last + 1
+        for index in range(first, until):
+            if index not in there:
+                raise Fault(
+                    f"entry {index}, in the middle of the visit {harmless(session)}, was left out of the report"
+                )
+        over = "from its beginning to its end" if last is not None else "up to now: it is not over"
+        by.told.append(f"nothing is left out of the visit {harmless(session)}, {over}")
+    since = report.about.get("since")
+    if isinstance(since, int):
+        _complete_since(since, there, by)
+
+
+def _complete_since(since: int, there: set[int], by: Checked) -> None:
+    first = min(there, default=by.root.size)
+    for index in range(first, by.root.size):
+        if index not in there:
+            raise Fault(f"entry {index} was left out of the report")
+    if first and (not by.bodies or int(by.bodies[0][1].get("time", since)) >= since):
+        raise Fault("the report does not show that it begins where it says: the entry before is not in it")
+    by.told.append(f"nothing is left out from entry {first} to the end")
+
+
+def _promises(report: Report, by: Checked) -> None:
+    """Of what the report holds the beginning of: sessions and operations, wherever the visit is over."""
+    done = {session for session, _, last in _visits(by) if last is not None}
+    for first, (joined, outcomes) in PROMISES.items():
+        if joined == "request":
+            continue  # its answer may come after the visit that the report is of
+        ends = Counter(body.get(joined) for _, body, _ in by.bodies if body.get("kind") in outcomes)
+        for index, body, _ in by.bodies:
+            if body.get("kind") == first and body.get("session") in done and ends[body.get(joined)] != 1:
+                raise Fault(f"{first} in entry {index} has {ends[body.get(joined)]} outcomes instead of one")
+    by.told.append("every operation and visit has exactly one outcome")
+
+
+def _recordings(report: Report, by: Checked) -> None:
+    named: dict[str, list[str]] = {}
+    for index, body, _ in by.bodies:
+        data = body.get("data", {})
+        if body.get("kind") == "recording.segment":
+            named.setdefault(str(body["session"]), []).append(str(data.get("digest")))
+        elif body.get("kind") == "recording.closed":
+            digests = named.get(str(body["session"]), [])
+            whole = hashlib.sha256("".join(digests).encode()).hexdigest()
+            if data.get("segments") != len(digests) or (digests and data.get("digest") != whole):
+                raise Fault(f"the recording that entry {index} closes has other segments than the log names")
+    for one in report.recordings:
+        digests, log = named.get(one.session, []), report.origin.partition("/")[2]
+        if len(one.segments) != len(digests):
+            raise Fault(f"the recording has {len(one.segments)} segments in the report, the log names {len(digests)}")
+        for number, (sealed, digest) in enumerate(zip(one.segments, digests, strict=True)):
+            if hashlib.sha256(sealed).hexdigest() != digest:
+                raise Fault(f"segment {number} of the recording is not what was recorded")
+            if one.key:
+                open_segment(one.key, log, one.session, number, sealed)
+        state = "and opens" if one.key else "and was erased: it opens no more"
+        by.told.append(f"the recording of {harmless(one.session)} is what was recorded, {state}")
+
+
+def open_segment(key: bytes, log: str, session: str, number: int, sealed: bytes) -> bytes:
+    """The zstd frame of a segment (docs/formats.md, Recordings). Fault."""
+    context = b"\0".join((b"segment", log.encode(), session.encode(), str(number).encode()))
+    try:
+        return AESGCM(key).decrypt(sealed[:12], sealed[12:], context)
+    except (InvalidTag, ValueError) as error:
+        raise Fault(f"segment {number} of the recording does not open with its key") from error
+
+
+def _approvals(by: Checked) -> None:
+    enrolled: dict[tuple[str, str], Mapping[str, Any]] = {}
+    signed: dict[str, set[str]] = {}
+    spoken: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    for index, body, one in by.bodies:
+        kind, data = body.get("kind"), body.get("data", {})
+        if kind == "approver.key_enrolled":
+            enrolled[str(data["approver"]), str(data["credential"])] = data
+        elif kind == "approver.key_removed":
+            enrolled.pop((str(data["approver"]), str(data["credential"])), None)
+        elif kind == "request.submitted":
+            digests[str(body["request"])] = str(data["digest"])
+        elif kind == "consent.recorded":
+            spoken[str(body["request"])] = one.told().partition("  ")[2]
+        elif kind == "approval.signed":
+            _signed(index, body, one, enrolled, digests, by)
+            signed.setdefault(str(body["request"]), set()).add(str(data["approver"]))
+        elif kind == "request.granted":
+            _granted(index, body, signed, spoken, by)
+
+
+def _granted(
+    index: int, body: Mapping[str, Any], signed: Mapping[str, set[str]], spoken: Mapping[str, str], by: Checked
+) -> None:
+    request, grant = str(body["request"]), harmless(str(body["grant"]))
+    how = str(body.get("data", {}).get("how", ""))
+    if persons := signed.get(request):
+        by.told.append(f"the permission {grant} was signed by {len(persons)} approvers with their own keys")
+    elif request in spoken:
+        by.told.append(f"the permission {grant} was NOT signed: {spoken[request]}")
+    elif how.startswith("standing"):
+        by.told.append(f"the permission {grant} rests on the standing agreement: {harmless(how)}")
+    else:
+        raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's said yes")
+
+
+def _signed(
+    index: int, body: Mapping[str, Any], one: Entry, enrolled: Mapping[tuple[str, str], Mapping[str, Any]],
+    digests: Mapping[str, str], by: Checked,
+) -> None:  # fmt: skip
+    data = body["data"]
+    key = enrolled.get((str(data["approver"]), str(data["credential"])))
+    if key is None:
+        raise Fault(f"the approval in entry {index} is by a key that was not enrolled before it")
+    if data["digest"] != digests.get(str(body["request"])):
+        raise Fault(f"the approval in entry {index} is for another request than the one that was asked")
+    shown = one.clear.get("request")
+    if shown is not None and hashlib.sha256(str(shown.value()).encode()).hexdigest() != data["digest"]:
+        raise Fault(f"the words of the request in entry {index} are not those that were signed")
+    try:
+        public = base64.b64decode(key["public_key"], validate=True)
+        parts = [base64.b64decode(data[name], validate=True) for name in _ASSERTED]
+        check_assertion(Assertion(*parts), public, bytes.fromhex(data["digest"]), str(key["rp_id"]))
+    except (AssertionFault, ValueError, binascii.Error) as error:
+        raise Fault(f"the approval in entry {index} does not hold: {error}") from error
+    if by.pinned and fingerprint(public) not in by.pinned:
+        raise Fault(
+            f"the approval in entry {index} was signed by a key that you did not pin: {fingerprint(public)}",
+            NOT_PINNED,
+        )
+
+
+_ASSERTED: Final = ("authenticator_data", "client_data", "signature")

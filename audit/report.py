@@ -1,0 +1,189 @@
+"""Making a visit report out of the log: which entries belong into it, each with its proof, in clear for its customer.
+
+Of a visit the report holds everything in the log from its beginning to its end, whoever else was in meanwhile, so
+that its verifier sees that nothing was left out; and what the visit rests on: request, approvals, the keys they were
+signed with, permission. Whoever makes one appends `looked.session` or `looked.audit` first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from audit import canonical, checkpoint
+from audit.checkpoint import Checkpoint
+from audit.log import AuditLog, Erased, Row, parse_entry
+from audit.proofs import ProofError, consistency, inclusion
+from audit.publisher import tile_of
+from audit.reportfile import Clear, Entry, Held, Recorded, Report, ReportError
+from audit.sealing import KeyDestroyed, KeyMissing, payload
+from audit.storage import Objects
+from audit.tables import checkpoints, entries, payloads
+from audit.tiles import TileReader, parse_name
+
+_PAGE: Final = 1_000
+_HELD: Final = 50
+_BEFORE: Final = (
+    "request.submitted", "request.granted", "consent.recorded", "approval.signed", "approver.added",
+    "approver.key_enrolled", "approver.key_removed", "agreement.confirmed", "system.added", "customer.added",
+    "grant.revoked", "grant.expired",
+)  # fmt: skip
+"""Kinds among which what a visit rests on is found."""
+
+
+class Reporter:
+    """Makes reports of one log under `note`: its checkpoint, published before this view of the database began."""
+
+    def __init__(
+        self, connection: AsyncConnection, audit: AuditLog, objects: Objects, note: str, handovers: Sequence[str] = ()
+    ) -> None:
+        self._connection, self._audit, self._objects = connection, audit, objects
+        self._note, self._root = note, checkpoint.parse(note)
+        self._log = self._root.origin.partition("/")[2]
+        self._handovers = tuple(handovers)
+
+    async def visit(self, session: str, held: Sequence[str] = (), *, recording: bool = False) -> Report:
+        """Of a session. ReportError when it is not in the published log."""
+        found = await self._visits((session,))
+        recordings = [await asyncio.to_thread(self._recorded, session)] if recording else []
+        return await self._made({"session": session}, found, held, recordings)
+
+    async def permission(self, grant: str, held: Sequence[str] = ()) -> Report:
+        """Of a grant, with each visit under it."""
+        opened = select(entries.c.session_id, entries.c.entry).where(
+            entries.c.log_id == self._log, entries.c.kind == "session.opened", entries.c.idx.is_not(None)
+        )
+        rows = (await self._connection.execute(opened)).all()
+        sessions = [str(row.session_id) for row in rows if parse_entry(row.entry).get("grant") == grant]
+        found = await self._visits(sessions, grant)
+        return await self._made({"grant": grant}, found, held, [])
+
+    async def since(self, since_ms: int, held: Sequence[str] = ()) -> Report:
+        """Everything from a time on, with the entry before, which shows that the beginning is the beginning."""
+        first = select(entries.c.idx).where(
+            entries.c.log_id == self._log, entries.c.idx.is_not(None), entries.c.time_ms >= since_ms
+        )
+        begin = (await self._connection.execute(first.order_by(entries.c.idx).limit(1))).scalar_one_or_none()
+        size = self._root.size
+        start = size if begin is None else begin
+        return await self._made({"since": since_ms}, set(range(max(0, start - 1), size)), held, [])
+
+    async def _visits(self, sessions: Sequence[str], grant: str | None = None) -> set[int]:
+        """Indexes of all that belongs to these visits and to what they rest on."""
+        found: set[int] = set()
+        joined: set[str] = set(sessions) | ({grant} if grant else set())
+        size = self._root.size
+        for session in sessions:
+            rows = await self._audit.read(self._connection, self._log, session=session, limit=1 << 31)
+            numbered = [row for row in rows if row.index is not None]
+            opened = [row for row in numbered if row.body.get("kind") == "session.opened"]
+            if not opened:
+                raise ReportError(f"the visit {session} is not in the log, or not published yet")
+            ends = [row for row in numbered if row.body.get("kind") in {"session.closed", "session.failed"}]
+            last = ends[0].index if ends else size - 1
+            found |= set(range(opened[0].index or 0, (last or 0) + 1)) | {row.index or 0 for row in numbered}
+            joined |= {str(row.body[name]) for row in opened for name in ("grant", "system") if name in row.body}
+        found |= await self._rests_on(joined)
+        return {index for index in found if index < size}
+
+    async def _rests_on(self, joined: set[str]) -> set[int]:
+        query = select(entries.c.idx, entries.c.entry).where(
+            entries.c.log_id == self._log, entries.c.idx.is_not(None), entries.c.kind.in_(_BEFORE)
+        )
+        rows = [(row.idx, parse_entry(row.entry)) for row in await self._connection.execute(query)]
+        # Twice: a permission names its request, and a request its approvals, approvals their approvers.
+        found: set[int] = set()
+        for _ in range(3):
+            for index, body in rows:
+                ids = {str(body[name]) for name in ("request", "grant") if name in body}
+                data = body.get("data", {})
+                person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
+                itself = body["kind"].startswith("system.") and body.get("system") in joined
+                if ids & joined or person in joined or itself or body["kind"] == "customer.added":
+                    found.add(index)
+                    joined |= ids | ({str(data["approver"])} if "approver" in data else set())
+        return found
+
+    async def _made(
+        self, about: dict[str, Any], indexes: Iterable[int], held: Sequence[str], recordings: Sequence[Recorded]
+    ) -> Report:
+        root = self._root
+        reader = TileReader(root.size, lambda name: tile_of(self._objects, self._log, *parse_name(name)))
+        made = []
+        wanted = sorted(indexes)
+        for start in range(0, len(wanted), _PAGE):
+            for row in await self._rows(wanted[start : start + _PAGE]):
+                index = int(row.index or 0)
+                path = await asyncio.to_thread(inclusion, reader.node, index, root.size)
+                made.append(Entry(index, row.entry, tuple(path), *await self._clear(row)))
+        before = [*held, *await self._sent_before(root.size)]
+        proofs = [await asyncio.to_thread(self._extends, reader, one, root) for one in dict.fromkeys(before)]
+        return Report(
+            root.origin, self._audit.clock.now(), about, self._note, tuple(made), self._handovers,
+            tuple(one for one in proofs if one is not None), tuple(recordings),
+        )  # fmt: skip
+
+    async def _rows(self, indexes: Sequence[int]) -> list[Row]:
+        query = select(entries).where(entries.c.log_id == self._log, entries.c.idx.in_(indexes))
+        found = (await self._connection.execute(query.order_by(entries.c.idx))).all()
+        if len(found) != len(indexes):
+            raise ReportError("entries are missing in the database: `frameroom audit verify` says which")
+        return [Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash) for r in found]
+
+    async def _clear(self, row: Row) -> tuple[dict[str, Clear], dict[str, str]]:
+        """Personal fields with their salts, and why others are not there."""
+        fields, _ = await self._audit.personal_of(self._connection, row)
+        if not fields:
+            return {}, {}
+        gone = {name: str(value) for name, value in fields.items() if isinstance(value, Erased)}
+        clear: dict[str, Clear] = {}
+        event = str(row.body["id"])
+        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event)
+        for found in await self._connection.execute(select(payloads).where(where)):
+            try:
+                opened = payload(self._audit.keys, row.log, event, found.key_id, found.sealed)
+            except KeyDestroyed:
+                continue
+            for name, item in opened.items():
+                clear[name] = Clear(bytes.fromhex(item["salt"]), canonical.encode(item["value"]).decode())
+        return clear, gone
+
+    async def _sent_before(self, size: int) -> list[str]:
+        """The checkpoints that went out by mail, newest last, as the log itself tells of them."""
+        query = (
+            select(entries.c.entry)
+            .where(entries.c.log_id == self._log, entries.c.kind == "notice.sent", entries.c.idx.is_not(None))
+            .order_by(entries.c.idx.desc())
+            .limit(_HELD * 20)
+        )
+        sizes: dict[int, None] = {}
+        for entry in (await self._connection.execute(query)).scalars():
+            told = parse_entry(entry).get("data", {}).get("size")
+            if isinstance(told, int) and told <= size and len(sizes) < _HELD:
+                sizes[told] = None
+        notes = select(checkpoints.c.note).where(checkpoints.c.log_id == self._log, checkpoints.c.size.in_(sizes))
+        return list((await self._connection.execute(notes.order_by(checkpoints.c.size))).scalars())
+
+    def _extends(self, reader: TileReader, note: str, root: Checkpoint) -> Held | None:
+        """None where it is not so: the verifier, who holds the note, then finds it not proven."""
+        try:
+            old = checkpoint.parse(note)
+            if old.origin != root.origin:
+                return None
+            return Held(note, tuple(consistency(reader.node, old.size, root.size)))
+        except (checkpoint.NoteError, ProofError):
+            return None
+
+    def _recorded(self, session: str) -> Recorded:
+        segments: list[bytes] = []
+        while (data := self._objects.get(f"recordings/{self._log}/{session}/{len(segments)}")) is not None:
+            segments.append(data)
+        try:
+            key = self._audit.keys.get(self._log, f"session:{session}")
+        except (KeyDestroyed, KeyMissing):
+            key = b""
+        return Recorded(session, key, tuple(segments))

@@ -1,0 +1,229 @@
+"""The log beside its goals: verifying, proofs, how far the checkpoint is behind, a visit's report, bytes an event.
+
+`python -m bench.record [ENTRIES]`: a log of so many entries for proofs and verifying (a million; 10000000 is the goal's
+own size, and takes some minutes to make).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+
+from audit.checkpoint import Checkpoint, Signer
+from audit.clock import LogClock
+from audit.events import Event
+from audit.log import AuditLog
+from audit.merkle import leaf_hash
+from audit.proofs import check_inclusion, inclusion
+from audit.publisher import object_name
+from audit.report import Reporter
+from audit.sealing import FileKeyStore, FileMasterKey
+from audit.sequencer import Sequencer
+from audit.storage import LocalObjects
+from audit.tables import checkpoints, entries, logs, payloads
+from audit.tiles import TileReader, TileWriter
+from audit.whole import check_whole
+from bench.events import BATCHES, CUSTOMER, DEPLOYMENT, an_operation, appended_a_second, fdatasync_ms
+from gateway.store.engine import Store
+
+SIZE = 1_000_000
+ORIGIN = f"{DEPLOYMENT}/{CUSTOMER}"
+PROOFS = 500
+IN_AN_HOUR = 600
+"""Operations of a busy one-hour visit."""
+
+
+def line(name: str, measured: str, goal: str, met: bool) -> bool:
+    """Print one figure beside its goal; whether it was met."""
+    print(f"{'met' if met else 'missed':<8} {name}\n         {measured}\n         goal: {goal}", flush=True)
+    return met
+
+
+def copy_of_a_log(folder: Path, size: int, signer: Signer) -> Path:
+    """A log of `size` entries of the form and length of real ones, in tiles and bundles as tlog-tiles has them."""
+    writer, made = TileWriter(), folder / "copy"
+    for number in range(size):
+        entry = (
+            f'{{"actor":"eng_666666666666666666666666","data":{{"name":"view"}},"id":"evt_{number:024x}",'
+            f'"kind":"operation.intended","log":"{CUSTOMER}","operation":"op_{number:024x}",'
+            f'"session":"ses_{number // 99:024x}","time":{1_764_000_000_000 + number},"v":1}}'
+        ).encode()
+        for name, data in writer.add(entry, leaf_hash(entry)):
+            _write(made / name, data)
+    for name, data in writer.edge():
+        _write(made / name, data)
+    _write(made / "checkpoint", signer.sign(Checkpoint(ORIGIN, size, writer.root())).encode())
+    return made
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def proofs(folder: Path, size: int) -> bool:
+    """Of any entry, each by a reader that has read nothing yet."""
+
+    def fetch(name: str) -> bytes | None:
+        file = folder / name
+        return file.read_bytes() if file.exists() else None
+
+    root = Checkpoint(ORIGIN, size, TileWriter.at(size, fetch).root())
+    taken, chance = [], random.Random(1)  # noqa: S311 - places, not secrets
+    for index in (chance.randrange(size) for _ in range(PROOFS)):
+        before = time.perf_counter()
+        reader = TileReader(size, fetch)
+        path = inclusion(reader.node, index, size)
+        taken.append((time.perf_counter() - before) * 1000)
+        check_inclusion(leaf_hash(reader.entry(index)), index, size, path, root.root)
+    words = f"median {median(taken):.2f} ms, slowest of {PROOFS} {max(taken):.2f} ms, of {size:,} entries"
+    return line("proof of any entry, ms", words, "≤ 5 ms, of 10,000,000", median(taken) <= 5)
+
+
+def verifying(folder: Path, size: int, signer: Signer) -> bool:
+    """What `python -m audit.verify FOLDER` does."""
+    before = time.perf_counter()
+    check_whole(folder, signer.vkey, ORIGIN, (), [])
+    rate = size / (time.perf_counter() - before)
+    return line("entries verified a second, one core", f"{rate:,.0f}, of {size:,}", "≥ 300,000", rate >= 300_000)
+
+
+class Deployment:
+    """A log in SQLite, its object store in a folder."""
+
+    def __init__(self, folder: Path, signer: Signer) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.store = Store(f"sqlite:///{folder}/log.db")
+        keys = FileKeyStore(folder / "keys", FileMasterKey.create(folder / "master.key"))
+        self.audit, self.objects = AuditLog(keys, LogClock()), LocalObjects(folder / "objects")
+        self.sequencer = Sequencer(signer, DEPLOYMENT, self.objects)
+
+    async def begin(self) -> None:
+        """Its tables."""
+        async with self.store.engine.begin() as connection:
+            for table in (logs, entries, payloads, checkpoints):
+                await connection.run_sync(table.create)
+
+    async def sequence(self) -> int:
+        """Number, sign and publish what waits; the size then, 0 when nothing waited."""
+        size = 0
+        while True:
+            async with self.store.engine.begin() as connection:
+                note = await self.sequencer.integrate(connection, CUSTOMER)
+            if note is None:
+                return size
+            async with self.store.engine.connect() as connection:
+                await self.sequencer.publish(connection, CUSTOMER, note)
+            size = int(note.split("\n")[1])
+
+    def stored(self) -> int:
+        """Bytes on the disk, database and object store."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+
+async def lag(made: Deployment) -> bool:
+    """How long after its commit an entry is covered by a published checkpoint, while entries keep coming."""
+    written: list[float] = []
+    taken: list[float] = []
+    over = asyncio.Event()
+
+    async def write() -> None:
+        for number in range(400):
+            async with made.store.engine.begin() as connection:
+                await made.audit.append_many(connection, an_operation(number))
+            written.append(time.perf_counter())
+            await asyncio.sleep(0.005)
+        over.set()
+
+    async def publish() -> None:
+        while not over.is_set() or len(taken) < len(written):
+            ready = len(written)
+            await made.sequence()
+            taken.extend(time.perf_counter() - at for at in written[len(taken) : ready])
+            await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        group.create_task(publish())
+    words = f"median {median(taken):.2f} s, longest {max(taken):.2f} s, {len(taken) * 4:,} entries"
+    return line("checkpoint behind its entries, s", words, "≤ 1 s", max(taken) <= 1)
+
+
+async def report(made: Deployment) -> bool:
+    """Of a visit of an hour, with everything that was done in it."""
+    ids = {"system": "sys_" + "4" * 24, "session": "ses_" + "f" * 24, "grant": "grt_" + "5" * 24}
+    acts = [event for number in range(IN_AN_HOUR) for event in an_operation(10**9 + number)[1:3]]
+    events = [
+        Event("session.opened", CUSTOMER, "eng_1", **ids),
+        *(Event(e.kind, CUSTOMER, e.actor, operation=e.operation, personal=e.personal, **ids) for e in acts),
+        Event("session.closed", CUSTOMER, "eng_1", **ids),
+    ]
+    async with made.store.engine.begin() as connection:
+        await made.audit.append_many(connection, events)
+    await made.sequence()
+    note = (made.objects.get(object_name(CUSTOMER)) or b"").decode()
+    before = time.perf_counter()
+    async with made.store.look(CUSTOMER) as scope:
+        told = (await Reporter(scope.connection, made.audit, made.objects, note).visit(ids["session"])).text()
+    taken = time.perf_counter() - before
+    words = f"{taken:.2f} s, {len(events):,} entries, {len(told) / 1e6:.1f} MB"
+    return line("report of a one-hour visit, s", words, "≤ 2 s", taken <= 2)
+
+
+async def bytes_an_event(folder: Path, signer: Signer) -> bool:
+    """Database and object store over the number of events, at two sizes ten times apart."""
+    found = []
+    for size in (10_000, 100_000):
+        made = Deployment(folder / f"bytes{size}", signer)
+        await made.begin()
+        await appended_a_second(made.store.engine, made.audit, BATCHES[-1], size)
+        await made.sequence()
+        async with made.store.engine.connect() as connection:
+            assert (await connection.execute(select(logs.c.size))).scalar_one() == size  # noqa: S101
+        await made.store.close()
+        found.append(made.stored() / size)
+    words = f"{found[0]:,.0f} at 10,000 events, {found[1]:,.0f} at 100,000"
+    return line("bytes an event", words, "flat (within 10 %)", found[1] <= found[0] * 1.1)
+
+
+async def _all(folder: Path, size: int) -> bool:
+    signer = Signer(DEPLOYMENT, Ed25519PrivateKey.generate())
+    made = Deployment(folder / "log", signer)
+    await made.begin()
+    await appended_a_second(made.store.engine, made.audit, 1, 40)  # warm: the first makes the keys
+    totals = {1: 2_000, 256: 40_000}
+    rates = [await appended_a_second(made.store.engine, made.audit, batch, many) for batch, many in totals.items()]
+    goals = ((5_000, "≥ 5,000, where fdatasync is 0.2 ms"), (20_000, "≥ 20,000"))
+    met = [
+        line(f"durable events a second, {batch} a transaction", f"{rate:,.0f}", goal[1], rate >= goal[0])
+        for batch, rate, goal in zip((1, 256), rates, goals, strict=True)
+    ]
+    await made.sequence()  # what the figures above left waiting is not what is measured next
+    met += [await lag(made), await report(made)]
+    await made.store.close()
+    met.append(await bytes_an_event(folder, signer))
+    print(f"making a log of {size:,} entries …", flush=True)
+    copy = await asyncio.to_thread(copy_of_a_log, folder, size, signer)
+    met += [proofs(copy, size), verifying(copy, size, signer)]
+    return all(met)
+
+
+def main(size: int = SIZE) -> bool:
+    """Measure in a temporary folder of the working directory's disk; True when every goal was met."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        print(f"fdatasync here: {fdatasync_ms(Path(folder)):.3f} ms; {os.cpu_count()} cores", flush=True)
+        return asyncio.run(_all(Path(folder), size))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else SIZE)

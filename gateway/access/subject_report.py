@@ -1,0 +1,114 @@
+"""What is held about one person, and who looked at it (GDPR Article 15): from the tables and from their events."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import select
+
+from audit.events import OPERATOR_LOG
+from audit.log import Row
+from gateway.access.proposals import ERASE
+from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.store.duties import proposals, restrictions
+from gateway.store.engine import Scope, Store
+from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, systems
+
+Told = dict[str, Any]
+_LOOKS: Final = ("looked.recording", "looked.session", "looked.subject")
+_SEEN_BY_ENGINEERS: Final = ("operation.intended", "operation.done")
+_AT_ONCE: Final = 500
+
+
+class SubjectReports:
+    """Reads only; whoever asks logs `looked.subject` first."""
+
+    def __init__(self, store: Store, subjects: Subjects) -> None:
+        self._store, self._subjects = store, subjects
+
+    async def of(self, subject: Subject) -> Told:
+        """{"held", "events", "looked", "recordings", "restricted", "erasures"}: times are Unix ms."""
+        async with self._store.look(subject.log) as scope:
+            names = await self._names(scope)
+            keys = await self._subjects.keys(scope, subject)
+            rows = {row.seq: row async for row in self._subjects.events(scope, keys)}
+            rows |= {row.seq: row async for row in self._subjects.about(scope, subject.id)}
+            mine = [rows[seq] for seq in sorted(rows)]
+            visits = sorted({str(row.body["session"]) for row in mine if "session" in row.body})
+            looks = [row async for row in self._subjects.looks(scope, visits, subject.id, _LOOKS)]
+            held = await self._held(scope, subject)
+            events = [await self._event(scope, row, names) for row in mine]
+            looked = [await self._event(scope, row, names) for row in looks]
+            looked += [one for one in events if one["kind"] in _SEEN_BY_ENGINEERS]
+            frozen = select(restrictions.c.placed_ms).where(
+                restrictions.c.customer_id == subject.log, restrictions.c.subject == subject.id,
+                restrictions.c.ended_ms.is_(None),
+            )  # fmt: skip
+            asked = select(proposals).where(
+                proposals.c.log_id == subject.log, proposals.c.target == subject.id, proposals.c.what == ERASE
+            )
+            restricted = (await scope.execute(frozen)).scalars().first()
+            erasures = [{"id": r.id, "state": r.state, "basis": r.basis} for r in await scope.execute(asked)]
+        return {
+            "subject": subject.id, "kind": subject.kind, "names": sorted(subject.names),
+            "addresses": sorted(subject.addresses), "held": held, "events": events,
+            "looked": sorted(looked, key=lambda one: one["at_ms"]), "recordings": await self._recordings(visits),
+            "restricted_since_ms": restricted, "erasures": erasures,
+        }  # fmt: skip
+
+    async def _names(self, scope: Scope) -> dict[str, str]:
+        """Who an actor is, in words: engineers by name."""
+        return {r.id: r.name for r in await scope.execute(select(engineers.c.id, engineers.c.name))}
+
+    async def _event(self, scope: Scope, row: Row, names: dict[str, str]) -> Told:
+        actor = str(row.body.get("actor", "?"))
+        return {
+            "at_ms": int(row.body.get("time", 0)), "index": row.index, "kind": str(row.body.get("kind", "?")),
+            "by": names.get(actor, actor), "visit": str(row.body.get("session", "")),
+            "told": await self._subjects.opened(scope, row), "operation": str(row.body.get("data", {}).get("name", "")),
+        }  # fmt: skip
+
+    async def _held(self, scope: Scope, subject: Subject) -> list[Told]:
+        if subject.kind == "user":
+            return await self._held_of_user(scope, subject)
+        if subject.log == OPERATOR_LOG:
+            row = (await scope.execute(select(engineers).where(engineers.c.id == subject.id))).one()
+            keys = select(engineer_keys.c.fingerprint).where(engineer_keys.c.engineer_id == subject.id)
+            prints = list((await scope.execute(keys)).scalars())
+            told = {"login": row.login, "name": row.name, "email": row.email, "roles": row.roles, "keys": prints}
+            return [{"what": "engineer"} | told | {"one-time codes": row.totp_sealed is not None}]
+        table = PEOPLE[subject.id[:3]]
+        here = (table.c.customer_id == subject.log) & (table.c.id == subject.id)
+        row = (await scope.execute(select(table).where(here))).one()
+        told = {name: getattr(row, name) for name in table.c.keys() if name not in {"customer_id", "id"}}  # noqa: SIM118
+        return [{"what": subject.kind} | told]
+
+    @staticmethod
+    async def _held_of_user(scope: Scope, subject: Subject) -> list[Told]:
+        names = select(systems.c.id, systems.c.name).where(systems.c.customer_id == subject.log)
+        places = {r.id: r.name for r in await scope.execute(names)}
+        known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
+        given = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)
+        held = [
+            {
+                "what": "since when their address stands, as a keyed hash", "system": places.get(r.system_id, ""),
+                "since_ms": r.since_ms,
+            }
+            for r in await scope.execute(select(directory).where(known))
+        ]  # fmt: skip
+        held += [
+            {"what": "one-time link", "state": r.state, "made_ms": r.made_ms, "opened_ms": r.opened_ms}
+            for r in await scope.execute(select(links).where(given).order_by(links.c.made_ms))
+        ]
+        return held
+
+    async def _recordings(self, visits: list[str]) -> list[Told]:
+        found: list[Told] = []
+        async with self._store.look_at_everyone() as scope:
+            for at in range(0, len(visits), _AT_ONCE):
+                query = select(sessions).where(sessions.c.id.in_(visits[at : at + _AT_ONCE]))
+                found += [
+                    {"visit": r.id, "opened_ms": r.opened_ms, "closed_ms": r.closed_ms, "segments": r.segments}
+                    for r in await scope.execute(query)
+                ]
+        return sorted(found, key=lambda one: one["opened_ms"])

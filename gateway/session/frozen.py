@@ -1,0 +1,102 @@
+"""A connector in front of the phone system's own, through which a restricted person cannot be seen.
+
+It asks at every call, so that a restriction counts from the next operation on. Raw diagnostics could name anybody and
+are refused while anybody of the phone system is restricted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+
+from connectors.contract import (
+    Change,
+    CheckLine,
+    Connector,
+    Device,
+    DiagCommand,
+    Page,
+    Person,
+    Removal,
+    ResetDone,
+    Secret,
+    SecretKind,
+    SecretRules,
+)
+from connectors.errors import NotFound, NotSupported
+
+
+class Frozen:
+    """A `Connector`. `hidden(person id)` says who is restricted, `anybody()` whether somebody is."""
+
+    def __init__(self, inner: Connector, hidden: Callable[[str], bool], anybody: Callable[[], bool]) -> None:
+        self._inner, self._hidden, self._anybody = inner, hidden, anybody
+
+    def _seen(self, person_id: str) -> None:
+        # In the words of a phone system that has no such person: that somebody is restricted is nobody's business.
+        if self._hidden(person_id):
+            raise NotFound("there is no such person on the phone system")
+
+    def _without(self, page: Page) -> Page:
+        return replace(page, people=tuple(p for p in page.people if not self._hidden(p.id)))
+
+    async def check(self) -> Sequence[CheckLine]:
+        """As the phone system's own."""
+        return await self._inner.check()
+
+    async def find(self, words: str, limit: int) -> Page:
+        """Without those who are restricted."""
+        return self._without(await self._inner.find(words, limit))
+
+    async def people(self, cursor: str | None, limit: int) -> Page:
+        """Without those who are restricted."""
+        return self._without(await self._inner.people(cursor, limit))
+
+    async def view(self, person_id: str) -> Person:
+        """NotFound for one who is restricted, and so in everything below."""
+        self._seen(person_id)
+        return await self._inner.view(person_id)
+
+    async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.alter(person_id, change, expected)
+
+    async def plan_removal(self, person_id: str) -> Removal:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.plan_removal(person_id)
+
+    async def remove(self, person_id: str, expected: Person) -> Removal:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.remove(person_id, expected)
+
+    async def devices(self, person_id: str) -> Sequence[Device]:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.devices(person_id)
+
+    async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.secret_rules(person_id, kind)
+
+    async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
+        """See `view`."""
+        self._seen(person_id)
+        return await self._inner.reset(person_id, kind, secret)
+
+    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
+        """NotSupported while somebody is restricted."""
+        if self._anybody():
+            raise NotSupported(
+                "diagnostics are off here for now: their raw output could show somebody who must not be seen",
+                next_step="The operator knows more: `frameroom subject restricted`.",
+            )
+        async for piece in self._inner.diag(command):
+            yield piece
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._inner.close()

@@ -1,0 +1,189 @@
+"""Retention, on both databases: the contract and so many months, never under the floor, never while held."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from audit.storage import LocalObjects, StorageError
+from audit.tables import payloads
+from gateway.access.notes import write
+from gateway.access.proposals import HOLD
+from gateway.access.retention import RecordKind, Retention, add_months
+from gateway.errors import InvalidError
+from gateway.lifecycle import ProposalState, SessionState
+from gateway.store.tables import approvers, notes, sessions
+from tests.access.test_erasing import GRACE, World
+from tests.access.test_erasing import world as world
+
+DAY = 86_400_000
+
+
+def ms(*date: int) -> int:
+    return int(datetime(*date, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
+
+
+class Locked(LocalObjects):
+    """A store that keeps what is locked, as a bucket with object lock does."""
+
+    locked = True
+
+    def remove(self, name: str) -> None:
+        if self.locked:
+            raise StorageError(f"{name} is locked until 2030-01-01")
+        super().remove(name)
+
+
+def retention(world: World, objects: LocalObjects | None = None) -> Retention:
+    return Retention(world.brook.store, world.brook.audit, objects or world.objects, world.subjects)
+
+
+async def over(world: World, kind: RecordKind, months: int = 13) -> Retention:
+    """The visit is closed, the contract ended that day, and all periods are over."""
+    b, engine = world.brook, retention(world)
+    async with b.store.scope(b.customer) as scope:
+        await scope.execute(sessions.update().values(state=SessionState.CLOSED, closed_ms=b.clock.now()))
+    await engine.set("tom", b.customer, kind, months)
+    await engine.set_contract("tom", b.customer, b.clock.now())
+    b.clock.at_ms = add_months(b.clock.at_ms, months) + DAY
+    return engine
+
+
+def recorded(world: World) -> list[str]:
+    folder = f"recordings/{world.brook.customer}/{world.session}"
+    for number in range(3):
+        world.objects.put_new(f"{folder}/{number}", b"sealed")
+    return list(world.objects.list(folder))
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "end"),
+    [((2026, 1, 31), 1, (2026, 2, 28)), ((2027, 12, 31), 2, (2028, 2, 29)), ((2026, 11, 25), 13, (2027, 12, 25)),
+     ((2026, 3, 31), -13, (2025, 2, 28)), ((2026, 10, 31), 1, (2026, 11, 30))],
+)  # fmt: skip
+def test_months_are_those_of_the_calendar(start: tuple[int, ...], months: int, end: tuple[int, ...]) -> None:
+    assert add_months(ms(*start), months) == ms(*end)
+
+
+async def test_nothing_goes_while_the_contract_runs_or_before_its_time(world: World) -> None:
+    b, engine = world.brook, retention(world)
+    recorded(world)
+    async with b.store.scope(b.customer) as scope:
+        await scope.execute(sessions.update().values(state=SessionState.CLOSED))
+    await engine.set("tom", b.customer, RecordKind.RECORDINGS, 6)
+    b.clock.at_ms += 3000 * DAY
+    assert await engine.due(b.customer) == []
+    ends = b.clock.now()
+    await engine.set_contract("tom", b.customer, ends)
+    b.clock.at_ms = add_months(ends, 6) - 1
+    assert await engine.run("tom") == []
+    b.clock.at_ms += 1
+    (due,) = await engine.due(b.customer)
+    assert due.ids == [world.session]
+    assert len(recorded(world)) == 3  # a look at what is due deletes nothing
+
+
+async def test_the_statutory_floor_cannot_be_agreed_away(world: World) -> None:
+    engine = retention(world)
+    with pytest.raises(InvalidError, match="at least 13 months"):
+        await engine.set("tom", world.brook.customer, RecordKind.ACCESS_LOG, 12)
+
+
+async def test_recordings_go_and_the_log_says_so(world: World) -> None:
+    b = world.brook
+    recorded(world)
+    engine = await over(world, RecordKind.RECORDINGS)
+    await engine.run("tom")
+    assert list(world.objects.list(f"recordings/{b.customer}")) == []
+    (row,) = await engine.entered(b.customer)
+    assert (row.kind, row.target, row.count, row.waits) == ("recordings", world.session, 3, "")
+    assert "13 months" in row.why
+    assert await engine.run("tom") == []  # nothing is deleted twice
+    assert (await b.kinds()).count("retention.deleted") == 1
+    assert (await world.verify()).ok
+
+
+async def test_what_is_locked_is_scheduled_and_goes_later(world: World, tmp_path: Path) -> None:
+    b = world.brook
+    recorded(world)
+    await over(world, RecordKind.RECORDINGS)
+    locked = Locked(tmp_path / "objects")
+    engine = retention(world, locked)
+    await engine.run("tom")
+    (row,) = await engine.entered(b.customer)
+    assert row.waits.startswith("scheduled: ")
+    assert "locked until" in row.waits
+    assert row.count == 0
+    locked.locked = False
+    await engine.run("tom")
+    (row,) = await engine.entered(b.customer)
+    assert (row.waits, row.count) == ("", 3)
+    assert (await b.kinds()).count("retention.deleted") == 1
+
+
+async def test_the_personal_part_of_the_access_log_goes_and_every_proof_holds(world: World) -> None:
+    engine = await over(world, RecordKind.ACCESS_LOG)
+    assert "Grace Bell" in await world.readable()
+    await engine.run("tom")
+    told = await world.readable()
+    assert "Grace Bell" not in told
+    assert "a new name" not in told  # the request's reason
+    assert "Kate Brook" in told  # who approves is no access log
+    report = await world.verify()
+    assert report.ok, report.faults
+
+
+async def test_what_is_younger_than_the_floor_stays(world: World) -> None:
+    b = world.brook
+    engine = await over(world, RecordKind.ACCESS_LOG)
+    await world.act(GRACE, "2001")
+    await engine.run("tom")
+    assert (await world.readable()).count("Grace Bell") == 1
+    assert (await world.verify()).ok
+    assert b.audit.keys.has(b.customer, f"subject:{world.subject(GRACE)}")
+
+
+@pytest.mark.parametrize("target", ["customer", "subject", "session"])
+async def test_a_hold_keeps_it(world: World, target: str) -> None:
+    b = world.brook
+    recorded(world)
+    held = {"customer": b.customer, "subject": world.subject(GRACE), "session": world.session}[target]
+    async with b.store.scope(b.customer) as scope:
+        hold = await world.two.make(scope, "tom", HOLD, held, "claim", {})
+        await world.two.move(scope, await world.two.second(scope, hold, "uma", HOLD), ProposalState.ACTIVE)
+    engine = await over(world, RecordKind.RECORDINGS)
+    await engine.set("tom", b.customer, RecordKind.ACCESS_LOG, 13)
+    assert {due.kind for due in await engine.due(b.customer) if due.held} == {
+        RecordKind.RECORDINGS, RecordKind.ACCESS_LOG,
+    }  # fmt: skip
+    await engine.run("tom")
+    assert len(list(world.objects.list(f"recordings/{b.customer}"))) == 3
+    assert "Grace Bell" in await world.readable()
+    async with b.store.scope(b.customer) as scope:
+        await world.two.move(scope, await world.two.find(hold), ProposalState.DONE)
+    await engine.run("tom")
+    assert "Grace Bell" not in await world.readable()
+    assert (await world.verify()).ok
+
+
+async def test_people_who_left_and_notes_go(world: World) -> None:
+    b = world.brook
+    (lee,) = [row.id for row in await b.rows(approvers) if row.name == "Lee Brook"]
+    await b.directory.remove_approver("t", b.customer, lee)
+    await write(b.store, b.audit, b.system, None, b.engineer, "mind the dog")
+    engine = await over(world, RecordKind.PEOPLE)
+    await engine.set("tom", b.customer, RecordKind.NOTES, 0)
+    await engine.run("tom")
+    told = await world.readable()
+    assert "Lee Brook" not in told
+    assert "mind the dog" not in told
+    assert "Kate Brook" in told
+    assert await b.rows(notes) == []
+    assert sorted(row.name for row in await b.rows(approvers)) == ["(erased)", "Kate Brook"]
+    async with b.store.look(b.customer) as scope:
+        sealed = (await scope.execute(select(payloads.c.sealed).where(payloads.c.key_id == f"subject:{lee}"))).scalars()
+        assert set(sealed) == {b""}
+    assert (await world.verify()).ok
