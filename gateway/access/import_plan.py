@@ -159,9 +159,9 @@ class Planner:
         found = held.get(email.casefold())
         if found is None:
             self._complete(kind, values)
-            plain = {"name": "", "phone": ""} | ({"position": "", "notices": "each"} if kind == "contact" else {})
-            if kind == "approver":
-                plain |= {"added_ms": self._now, "confirmed_by": None}
+            contact: Values = {"position": "", "notices": "each"}
+            plain: Values = {"name": "", "phone": ""}
+            plain |= contact if kind == "contact" else {"added_ms": self._now, "confirmed_by": None}
             row = self._row(id=new_id("con" if kind == "contact" else "apr"), email=email, **(plain | wanted))
             held[email.casefold()] = row
             return Step("add", inserts=[(table, row)], events=[self._person_event(f"{kind}.added", kind, row)])

@@ -161,8 +161,8 @@ def _approvers(main: click.Group) -> None:
     )  # fmt: skip
     simple(
         approver, "confirm",
-        "Enter that one approver vouched for another by telephone. A new one is sent no password for 30 days otherwise. "
-        "Mailed to all of them.",
+        "Enter that one approver vouched for another by telephone. Without it a new one is sent no password for 30 "
+        "days. Mailed to all of them.",
         "approver confirm 'Brook & Sons' 'Omar Aziz' --by 'Kate Brook' --recorded-by 'Tom Hill'",
         argument("customer"), argument("approver"), option("by", help="The approver who vouched: name, address or id."),
         option("recorded-by", help="Who of you took the call."), option("words", default="", help="What was said."),

@@ -1,7 +1,7 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters`, `alarms` (what people read), `outbox` (to whom, and when), `postman` (the loop), `smtp` (one message),
-`words` (text from outside made harmless).
+Reading order: `letters`, `alarms` (what people read), `outbox` (to whom, and when), `postman` (the loop),
+`smtp` (one message), `words` (text from outside made harmless).
 """
 
 from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost

@@ -1,4 +1,4 @@
-"""What ends with something else: the requests and permissions of a phone system or agreement that is over, and their visits."""
+"""What ends with a phone system or an agreement that is over: its requests, its permissions, their visits."""
 
 from __future__ import annotations
 
