@@ -59,6 +59,11 @@ KINDS: Final[Mapping[str, Kind]] = {
     "approver.added": _kind("", "approver", "name email phone"),
     "approver.changed": _kind("", "approver", "name email phone"),
     "contact.removed": _kind("", "contact"),
+    "invitation.sent": _kind("", "approver by until_ms"),
+    "passkey.enrolled": _kind("", "approver passkey credential public_key fingerprint site invited_by"),
+    "passkey.removed": _kind("", "approver passkey fingerprint"),
+    "portal.signed_in": _kind("", "approver sign_in factor", "address"),
+    "portal.signed_out": _kind("", "approver sign_ins"),
     "approver.removed": _kind("", "approver"),
     "agreement.set": _kind("", "version digest operations consent_by_phone"),
     "agreement.confirmed": _kind("", "version how", "by"),
@@ -73,6 +78,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "request.expired": _kind("system request"),
     "request.withdrawn": _kind("system request"),
     "consent.recorded": _kind("system request", "approver at_ms digest", "by to words"),
+    "approval.given": _kind(
+        "system request", "approver passkey statement digest authenticator client signature operations until_ms"
+    ),
     "grant.revoked": _kind("system grant", "how in_flight", "reason"),
     "grant.expired": _kind("system grant"),
     "session.opened": _kind("system session grant", "engineer factor fingerprint", "address"),

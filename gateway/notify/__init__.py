@@ -16,6 +16,7 @@ from gateway.notify.letters import (
     visit_opened,
 )
 from gateway.notify.outbox import queue, zone_of
+from gateway.notify.portal_letters import decided, enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.words import SECRETS, WORDS, plain, when
@@ -27,7 +28,11 @@ __all__ = [
     "Postman",
     "Told",
     "consent_recorded",
+    "decided",
+    "enrolled",
+    "invited",
     "is_final",
+    "passkeys_removed",
     "person_changed",
     "plain",
     "queue",

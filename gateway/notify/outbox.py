@@ -18,7 +18,17 @@ from gateway.store.tables import agreements, approvers, contacts, outbox
 DAILY_AT: Final = time(18)
 """When the mail of the day goes out, in the customer's zone."""
 TO_STAFF_OF_CUSTOMER: Final = frozenset(
-    {"visit opened", "visit closed", "revoked", "daily", "consent by telephone", "request waiting"}
+    {
+        "visit opened",
+        "visit closed",
+        "revoked",
+        "daily",
+        "consent by telephone",
+        "request waiting",
+        "invitation",
+        "passkey",
+        "decision",
+    }
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""
 

@@ -17,26 +17,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.schema import SchemaItem
 
 from audit.tables import metadata as metadata
-
-ID = String(40)
-
-
-def _customer_table(name: str, *rest: SchemaItem) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
-        Column("id", ID, primary_key=True),
-        *rest,
-    )
-
-
-def _within(column: str, table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(["customer_id", column], [f"{table}.customer_id", f"{table}.id"])
-
+from gateway.store import portal_tables as portal_tables
+from gateway.store.making import ID, customer_table, within
 
 customers = Table(
     "customers",
@@ -83,7 +67,7 @@ roster = Table(
     Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
     Column("vetoed", Boolean, nullable=False),
 )
-contacts = _customer_table(
+contacts = customer_table(
     "contacts",
     Column("name", Text, nullable=False),
     Column("position", Text, nullable=False),
@@ -93,28 +77,28 @@ contacts = _customer_table(
     Column("removed_ms", BigInteger),
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
 )
-approvers = _customer_table(
+approvers = customer_table(
     "approvers",
     Column("name", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("removed_ms", BigInteger),
 )
-agreements = _customer_table(
+agreements = customer_table(
     "agreements",
     Column("version", Integer, nullable=False),
     Column("state", String(12), nullable=False),
     Column("terms", Text, nullable=False),
     UniqueConstraint("customer_id", "version"),
 )
-sites = _customer_table(
+sites = customer_table(
     "sites",
     Column("name", Text, nullable=False),
     Column("town", Text, nullable=False),
     Column("postcode", Text, nullable=False),
     UniqueConstraint("customer_id", "name"),
 )
-systems = _customer_table(
+systems = customer_table(
     "systems",
     Column("name", Text, nullable=False),
     Column("connector", String(40), nullable=False),
@@ -127,7 +111,7 @@ systems = _customer_table(
     Column("asset", Text, nullable=False),
     Column("ddi_range", Text, nullable=False),
     Column("removed_ms", BigInteger),
-    _within("site_id", "sites"),
+    within("site_id", "sites"),
 )
 # A phone system that was removed stays for the history, and its name is free for the one that replaces it.
 Index(
@@ -138,7 +122,7 @@ Index(
     sqlite_where=systems.c.removed_ms.is_(None),
     postgresql_where=systems.c.removed_ms.is_(None),
 )
-requests = _customer_table(
+requests = customer_table(
     "requests",
     Column("system_id", ID, nullable=False),
     Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
@@ -150,12 +134,12 @@ requests = _customer_table(
     Column("state", String(12), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("submitted_ms", BigInteger, nullable=False),
-    _within("system_id", "systems"),
+    within("system_id", "systems"),
     Index("requests_waiting", "state", "engineer_id"),
 )
 # Persons, not accounts: one row for each person's decision on exactly this digest. `assertion` is the WebAuthn
 # assertion when the person signed; a consent by telephone has none and says so in `how`.
-approvals = _customer_table(
+approvals = customer_table(
     "approvals",
     Column("request_id", ID, nullable=False),
     Column("approver_id", ID, nullable=False),
@@ -164,11 +148,11 @@ approvals = _customer_table(
     Column("assertion", Text),
     Column("recorded_by", Text),
     Column("at_ms", BigInteger, nullable=False),
-    _within("request_id", "requests"),
-    _within("approver_id", "approvers"),
+    within("request_id", "requests"),
+    within("approver_id", "approvers"),
     UniqueConstraint("customer_id", "request_id", "approver_id"),
 )
-grants = _customer_table(
+grants = customer_table(
     "grants",
     Column("request_id", ID, nullable=False),
     Column("system_id", ID, nullable=False),
@@ -180,11 +164,11 @@ grants = _customer_table(
     Column("version", Integer, nullable=False),
     Column("how", Text, nullable=False),
     Column("approver_ids", Text, nullable=False),
-    _within("request_id", "requests"),
-    _within("system_id", "systems"),
+    within("request_id", "requests"),
+    within("system_id", "systems"),
     Index("grants_of_engineer", "engineer_id", "state"),
 )
-sessions = _customer_table(
+sessions = customer_table(
     "sessions",
     Column("grant_id", ID, nullable=False),
     Column("system_id", ID, nullable=False),
@@ -194,24 +178,24 @@ sessions = _customer_table(
     Column("opened_ms", BigInteger, nullable=False),
     Column("closed_ms", BigInteger),
     Column("segments", Integer, nullable=False),
-    _within("grant_id", "grants"),
-    _within("system_id", "systems"),
+    within("grant_id", "grants"),
+    within("system_id", "systems"),
     Index("sessions_state", "state"),
     Index("sessions_of_engineer", "engineer_id", "opened_ms"),
 )
-operations = _customer_table(
+operations = customer_table(
     "operations",
     Column("session_id", ID, nullable=False),
     Column("grant_id", ID, nullable=False),
     Column("name", String(24), nullable=False),
     Column("state", String(12), nullable=False),
     Column("intended_ms", BigInteger, nullable=False),
-    _within("session_id", "sessions"),
-    _within("grant_id", "grants"),
+    within("session_id", "sessions"),
+    within("grant_id", "grants"),
     Index("operations_session", "customer_id", "session_id"),
     Index("operations_state", "state"),
 )
-links = _customer_table(
+links = customer_table(
     "links",
     Column("operation_id", ID, nullable=False),
     Column("system_id", ID, nullable=False),
@@ -221,38 +205,38 @@ links = _customer_table(
     Column("made_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("opened_ms", BigInteger),
-    _within("operation_id", "operations"),
-    _within("system_id", "systems"),
+    within("operation_id", "operations"),
+    within("system_id", "systems"),
     # Whoever opens one has its id alone; the loop that ends them looks by state.
     Index("links_id", "id"),
     Index("links_state", "state", "made_ms"),
 )
 # Keyed digests of who had which address since when: never the address itself.
-directory = _customer_table(
+directory = customer_table(
     "directory",
     Column("system_id", ID, nullable=False),
     Column("subject", String(80), nullable=False),
     Column("email_digest", String(64), nullable=False),
     Column("since_ms", BigInteger, nullable=False),
     Column("confirmed_by", ID),
-    _within("system_id", "systems"),
+    within("system_id", "systems"),
     UniqueConstraint("customer_id", "system_id", "subject"),
 )
 # What engineers leave for whoever comes next; `session_id` when it was written in a visit.
-notes = _customer_table(
+notes = customer_table(
     "notes",
     Column("system_id", ID, nullable=False),
     Column("session_id", ID),
     Column("author", ID, nullable=False),
     Column("text", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    _within("system_id", "systems"),
-    _within("session_id", "sessions"),
+    within("system_id", "systems"),
+    within("session_id", "sessions"),
     Index("notes_of_system", "customer_id", "system_id", "at_ms"),
 )
 # A CSV of changes (`apply`): how far it came, so that the same file goes on where it stopped. The file itself is
 # not kept; its digest names it.
-batches = _customer_table(
+batches = customer_table(
     "batches",
     Column("system_id", ID, nullable=False),
     Column("engineer_id", ID, ForeignKey("engineers.id"), nullable=False),
@@ -260,7 +244,7 @@ batches = _customer_table(
     Column("total", Integer, nullable=False),
     Column("state", String(12), nullable=False),
     Column("made_ms", BigInteger, nullable=False),
-    _within("system_id", "systems"),
+    within("system_id", "systems"),
     Index("batches_digest", "customer_id", "system_id", "digest"),
 )
 batch_rows = Table(
@@ -275,7 +259,7 @@ batch_rows = Table(
     ForeignKeyConstraint(["customer_id", "batch_id"], ["batches.customer_id", "batches.id"]),
 )
 # `batch`: messages of one address that are gathered into one mail (a daily digest); empty for one of its own.
-outbox = _customer_table(
+outbox = customer_table(
     "outbox",
     Column("address", Text, nullable=False),
     Column("what", String(40), nullable=False),
