@@ -34,6 +34,18 @@ class Assertion:
     signature: bytes
 
 
+def to_text(data: bytes) -> str:
+    """base64url without padding, as WebAuthn writes bytes."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def from_text(text: str) -> bytes:
+    """The inverse; ValueError for anything else."""
+    if not text.isascii() or set(text) & set("+/="):
+        raise ValueError("not base64url")
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
 def fingerprint(public_key: bytes) -> str:
     """Of a COSE key, as it stands on the agreement: SHA-256 in groups of four hex digits."""
     digits = hashlib.sha256(public_key).hexdigest()[:32]
@@ -49,7 +61,7 @@ def check(assertion: Assertion, public_key: bytes, challenge: bytes, rp_id: str)
         raise AssertionFault("the client's data is damaged") from error
     if kind != "webauthn.get" or crossed is not False:
         raise AssertionFault("it was not made as a yes on this site")
-    if given != base64.urlsafe_b64encode(challenge).rstrip(b"=").decode():
+    if given != to_text(challenge):
         raise AssertionFault("it is a yes to something else")
     data = assertion.authenticator_data
     if len(data) < 37 or data[:32] != hashlib.sha256(rp_id.encode()).digest():

@@ -85,13 +85,15 @@ class Ssh(_Section):
 
 
 class Portal(_Section):
-    """The one-time pages."""
+    """The customer's pages, and the one-time pages."""
 
     host: str = Field("127.0.0.1", description="address to listen on, behind a TLS proxy")
     port: int = Field(8443, ge=0, le=65535, description="TCP port; 0 takes a free one")
     url: str | None = Field(
         None, description="the public https address that mails carry", examples=["https://frameroom.company.example"]
     )
+    sign_in_hours: int = Field(12, ge=1, le=168, description="hours after which an approver signs in again")
+    invitation_hours: int = Field(72, ge=1, le=336, description="hours that an invitation holds")
 
 
 class Ops(_Section):

@@ -152,6 +152,11 @@ def _approvers(main: click.Group) -> None:
         option("name"), option("email"), option("phone", default=""), call="approver add",
     )  # fmt: skip
     simple(
+        approver, "invite", "Mail one the link to make a passkey. After the first, a customer's approvers do that.",
+        "approver invite 'Brook & Sons' 'Kate Brook'", argument("customer"), argument("approver"),
+        call="approver invite",
+    )  # fmt: skip
+    simple(
         approver, "list", "A customer's.", "approver list 'Brook & Sons'", argument("customer"), call="approver list"
     )
     simple(

@@ -18,6 +18,7 @@ from gateway.notify.letters import (
     visit_opened,
 )
 from gateway.notify.outbox import queue, zone_of
+from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.words import SECRETS, WORDS, plain, when
@@ -32,9 +33,12 @@ __all__ = [
     "approver_added",
     "approver_confirmed",
     "consent_recorded",
+    "enrolled",
+    "invited",
     "is_final",
     "key_changed",
     "log_lost",
+    "passkeys_removed",
     "person_changed",
     "plain",
     "queue",

@@ -29,6 +29,8 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "approver confirmed",
         "address confirmed",
         "log lost",
+        "invitation",
+        "passkey",
     }
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""

@@ -1,8 +1,9 @@
 """Who may receive a new secret: altering must not become reading (architecture 5).
 
 The user, at an address in an agreed mail domain that has stood unchanged for 30 days in our own keyed snapshots or that
-an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant and who is
-no newcomer (30 days, or confirmed), or, where the agreement says so, the only approver there is. Otherwise nobody, and nothing is written.
+an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant and who is no
+newcomer (30 days, or confirmed), or, where the agreement says so, the only approver there is. Otherwise nobody, and
+nothing is written.
 """
 
 from __future__ import annotations

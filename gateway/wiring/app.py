@@ -14,11 +14,15 @@ from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
 from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
+from gateway.identity.passkeys import Passkeys
+from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import MailSettings, Postman
+from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.site import Portal
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
 from gateway.session.resets import Resets
@@ -94,6 +98,17 @@ class App:
         """What links in mails begin with."""
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
 
+    def pages(self) -> Portal:
+        """What customers see."""
+        opened, settings = self.parts, self.parts.settings
+        store, audit, ring = opened.store, opened.audit, settings.deployment.ring
+        passkeys = Passkeys(store, audit, self.portal_url, settings.portal.invitation_hours)
+        sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
+        logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
+        once = OneTimePages(store, audit, ring, self.portal_url)
+        pages = Entrance(store, audit, passkeys, sign_ins, ring).pages()
+        return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
+
     async def run(self) -> None:
         """Serve until cancelled. UnavailableError when the clock is too far behind the log, or an address
         cannot be had."""
@@ -106,10 +121,7 @@ class App:
         left = await self.visits.close_leftovers(self._recovered)
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
-        pages = OneTimePages(opened.store, opened.audit, opened.settings.deployment.ring, self.portal_url)
-        readers = Readers(opened.store, opened.audit)
-        logs = LogPages(readers, opened.objects, Guesses(opened.audit.clock.now), opened.signing.handovers)
-        portal = web(pages.app(logs.routes()), opened.settings.portal.host, opened.settings.portal.port)
+        portal = web(self.pages().app(), opened.settings.portal.host, opened.settings.portal.port)
         watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)

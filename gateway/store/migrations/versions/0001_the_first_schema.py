@@ -47,6 +47,9 @@ COLUMNS: Final = {
     "contracts": "customer_id",
     "ledger": "customer_id",
     "readers": "customer_id",
+    "invitations": "customer_id",
+    "passkeys": "customer_id",
+    "sign_ins": "customer_id",
 }
 
 
@@ -558,6 +561,54 @@ def upgrade() -> None:
 
     _duties()
     _readers()
+    op.create_table(
+        "invitations",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("invited_by", sa.String(length=40), nullable=False),
+        sa.Column("made_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+    )
+    op.create_table(
+        "passkeys",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("credential", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.String(length=40), nullable=False),
+        sa.Column("counter", sa.BigInteger(), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("removed_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+        sa.UniqueConstraint("customer_id", "credential"),
+    )
+    op.create_table(
+        "sign_ins",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("challenge", sa.String(length=96), nullable=False),
+        sa.Column("factor", sa.String(length=12), nullable=False),
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("began_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+        sa.UniqueConstraint("customer_id", "challenge"),
+    )
+
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
             op.execute(statement)
@@ -648,6 +699,9 @@ def downgrade() -> None:
     """Down."""
     for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
+    op.drop_table("sign_ins")
+    op.drop_table("passkeys")
+    op.drop_table("invitations")
     with op.batch_alter_table("links", schema=None) as batch_op:
         batch_op.drop_index("links_state")
         batch_op.drop_index("links_id")

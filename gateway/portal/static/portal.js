@@ -1,0 +1,61 @@
+// Asks the browser for a passkey, and hands its answer back. Nothing is ever written into a page as markup.
+"use strict";
+
+const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+const text = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+async function post(path, body) {
+  const answer = await fetch(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error([told.error, told.next].filter(Boolean).join(" "));
+  return told;
+}
+
+function plain(credential) {
+  const response = {};
+  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"])
+    if (credential.response[name]) response[name] = text(credential.response[name]);
+  const id = text(credential.rawId);
+  return { id, rawId: id, type: credential.type, response, clientExtensionResults: {} };
+}
+
+async function signIn() {
+  const options = await post("/sign-in/options", {});
+  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: [] };
+  const answer = plain(await navigator.credentials.get({ publicKey }));
+  const next = new URLSearchParams(location.search).get("next") || "/";
+  const told = await post("/sign-in", { answer, challenge: options.challenge, next });
+  location.assign(told.go);
+}
+
+async function enrol(button) {
+  const options = await post(location.pathname + "/options", {});
+  const publicKey = {
+    ...options, challenge: bytes(options.challenge), user: { ...options.user, id: bytes(options.user.id) },
+    excludeCredentials: options.excludeCredentials.map((one) => ({ ...one, id: bytes(one.id) })),
+  };
+  const told = await post(location.pathname, { answer: plain(await navigator.credentials.create({ publicKey })) });
+  document.getElementById("fingerprint").textContent = told.fingerprint;
+  document.getElementById("made").hidden = false;
+  button.hidden = true;
+}
+
+const ways = { "sign-in": signIn, enrol };
+for (const button of document.querySelectorAll("[data-passkey]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const told = document.getElementById("told");
+    button.disabled = true;
+    told.textContent = "Your device asks you now.";
+    try {
+      await ways[button.dataset.passkey](button);
+      told.textContent = "Done.";
+    } catch (error) {
+      told.textContent = error.name === "NotAllowedError" ? "Nothing was done. Try once more." : error.message;
+    }
+    button.disabled = false;
+  });
+}

@@ -1,0 +1,47 @@
+"""The tables of the portal: invitations, passkeys, sign-ins. No secret stands in them, only digests of some."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint
+
+from gateway.store.columns import ID, customer_table, within
+
+# `digest`: SHA-256 of the secret in the mailed link. `invited_by`: an approver's id, or "operator".
+invitations = customer_table(
+    "invitations",
+    Column("approver_id", ID, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("invited_by", ID, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    within("approver_id", "approvers"),
+)
+# `credential` is WebAuthn's credential id, `public_key` its COSE key, both base64url. `fingerprint` is what the
+# approver wrote on the agreement.
+passkeys = customer_table(
+    "passkeys",
+    Column("approver_id", ID, nullable=False),
+    Column("credential", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("fingerprint", String(40), nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("removed_ms", BigInteger),
+    within("approver_id", "approvers"),
+    UniqueConstraint("customer_id", "credential"),
+)
+# `digest`: SHA-256 of the cookie's secret. `challenge`: what the passkey answered, so that no answer serves twice.
+sign_ins = customer_table(
+    "sign_ins",
+    Column("approver_id", ID, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("challenge", String(96), nullable=False),
+    Column("factor", String(12), nullable=False),
+    Column("device", Text, nullable=False),
+    Column("began_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    within("approver_id", "approvers"),
+    UniqueConstraint("customer_id", "challenge"),
+)

@@ -1,0 +1,84 @@
+"""The portal over ASGI, on a database of each kind, with two customers and a passkey in software."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.identity.passkeys import Passkeys
+from gateway.identity.sign_ins import SignIns
+from gateway.portal.entrance import Entrance
+from gateway.portal.once import OneTimePages
+from gateway.portal.site import COOKIE, Portal
+from gateway.store.engine import Store
+from tests.support.browser_passkey import SoftwarePasskey
+from tests.support.furnished import Furnished, furnish
+
+SITE = "https://portal.example"
+
+
+@dataclass(slots=True)
+class Site:
+    """The pages, and what stands behind them."""
+
+    brook: Furnished
+    passkeys: Passkeys
+    sign_ins: SignIns
+    portal: Portal
+    client: httpx.AsyncClient
+
+    async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
+        """One request of a browser: with Origin, and with the cookie."""
+        headers = {"Origin": SITE, "Cookie": f"{COOKIE}={cookie}"} | rest.pop("headers", {})
+        return await self.client.request(method, path, headers=headers, **rest)
+
+    async def link(self, approver: str, by: str = "operator", customer: str | None = None) -> str:
+        """An invitation's path, out of its mail."""
+        self.brook.clock.at_ms += 1000  # so that the outbox tells which mail is the newer one
+        await self.passkeys.invite("t", customer or self.brook.customer, approver, by)
+        bodies = [row.body for row in await self.brook.waiting() if row.what == "invitation"]
+        return re.findall(rf"{SITE}(/invitation/\S+)", bodies[-1])[0]
+
+    async def enrol(self, link: str) -> tuple[SoftwarePasskey, str]:
+        """The passkey that an invitation was used for, and its fingerprint."""
+        key = SoftwarePasskey(SITE)
+        options = (await self.ask("POST", link + "/options", json={})).json()
+        made = await self.ask("POST", link, json={"answer": key.create(options)})
+        assert made.status_code == 200, made.text
+        return key, made.json()["fingerprint"]
+
+    async def sign_in(self, key: SoftwarePasskey) -> httpx.Response:
+        """Sign in."""
+        challenge = (await self.ask("POST", "/sign-in/options", json={})).json()["challenge"]
+        sent = {"answer": key.get(challenge), "challenge": challenge}
+        return await self.ask("POST", "/sign-in", json=sent)
+
+    async def cookie(self, key: SoftwarePasskey) -> str:
+        """The cookie that signing in gave."""
+        response = await self.sign_in(key)
+        assert response.status_code == 200, response.text
+        return str(response.cookies[COOKIE])
+
+    async def reader(self, approver: str) -> str:
+        """The cookie of a sign-in by something less than a passkey."""
+        async with self.brook.store.scope(self.brook.customer) as scope:
+            return await self.sign_ins.begin(scope, approver, "code", approver, "d", "a")
+
+
+@pytest.fixture
+async def site(store: Store, tmp_path: Path) -> Site:
+    brook = await furnish(store, tmp_path)
+    await brook.agree()
+    passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
+    sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
+    once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
+    pages = Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages()
+    portal = Portal(pages, sign_ins, lambda: SITE, once.app())
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
+    client.cookies.clear()
+    return Site(brook, passkeys, sign_ins, portal, client)

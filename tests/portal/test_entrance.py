@@ -1,0 +1,196 @@
+"""Invitation to passkey, signing in and out, and every route tried by whoever should not see it."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from audit.assertions import AssertionFault, check, fingerprint
+from gateway.errors import NotPermittedError
+from gateway.identity.passkeys import assertion_of
+from gateway.portal.page import Page, Who
+from gateway.portal.site import COOKIE
+from tests.portal.conftest import SITE, Site
+from tests.support.browser_passkey import SoftwarePasskey
+
+
+async def test_an_invitation_becomes_one_passkey_and_everybody_hears(site: Site) -> None:
+    kate, omar = (
+        await site.brook.approver("Kate", "k@customer.example"),
+        await site.brook.approver("Omar", "o@b.example"),
+    )
+    link = await site.link(kate)
+    assert "Kate" in (await site.ask("GET", link)).text
+    key, told = await site.enrol(link)
+    assert (await site.ask("GET", link)).status_code == 404
+    assert (await site.ask("POST", link + "/options", json={})).status_code == 404
+    events = await site.brook.kinds()
+    assert events.count("approver.key_enrolled") == 1
+    mails = [row for row in await site.brook.waiting() if row.what == "passkey"]
+    assert {row.address for row in mails} == {"k@customer.example", "o@b.example"}
+    assert all(told in row.body for row in mails)
+    try:
+        await site.passkeys.invite("t", site.brook.customer, omar)
+    except NotPermittedError:
+        pass
+    else:
+        raise AssertionError("after the first, only approvers invite")
+    assert await site.link(omar, by=kate)
+    cookie = await site.cookie(key)
+    assert told in (await site.ask("GET", "/people", cookie)).text
+
+
+async def test_without_verification_no_passkey_counts(site: Site) -> None:
+    kate = await site.brook.approver("Kate", "k@customer.example")
+    link = await site.link(kate)
+    weak = SoftwarePasskey(SITE)
+    weak.flags = 0x01
+    options = (await site.ask("POST", link + "/options", json={})).json()
+    assert (await site.ask("POST", link, json={"answer": weak.create(options)})).status_code == 422
+    key, _ = await site.enrol(link)
+    key.flags = 0x01
+    assert (await site.sign_in(key)).status_code == 403
+    key.flags = 0x05
+    elsewhere = SoftwarePasskey("https://evil.example")
+    elsewhere.id, elsewhere.key, elsewhere.handle = key.id, key.key, key.handle
+    assert (await site.sign_in(elsewhere)).status_code == 403
+
+
+async def test_an_answer_serves_once_and_not_for_long(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    challenge = (await site.ask("POST", "/sign-in/options", json={})).json()["challenge"]
+    sent = {"answer": key.get(challenge), "challenge": challenge}
+    assert (await site.ask("POST", "/sign-in", json=sent)).status_code == 200
+    assert (await site.ask("POST", "/sign-in", json=sent)).status_code == 403
+    late = (await site.ask("POST", "/sign-in/options", json={})).json()["challenge"]
+    site.brook.clock.at_ms += 6 * 60_000
+    assert (await site.ask("POST", "/sign-in", json={"answer": key.get(late), "challenge": late})).status_code == 403
+    ours = "bWFkZSB1cA"
+    assert (await site.ask("POST", "/sign-in", json={"answer": key.get(ours), "challenge": ours})).status_code == 403
+
+
+async def test_signing_out_everywhere_and_the_end_of_a_sign_in(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    one, two = await site.cookie(key), await site.cookie(key)
+    page = (await site.ask("GET", "/sign-ins", one)).text
+    csrf = re.findall(r'name="csrf" value="(\w+)"', page)[0]
+    assert (await site.ask("POST", "/sign-out-everywhere", one, data={"csrf": csrf})).status_code == 303
+    for cookie in (one, two):
+        assert (await site.ask("GET", "/", cookie)).status_code == 303
+    three = await site.cookie(key)
+    site.brook.clock.at_ms += 13 * 3_600_000
+    assert (await site.ask("GET", "/", three)).status_code == 303
+
+
+async def test_a_lost_phone_is_ended_by_another_approver(site: Site) -> None:
+    kate, omar = (
+        await site.brook.approver("Kate", "k@customer.example"),
+        await site.brook.approver("Omar", "o@b.example"),
+    )
+    key, _ = await site.enrol(await site.link(kate))
+    lost, _ = await site.enrol(await site.link(omar, by=kate))
+    mine, theirs = await site.cookie(key), await site.cookie(lost)
+    csrf = re.findall(r'name="csrf" value="(\w+)"', (await site.ask("GET", "/people", mine)).text)[0]
+    assert (await site.ask("POST", f"/people/{kate}/lost", mine, data={"csrf": csrf})).status_code == 403
+    site.brook.clock.at_ms += 1000  # so that the outbox tells which mail is the newer one
+    assert (await site.ask("POST", f"/people/{omar}/lost", mine, data={"csrf": csrf})).status_code == 303
+    assert (await site.sign_in(lost)).status_code == 403
+    assert (await site.ask("GET", "/", theirs)).status_code == 303
+    bodies = [row.body for row in await site.brook.waiting() if row.what == "invitation"]
+    again, _ = await site.enrol(re.findall(rf"{SITE}(/invitation/\S+)", bodies[-1])[0])
+    assert (await site.sign_in(again)).status_code == 200
+
+
+def _filled(page: Page, approver: str, customer: str) -> str:
+    return page.path.replace("{approver}", approver).replace("{customer}", customer).replace("{secret}", "x" * 43)
+
+
+async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> None:
+    kate = await site.brook.approver("Kate Mark", "k@customer.example")
+    key, _ = await site.enrol(await site.link(kate))
+    cookie, reader = await site.cookie(key), await site.reader(kate)
+    other = await site.brook.directory.add_customer("t", "Neighbour")
+    zoe = await site.brook.directory.add_approver("t", other, "Zoe", "z@n.example", "")
+    async with site.brook.store.scope(other) as scope:
+        theirs = await site.sign_ins.begin(scope, zoe, "passkey", "c", "d", "a")
+    their = await site.sign_ins.who(theirs)
+    mine = await site.sign_ins.who(cookie)
+    read = await site.sign_ins.who(reader)
+    assert their is not None
+    assert mine is not None
+    assert read is not None
+    for page in site.portal.pages:
+        path, name = _filled(page, kate, site.brook.customer), f"{page.method} {page.path}"
+        if page.method != "GET":
+            strange = await site.ask(page.method, path, cookie, headers={"Origin": "https://evil.example"})
+            assert strange.status_code == 403, name
+        if page.who is Who.PUBLIC:
+            continue
+        for bad in ("", "x", cookie[:-1] + ("A" if cookie[-1] != "A" else "B"), cookie.replace(mine.id, their.id)):
+            answer = await site.ask(page.method, path, bad)
+            assert answer.status_code == (303 if page.method == "GET" else 403), name
+            assert "Kate Mark" not in answer.text, name
+        if page.method != "GET":
+            for csrf in ("", their.csrf):
+                assert (await site.ask(page.method, path, cookie, data={"csrf": csrf})).status_code == 403, name
+        if page.who is Who.APPROVER:
+            refused = await site.ask(page.method, path, reader, data={"csrf": read.csrf})
+            assert refused.status_code == 403, name
+        if "sign-out" in page.path:
+            continue
+        foreign = await site.ask(page.method, path, theirs, data={"csrf": their.csrf} if page.method != "GET" else None)
+        assert "Kate Mark" not in foreign.text, name
+        assert "{" not in page.path or foreign.status_code == 404, name
+
+
+async def test_headers_stand_on_every_answer_and_the_cookie_is_bound_to_the_host(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("<b>Kate</b>\u202e", "k@customer.example")))
+    signed = await site.sign_in(key)
+    told = signed.headers["set-cookie"]
+    assert told.startswith(f"{COOKIE}=")
+    for word in ("HttpOnly", "Secure", "SameSite=lax", "Path=/"):
+        assert word in told
+    assert "Domain" not in told
+    cookie = str(signed.cookies[COOKIE])
+    answers: list[httpx.Response] = [
+        await site.ask("GET", path, cookie) for path in ("/", "/people", "/sign-ins", "/nowhere", "/static/portal.js")
+    ]
+    for answer in [*answers, await site.ask("PUT", "/people", cookie), signed]:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert answer.headers["strict-transport-security"]
+        assert answer.headers["cache-control"] == "no-store"
+    assert "<b>" not in answers[1].text
+    assert "\u202e" not in answers[1].text
+
+
+async def test_a_sign_in_never_leads_to_another_site(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    for given in ("https://evil.example", "//evil.example", "/\\evil.example", "/x//y", "javascript:1", 7, None):
+        challenge = (await site.ask("POST", "/sign-in/options", json={})).json()["challenge"]
+        sent = {"answer": key.get(challenge), "challenge": challenge, "next": given}
+        assert (await site.ask("POST", "/sign-in", json=sent)).json()["go"] == "/", given
+
+
+async def test_an_assertion_is_checked_offline(site: Site) -> None:
+    key, told = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    async with site.brook.store.look(site.brook.customer) as scope:
+        (held,) = await site.passkeys.held(scope)
+    assert fingerprint(held.key) == told
+    good = assertion_of(key.get("YWJj"))
+    check(good, held.key, b"abc", "portal.example")
+    other = assertion_of(SoftwarePasskey(SITE).get("YWJj"))
+    key.flags = 0x01
+    unverified = assertion_of(key.get("YWJj"))
+    for assertion, challenge, where in (
+        (good, b"abd", "portal.example"), (good, b"abc", "evil.example"), (other, b"abc", "portal.example"),
+        (unverified, b"abc", "portal.example"),
+    ):  # fmt: skip
+        try:
+            check(assertion, held.key, challenge, where)
+        except AssertionFault:
+            continue
+        raise AssertionError("it should not hold")
