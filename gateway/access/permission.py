@@ -15,6 +15,7 @@ from connectors.contract import Operation
 from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.places import system_of
+from gateway.access.switch import access_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.identity.engineers import engineer_of
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
@@ -377,7 +378,8 @@ class Permission:
         )
         on_roster = (await scope.execute(named)).scalar_one_or_none() is False
         grant = await self.grant(scope, grant_id, lock=lock) if grant_id else None
-        return Facts(engineer, on_roster, system, await agreement_of(scope), grant, self.now)
+        agreement, access = await agreement_of(scope), await access_of(scope)
+        return Facts(engineer, on_roster, system, agreement, grant, self.now, access)
 
     async def explain(self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None) -> Decision:
         """What policy would say, and why."""

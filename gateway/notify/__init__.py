@@ -1,9 +1,10 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters` (what people read), `outbox` (to whom, and when), `postman` (the loop), `smtp` (one message),
-`words` (text from outside made harmless).
+Reading order: `letters`, `access_letters` (what people read), `outbox` (to whom, and when), `postman` (the loop),
+`smtp` (one message), `words` (text from outside made harmless).
 """
 
+from gateway.notify.access_letters import access_changed
 from gateway.notify.letters import (
     Told,
     consent_recorded,
@@ -27,6 +28,7 @@ __all__ = [
     "MailSettings",
     "Postman",
     "Told",
+    "access_changed",
     "consent_recorded",
     "decided",
     "enrolled",

@@ -13,10 +13,12 @@ from typing import Final, Protocol
 
 from sqlalchemy import select
 
+from gateway.access import switch
 from gateway.errors import FrameroomError
 from gateway.lifecycle import GrantState
+from gateway.policy import why_not_stay
 from gateway.session.visit import Tools, Visit
-from gateway.store.tables import grants
+from gateway.store.tables import access, grants, roster
 
 _CONFIRM_WITHIN_S: Final = 0.9
 """A second, less what telling the channels takes."""
@@ -83,7 +85,13 @@ class Watch:
         now = self._tools.audit.clock.now()
         ids = [visit.grant.id for visit in self._visits()]
         async with self._tools.store.look_at_everyone() as scope:
-            query = select(grants.c.id, grants.c.state, grants.c.until_ms).where(grants.c.id.in_(ids))
+            named = (roster.c.customer_id == grants.c.customer_id) & (roster.c.engineer_id == grants.c.engineer_id)
+            query = (
+                select(grants.c.id, grants.c.state, grants.c.until_ms, roster.c.vetoed, *switch.COLUMNS)
+                .join(roster, named, isouter=True)
+                .join(access, access.c.customer_id == grants.c.customer_id, isouter=True)
+                .where(grants.c.id.in_(ids))
+            )
             held = {row.id: row for row in await scope.execute(query)}
         for visit in self._visits():
             if visit.grant.id not in ids:
@@ -93,3 +101,5 @@ class Watch:
                 self._end(visit, "the customer ended the permission")
             elif row.state == GrantState.EXPIRED or row.until_ms <= now:
                 self._end(visit, "the permitted time is over")
+            elif why := why_not_stay(on_roster=row.vetoed is False, access=switch.access_of_row(row), at_ms=now):
+                self._end(visit, why)

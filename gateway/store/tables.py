@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from audit.tables import metadata as metadata
 from gateway.store import portal_tables as portal_tables
+from gateway.store.access_tables import access as access
 from gateway.store.making import ID, customer_table, within
 
 customers = Table(

@@ -1,7 +1,7 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, systems, permission, visits, log, importing, keeping.
+file: engineers, customers, access, systems, permission, visits, log, importing, keeping.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import inspect
 from typing import Any
 
 from gateway.errors import NotFoundError, UnavailableError
+from gateway.wiring.admin.access import AccessCommands
 from gateway.wiring.admin.base import Gathered, Row, Stream
 from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
@@ -23,7 +24,7 @@ from gateway.wiring.admin.visits import VisitCommands
 
 class Admin(
     EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, VisitCommands, LogCommands,
-    ImportCommands, KeepingCommands,
+    ImportCommands, KeepingCommands, AccessCommands,
 ):  # fmt: skip
     """Every command."""
 
