@@ -71,6 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "agreement.set": _kind("", "version digest operations consent_by_phone"),
     "agreement.confirmed": _kind("", "version how", "by"),
     "agreement.withdrawn": _kind("", "version how", "by"),
+    "access.changed": _kind("", "mode until_ms hours zone how", "by"),
     "roster.changed": _kind("", "engineer state"),
     "system.added": _kind("system", "connector secrecy pin", "name host"),
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),

@@ -63,6 +63,29 @@ class Hours(BaseModel):
     end_minute: Annotated[int, Field(gt=0, le=1440)] = 18 * 60
 
 
+class AccessMode(StrEnum):
+    """Whether the customer lets engineers in at all, above every permission."""
+
+    ON = "on"
+    OFF = "off"
+    UNTIL = "until"
+    WEEKLY = "weekly"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The customer's own switch. `until_ms`: when "until" ends; `hours`: when "weekly" is on, by `zone`'s clock."""
+
+    mode: AccessMode = AccessMode.ON
+    until_ms: int | None = None
+    hours: tuple[Hours, ...] = ()
+    zone: str = "Europe/London"
+
+
+ACCESS_ON: Final = Access()
+"""How it stands where nobody has touched it."""
+
+
 class CharacterClass(StrEnum):
     """What a customer can demand of new passwords: at least one character of each class named."""
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.contract import Operation
 from gateway.lifecycle import AgreementState, GrantState
-from gateway.model import Agreement, Engineer, Grant, PhoneSystem, Terms
+from gateway.model import ACCESS_ON, Access, AccessMode, Agreement, Engineer, Grant, Hours, PhoneSystem, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,42 @@ class Facts:
     agreement: Agreement | None
     grant: Grant | None
     now_ms: int
+    access: Access = ACCESS_ON
 
 
 def within_hours(terms: Terms, at_ms: int) -> bool:
     """True when `at_ms` falls in the working hours, in the agreement's own zone (daylight saving counted)."""
     if terms.hours is None:
         return True
-    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(terms.zone))
+    return _in_hours(terms.hours, terms.zone, at_ms)
+
+
+def _in_hours(hours: Hours, zone: str, at_ms: int) -> bool:
+    local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(zone))
     minute = local.hour * 60 + local.minute
-    return local.isoweekday() in terms.hours.weekdays and terms.hours.start_minute <= minute < terms.hours.end_minute
+    return local.isoweekday() in hours.weekdays and hours.start_minute <= minute < hours.end_minute
+
+
+def access_is_on(access: Access, at_ms: int) -> bool:
+    """True when the customer's own switch lets engineers in at `at_ms`; what it does not know, it does not allow."""
+    if access.mode is AccessMode.UNTIL:
+        return access.until_ms is not None and at_ms < access.until_ms
+    if access.mode is AccessMode.WEEKLY:
+        return any(_in_hours(hours, access.zone, at_ms) for hours in access.hours)
+    return access.mode is AccessMode.ON
+
+
+def why_not_stay(*, on_roster: bool, access: Access, at_ms: int) -> str | None:
+    """Why an open visit ends though its grant holds, in words; None when it may go on."""
+    if not on_roster:
+        return "the customer struck the engineer off its list"
+    if not access_is_on(access, at_ms):
+        return (
+            "the customer switched access off"
+            if access.mode is AccessMode.OFF
+            else "the customer's access time is over"
+        )
+    return None
 
 
 def decide(facts: Facts, operation: Operation) -> Decision:
@@ -74,6 +101,12 @@ def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, 
             "the customer's list names the engineer",
             facts.on_roster,
             "The customer's list of engineers does not name you.",
+        ),
+        (
+            "access-off",
+            "the customer has access switched on",
+            access_is_on(facts.access, facts.now_ms),
+            "The customer has access switched off now.",
         ),
         (
             "system-removed",

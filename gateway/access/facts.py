@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final
@@ -14,10 +15,10 @@ from gateway.access.places import system_of
 from gateway.errors import NotFoundError
 from gateway.identity.engineers import engineer_of
 from gateway.lifecycle import AgreementState, GrantState
-from gateway.model import Agreement, Grant, Terms
+from gateway.model import Access, AccessMode, Agreement, Grant, Hours, Terms
 from gateway.policy import Facts
 from gateway.store.engine import Scope
-from gateway.store.tables import agreements, engineers, grants, roster, systems
+from gateway.store.tables import access, agreements, engineers, grants, roster, systems
 
 
 def operations_of(text: str) -> frozenset[Operation]:
@@ -43,6 +44,18 @@ def agreement_from(row: Any) -> Agreement:
     return Agreement(row.customer_id, row.version, AgreementState(row.state), _terms(row.terms))
 
 
+def switch_of(row: Any) -> Access:
+    """The value of a table's row; of a row whose mode is NULL (an outer join that found none), access that is on."""
+    if row.mode is None:
+        return Access()
+    hours = tuple(Hours.model_validate(one) for one in json.loads(row.hours))
+    return Access(AccessMode(row.mode), row.access_until_ms, hours, row.zone)
+
+
+SWITCH: Final = (access.c.mode, access.c.until_ms.label("access_until_ms"), access.c.hours, access.c.zone)
+"""What switch_of reads."""
+
+
 _CUSTOMER: Final = bindparam("customer", type_=String)
 _SYSTEM: Final = bindparam("system", type_=String)
 _ENGINEER: Final = bindparam("engineer", type_=String)
@@ -62,11 +75,12 @@ def _statement() -> Select[Any]:
         systems.join(engineers, engineers.c.id == _ENGINEER)
         .outerjoin(roster, (roster.c.customer_id == systems.c.customer_id) & (roster.c.engineer_id == engineers.c.id))
         .outerjoin(agreements, (agreements.c.customer_id == systems.c.customer_id) & (agreements.c.version == newest))
+        .outerjoin(access, access.c.customer_id == systems.c.customer_id)
         .outerjoin(grants, (grants.c.customer_id == systems.c.customer_id) & (grants.c.id == _GRANT))
     )
     wanted = [column for table in _TABLES for column in table.c]
     here = (systems.c.customer_id == _CUSTOMER) & (systems.c.id == _SYSTEM)
-    return select(roster.c.vetoed, *wanted).select_from(joined).where(here)
+    return select(roster.c.vetoed, *SWITCH, *wanted).select_from(joined).where(here)
 
 
 _FACTS: Final = _statement()
@@ -89,14 +103,14 @@ async def facts_of(
         raise NotFoundError("there is no such permission", next_step="`frameroom grant list` shows them.")
     return Facts(
         engineer_of(engineer), row[0] is False, system_of(system), agreement and agreement_from(agreement),
-        grant and grant_of(grant), now_ms,
+        grant and grant_of(grant), now_ms, switch_of(row),
     )  # fmt: skip
 
 
 def _apart(row: Row[Any]) -> list[Any]:
     """Each table's share of the joined row, by its columns' own names; None where an outer join found none."""
     found: list[Any] = []
-    place = 1
+    place = 1 + len(SWITCH)
     for table in _TABLES:
         names, place = table.c.keys(), place + len(table.c)
         share = dict(zip(names, row[place - len(names) : place], strict=True))

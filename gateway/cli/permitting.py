@@ -1,4 +1,4 @@
-"""`frameroom request …`, `grant …`, `explain`."""
+"""`frameroom request …`, `grant …`, `access …`, `explain`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway.cli.places import whose
 from gateway.cli.times import EXAMPLES, WHEN
 from gateway.cli.words import Group, argument, may, option
 from gateway.lifecycle import GrantState, RequestState
+from gateway.model import AccessMode
 
 
 def limit() -> click.Option:
@@ -24,11 +25,17 @@ def _at(given: dict[str, Any]) -> dict[str, Any]:
     return given | {"at_ms": at}
 
 
+def _access(given: dict[str, Any]) -> dict[str, Any]:
+    until, hours = given.pop("until"), given.pop("hours")
+    return given | {"until_ms": until, "hours": list(hours)}
+
+
 def register(main: click.Group) -> None:
     """Add the commands."""
     request = Group("request", help="What engineers ask for.")
     grant = Group("grant", help="Permissions that customers gave.")
-    for made in (request, grant):
+    access = Group("access", help="The customer's own switch, above every permission.")
+    for made in (request, grant, access):
         main.add_command(made)
     simple(
         request, "list", "Newest first.", "request list --state waiting", may("customer"),
@@ -64,6 +71,21 @@ def register(main: click.Group) -> None:
     simple(
         grant, "revoke", "End one now; live visits end within a second.",
         "grant revoke gra_52aa --reason 'the work is done'", argument("grant"), option("reason"), call="grant revoke",
+    )  # fmt: skip
+    simple(
+        access, "show", "How it stands: on, off, on until a time, or on a weekly schedule.",
+        "access show 'Brook & Sons'", argument("customer"), call="access show",
+    )  # fmt: skip
+    simple(
+        access, "set",
+        "Turn it as somebody of the customer's asked; every approver is told at once. Off ends live visits within a "
+        "second. Anything but off needs an agreement that allows consent by telephone, and an approver who asked.",
+        "access set 'Brook & Sons' off --by 'Kate Brook' --how 'telephone call of 14:00'", argument("customer"),
+        argument("mode", type=click.Choice([mode.value for mode in AccessMode])),
+        option("by", help="Who of the customer."), option("how", help="How it came to you."),
+        may("until", type=WHEN, help=f"The end, for until. {EXAMPLES}."),
+        may("hours", multiple=True, help="For weekly: 'mon-fri 08:00-18:00', the agreement's zone. May be repeated."),
+        call="access set", change=_access,
     )  # fmt: skip
     simple(
         main, "explain", "May ENGINEER do OPERATION on SYSTEM, and why (not). Every question that is asked is shown.",

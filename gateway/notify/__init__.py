@@ -1,9 +1,10 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters`, `alarms` (what people read), `outbox` (to whom, and when), `postman` (the loop),
-`smtp` (one message), `words` (text from outside made harmless).
+Reading order: `letters`, `access_letters`, `portal_letters`, `alarms` (what people read), `outbox` (to whom, and
+when), `postman` (the loop), `smtp` (one message), `words` (text from outside made harmless).
 """
 
+from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
 from gateway.notify.letters import (
     Told,
@@ -29,6 +30,7 @@ __all__ = [
     "MailSettings",
     "Postman",
     "Told",
+    "access_changed",
     "address_confirmed",
     "approver_added",
     "approver_confirmed",

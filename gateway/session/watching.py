@@ -13,16 +13,25 @@ from typing import Final, Protocol
 
 from sqlalchemy import bindparam, select
 
+from gateway.access.facts import SWITCH, switch_of
 from gateway.errors import FrameroomError
 from gateway.lifecycle import GrantState
+from gateway.policy import why_not_stay
 from gateway.session.visit import Tools, Visit
-from gateway.store.tables import grants
+from gateway.store.tables import access, grants, roster
 
 _CONFIRM_WITHIN_S: Final = 0.9
 """A second, less what telling the channels takes."""
 _POLL_S: Final = 0.3
-_HELD: Final = select(grants.c.id, grants.c.state, grants.c.until_ms).where(
-    grants.c.id.in_(bindparam("ids", expanding=True))
+_HELD: Final = (
+    select(grants.c.id, grants.c.state, grants.c.until_ms, roster.c.vetoed, *SWITCH)
+    .join(
+        roster,
+        (roster.c.customer_id == grants.c.customer_id) & (roster.c.engineer_id == grants.c.engineer_id),
+        isouter=True,
+    )
+    .join(access, access.c.customer_id == grants.c.customer_id, isouter=True)
+    .where(grants.c.id.in_(bindparam("ids", expanding=True)))
 )
 
 
@@ -95,3 +104,5 @@ class Watch:
                 self._end(visit, "the customer ended the permission")
             elif row.state == GrantState.EXPIRED or row.until_ms <= now:
                 self._end(visit, "the permitted time is over")
+            elif why := why_not_stay(on_roster=row.vetoed is False, access=switch_of(row), at_ms=now):
+                self._end(visit, why)

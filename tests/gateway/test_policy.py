@@ -9,8 +9,8 @@ import pytest
 
 from connectors.contract import Operation
 from gateway.lifecycle import AgreementState, GrantState
-from gateway.model import HOUR, Agreement, Engineer, Grant, Hours, PhoneSystem, Terms
-from gateway.policy import Facts, decide, within_hours
+from gateway.model import HOUR, Access, AccessMode, Agreement, Engineer, Grant, Hours, PhoneSystem, Terms
+from gateway.policy import Facts, access_is_on, decide, why_not_stay, within_hours
 
 NOW = int(datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp() * 1000)
 OPS = frozenset({Operation.VIEW, Operation.FIND})
@@ -33,6 +33,10 @@ def test_everything_in_order_is_permitted() -> None:
     [
         ("engineer-disabled", lambda f: replace(f, engineer=replace(f.engineer, enabled=False))),
         ("not-on-roster", lambda f: replace(f, on_roster=False)),
+        ("access-off", lambda f: replace(f, access=Access(AccessMode.OFF))),
+        ("access-off", lambda f: replace(f, access=Access(AccessMode.UNTIL, NOW))),
+        ("access-off", lambda f: replace(f, access=Access(AccessMode.UNTIL))),
+        ("access-off", lambda f: replace(f, access=Access(AccessMode.WEEKLY))),
         ("system-removed", lambda f: replace(f, system=replace(f.system, removed=True))),
         ("agreement-not-confirmed", lambda f: replace(f, agreement=None)),
         ("agreement-not-confirmed", lambda f: replace(f, agreement=replace(f.agreement, state=AgreementState.DRAFT))),
@@ -107,3 +111,30 @@ def test_a_permission_counts_from_its_very_first_moment_to_before_its_last() -> 
     for from_ms, until_ms, code in ((NOW, NOW + 1, "permitted"), (NOW + 1, NOW + 2, "grant-not-begun")):
         grant = replace(facts().grant, from_ms=from_ms, until_ms=until_ms)
         assert decide(replace(facts(), grant=grant), Operation.VIEW).code == code
+
+
+def test_access_until_a_time_ends_with_it() -> None:
+    assert access_is_on(Access(AccessMode.UNTIL, NOW + 1), NOW)
+    assert not access_is_on(Access(AccessMode.UNTIL, NOW), NOW)
+
+
+@pytest.mark.parametrize(("day", "hour", "on"), [(24, 9, True), (24, 12, False), (28, 10, True), (29, 10, False)])
+def test_a_weekly_schedule_is_on_in_any_of_its_spans(day: int, hour: int, on: bool) -> None:
+    week = Hours(weekdays=frozenset({1, 2, 3, 4, 5}), start_minute=9 * 60, end_minute=12 * 60)
+    saturday = Hours(weekdays=frozenset({6}), start_minute=10 * 60, end_minute=11 * 60)
+    at = int(datetime(2026, 11, day, hour, tzinfo=UTC).timestamp() * 1000)
+    assert access_is_on(Access(AccessMode.WEEKLY, None, (week, saturday)), at) is on
+
+
+def test_a_weekly_schedule_follows_its_zones_clock() -> None:
+    hours = (Hours(weekdays=frozenset({1, 2, 3, 4, 5, 6, 7}), start_minute=8 * 60, end_minute=9 * 60),)
+    at = int(datetime(2026, 7, 14, 7, 30, tzinfo=UTC).timestamp() * 1000)
+    assert access_is_on(Access(AccessMode.WEEKLY, None, hours, "Europe/London"), at)
+    assert not access_is_on(Access(AccessMode.WEEKLY, None, hours, "Europe/Berlin"), at)
+
+
+def test_an_open_visit_ends_when_its_engineer_is_struck_off_or_access_goes_off() -> None:
+    assert why_not_stay(on_roster=True, access=Access(), at_ms=NOW) is None
+    assert "list" in str(why_not_stay(on_roster=False, access=Access(), at_ms=NOW))
+    assert "switched access off" in str(why_not_stay(on_roster=True, access=Access(AccessMode.OFF), at_ms=NOW))
+    assert "time is over" in str(why_not_stay(on_roster=True, access=Access(AccessMode.UNTIL, NOW), at_ms=NOW))

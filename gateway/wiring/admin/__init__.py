@@ -1,7 +1,7 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, systems, permission, visits, log, importing, keeping, erasing, subjects, retention.
+file: engineers, customers, access, systems, permission, visits, log, importing, keeping, erasing, subjects, retention.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import inspect
 from typing import Any
 
 from gateway.errors import NotFoundError, UnavailableError
+from gateway.wiring.admin.access import AccessCommands
 from gateway.wiring.admin.base import Gathered, Row, Stream
 from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
@@ -28,7 +29,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
     LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
-    RetentionCommands, ReaderCommands,
+    RetentionCommands, ReaderCommands, AccessCommands,
 ):  # fmt: skip
     """Every command."""
 

@@ -82,6 +82,8 @@ class CustomerCommands(EndingCommands):
         """Name an engineer on the customer's list, or strike them off."""
         customer_id = await self._customer(customer)
         await self._parts.directory.name_engineer(actor, customer_id, (await self._engineer(login)).id, veto)
+        if self._app is not None:
+            self._app.visits.look_now()
         return {"customer": customer, "engineer": login, "vetoed": veto}
 
     # --- their people ---

@@ -18,6 +18,7 @@ depends_on = None
 COLUMNS: Final = {
     "checkpoints": "log_id",
     "customers": "id",
+    "access": "customer_id",
     "engineers": "",
     "entries": "log_id",
     "logs": "log_id",
@@ -71,6 +72,20 @@ def upgrade() -> None:
         sa.Column("added_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "access",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("mode", sa.String(length=12), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("hours", sa.Text(), nullable=False),
+        sa.Column("zone", sa.String(length=64), nullable=False),
+        sa.Column("changed_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"],
+            ["customers.id"],
+        ),
+        sa.PrimaryKeyConstraint("customer_id"),
     )
     op.create_table(
         "engineers",
@@ -766,5 +781,6 @@ def downgrade() -> None:
 
     op.drop_table("entries")
     op.drop_table("engineers")
+    op.drop_table("access")
     op.drop_table("customers")
     op.drop_table("checkpoints")
