@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncssh
+import structlog
 from sqlalchemy import func, select
 
 from audit.bucket import Bucket, BucketObjects
@@ -55,6 +56,9 @@ def make_keys(folder: Path) -> None:
         path = folder / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
+
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -160,7 +164,11 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             clock.observe((await scope.execute(select(func.max(entries.c.time_ms)))).scalar() or 0)
         yield opened
         if not behind:
-            await opened.sequence()
+            try:
+                await opened.sequence()
+            except StorageError as error:
+                # Signed and in the database: the next start publishes them.
+                log.error("the last checkpoints could not be published", why=str(error))
     finally:
         await store.close()
         if isinstance(objects, BucketObjects):

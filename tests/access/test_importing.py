@@ -20,7 +20,7 @@ from gateway.errors import StateError
 from gateway.identity.engineers import Engineers
 from gateway.policy import decide
 from gateway.store.engine import Store
-from gateway.store.tables import agreements, approvers, contacts, customers, sites, systems
+from gateway.store.tables import agreements, approvers, contacts, customers, outbox, sites, systems
 from gateway.vault import Vault
 
 NAME = "Brook & Sons"
@@ -174,6 +174,14 @@ async def test_a_customer_that_is_not_there_is_refused_with_the_nearest_name(wor
     ((result, words),) = await world.take(row("site", site="Leeds"), customer="Brooks & Sons")
     assert (result, words) == ("refused", f"no customer is called Brooks & Sons; did you mean {NAME}?")
     assert [result for result, _ in await world.take(row("site", site="Leeds"), customer=NAME.upper())] == ["added"]
+
+
+async def test_an_imported_approver_is_told_to_the_others(world: World) -> None:
+    await world.take(*ALL)
+    await world.take(row("approver", name="Nell", email="nell@customer.example"))
+    async with world.store.look_at_everyone() as scope:
+        told = [(r.what, r.address) for r in await scope.execute(select(outbox))]
+    assert told == [("approver added", "omar@customer.example")]
 
 
 async def test_what_was_removed_is_added_anew(world: World) -> None:

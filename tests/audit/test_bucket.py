@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ class Relay:
         self._loop = asyncio.new_event_loop()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
+            with suppress(asyncio.IncompleteReadError, OSError):
                 while head := await reader.readuntil(b"\r\n\r\n"):
                     lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(self._dropped + b":")]
                     sizes = [line.split(b":")[1] for line in lines if line.lower().startswith(b"content-length:")]
@@ -180,8 +181,6 @@ class Relay:
                     ours.close()
                     await writer.drain()
                     break
-            except (asyncio.IncompleteReadError, OSError):
-                pass
             writer.close()
 
         async def begin() -> None:

@@ -40,11 +40,21 @@ def _hung_disk(demo: Demo, release: threading.Event) -> None:
     demo.app.recorder.sync = sync
 
 
-def _no_store(demo: Demo, _: threading.Event) -> None:
-    def put_new(name: str, data: bytes) -> bool:
-        raise StorageError(f"could not store {name}: refused")
+def _refuse(demo: Demo, prefix: str) -> None:
+    """The object store takes nothing of this kind any more."""
+    objects = demo.app.recorder.objects
+    usual = objects.put_new
 
-    demo.app.recorder.objects.put_new = put_new  # type: ignore[method-assign]
+    def put_new(name: str, data: bytes) -> bool:
+        if name.startswith(prefix):
+            raise StorageError(f"could not store {name}: refused")
+        return usual(name, data)
+
+    objects.put_new = put_new  # type: ignore[method-assign]
+
+
+def _no_store(demo: Demo, _: threading.Event) -> None:
+    _refuse(demo, "recordings/")
     demo.app.recorder.limits = replace(demo.app.recorder.limits, segment_bytes=1)
 
 
@@ -145,3 +155,10 @@ async def test_1_below_five_per_cent_no_ordinary_session_opens(demo: Demo, ssh: 
     assert ran.code == code, ran.err
     assert ("nearly full" in ran.err) == (code == 1)
     assert demo.app.recorder.nearly_full() == (free < 20)
+
+
+async def test_a_store_that_takes_nothing_is_said_and_holds_up_no_stop(demo: Demo) -> None:
+    _refuse(demo, "")
+    await demo.admin("customer add", name="Northern Mills")
+    with pytest.raises(RuntimeError, match="could not store"):
+        await demo.admin("audit verify")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 from audit import checkpoint
 from audit.events import OPERATOR_LOG, Event
@@ -16,6 +16,7 @@ from audit.inspect import Report, verify_database
 from audit.restored import abandoned_name, accept
 from audit.sequencer import LogBehind, object_name
 from gateway.errors import StateError
+from gateway.store.tables import approvers, customers, outbox
 from gateway.wiring import backup
 from gateway.wiring.app import parts
 from gateway.wiring.keeping import accept_loss
@@ -100,7 +101,16 @@ async def test_it_does_not_go_on_and_says_what_is_lost(yesterday: Yesterday) -> 
 
 async def test_an_accepted_loss_is_in_the_log_for_good(yesterday: Yesterday) -> None:
     restored = yesterday.restored()
+    async with parts(restored.settings(), behind=True) as opened, opened.store.scope(CUSTOMER) as scope:
+        name = {"id": CUSTOMER, "name": "Brook", "region": "uk", "added_ms": 1}
+        await scope.execute(insert(customers), name)
+        kate = {"name": "Kate", "email": "kate@customer.example", "phone": "", "added_ms": 1}
+        await scope.execute(insert(approvers), {"customer_id": CUSTOMER, "id": "apr_1", **kate})
     (told,) = await accept_loss(restored.settings(), "mallory", True)
+    async with parts(restored.settings()) as opened, opened.store.look(CUSTOMER) as scope:
+        (mail,) = (await scope.execute(select(outbox))).all()
+    assert (mail.what, mail.address) == ("log lost", "kate@customer.example")
+    assert "4 entries of the log" in mail.body
     assert (told["log"], told["entries"], told["lost"]) == (CUSTOMER, "3 to 6", 4)
     async with parts(restored.settings()) as opened:
         report = await verified(opened)
