@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import Integer, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import checkpoint
@@ -24,6 +25,18 @@ from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
 
 _BATCH = 5_000
+# Built once: a busy gateway asks them four times a second.
+_UNSEQUENCED: Final = select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct()
+_STATE: Final = select(logs).where(logs.c.log_id == bindparam("of_log"))
+_WAITING: Final = (
+    select(entries.c.seq, entries.c.leaf_hash, entries.c.time_ms)
+    .where(entries.c.log_id == bindparam("of_log"), entries.c.idx.is_(None))
+    .order_by(entries.c.seq)
+    .limit(bindparam("at_most", type_=Integer))
+)
+_NUMBERED: Final = update(entries).where(entries.c.seq == bindparam("b_seq")).values(idx=bindparam("b_idx"))
+_GROWN: Final = update(logs).where(logs.c.log_id == bindparam("of_log"))
+_SIGNED: Final = insert(checkpoints)
 
 
 class LogBehind(Exception):
@@ -58,7 +71,7 @@ class Sequencer:
 
     async def unsequenced(self, connection: AsyncConnection) -> list[str]:
         """Logs that have entries without an index."""
-        found = await connection.execute(select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct())
+        found = await connection.execute(_UNSEQUENCED)
         return list(found.scalars())
 
     async def integrate(self, connection: AsyncConnection, log: str, at_most: int = _BATCH) -> str | None:
@@ -67,15 +80,8 @@ class Sequencer:
             await connection.execute(
                 text("select pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(log.encode()) + (7 << 40)}
             )
-        state = (await connection.execute(select(logs).where(logs.c.log_id == log))).one_or_none()
-        waiting = (
-            await connection.execute(
-                select(entries.c.seq, entries.c.leaf_hash, entries.c.time_ms)
-                .where(entries.c.log_id == log, entries.c.idx.is_(None))
-                .order_by(entries.c.seq)
-                .limit(at_most)
-            )
-        ).all()
+        state = (await connection.execute(_STATE, {"of_log": log})).one_or_none()
+        waiting = (await connection.execute(_WAITING, {"of_log": log, "at_most": at_most})).all()
         if not waiting:
             return None
         frontier = Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
@@ -83,18 +89,16 @@ class Sequencer:
         for row in waiting:
             numbered.append({"b_seq": row.seq, "b_idx": frontier.size})
             frontier.append(row.leaf_hash)
-        await connection.execute(
-            update(entries).where(entries.c.seq == bindparam("b_seq")).values(idx=bindparam("b_idx")),
-            numbered,
-        )
+        await connection.execute(_NUMBERED, numbered)
         last = max(row.time_ms for row in waiting)
         values = {"size": frontier.size, "frontier": frontier.to_bytes(), "last_time_ms": last}
         if state:
-            await connection.execute(update(logs).where(logs.c.log_id == log).values(**values))
+            await connection.execute(_GROWN, {"of_log": log, **values})
         else:
-            await connection.execute(insert(logs).values(log_id=log, **values))
+            await connection.execute(insert(logs), {"log_id": log, **values})
         note = self._signer.sign(Checkpoint(origin(self._deployment, log), frontier.size, frontier.root()))
-        await connection.execute(insert(checkpoints).values(log_id=log, size=frontier.size, time_ms=last, note=note))
+        signed = {"log_id": log, "size": frontier.size, "time_ms": last, "note": note}
+        await connection.execute(_SIGNED, signed)
         return note
 
     async def publish(self, connection: AsyncConnection, log: str, note: str) -> None:

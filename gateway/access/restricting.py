@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
@@ -13,12 +13,16 @@ from gateway.model import new_id
 from gateway.store.duties import restrictions
 from gateway.store.engine import Scope, Store
 
+_FROZEN: Final = select(restrictions.c.subject).where(  # built once: every operation asks it
+    restrictions.c.customer_id == bindparam("of_customer"), restrictions.c.system_id == bindparam("of_system"),
+    restrictions.c.ended_ms.is_(None),
+)  # fmt: skip
+
 
 async def restricted(scope: Scope, system_id: str) -> frozenset[str]:
     """Subjects of a phone system who are frozen now."""
-    here = (restrictions.c.customer_id == scope.customer_id) & (restrictions.c.system_id == system_id)
-    query = select(restrictions.c.subject).where(here, restrictions.c.ended_ms.is_(None))
-    return frozenset((await scope.execute(query)).scalars())
+    values = {"of_customer": scope.customer_id, "of_system": system_id}
+    return frozenset((await scope.execute(_FROZEN, values)).scalars())
 
 
 class Restricting:
