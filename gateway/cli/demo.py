@@ -223,10 +223,10 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
                     return await story_record.play(demo, await permit(demo, "view,alter"))
                 return await story.play(demo)
             demo.mails.folder = place / "mails"
-            _instructions(demo)
             await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")
             if state_file is not None:
                 _write_state(demo, state_file)
+            _instructions(demo)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

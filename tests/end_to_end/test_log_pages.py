@@ -48,6 +48,7 @@ async def copied(base: str, token: str, folder: Path) -> str:
 @pytest.fixture
 async def base(demo: Demo) -> str:
     (customer,) = [row["id"] for row in await demo.admin("customer list") if row["name"] == CUSTOMER]
+    await demo.app.parts.sequence()  # the first checkpoint may still be on its way
     return f"{demo.app.portal_url()}/log/{customer}"
 
 
