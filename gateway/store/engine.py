@@ -7,6 +7,7 @@ so that it never has to give up halfway; what only reads (`look`) takes no lock.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -95,6 +96,13 @@ class Store:
                         {"customer": customer_id},
                     )
                 yield Scope(connection, customer_id)
+        except AssertionError as error:
+            # psycopg's pipeline (many rows in one statement) says this when it is left in the middle by a
+            # cancellation: in its place a loop that was told to stop would end as broken.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error
+            raise
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             self.errors += 1
             raise _unavailable(error) from error

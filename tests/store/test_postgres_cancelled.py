@@ -48,6 +48,28 @@ async def test_wherever_it_was_the_loop_ends_and_every_connection_goes_back(urls
     await store.close()
 
 
+async def test_many_rows_at_once_cancelled_anywhere_end_as_cancelled(urls: tuple[str, str]) -> None:
+    owner, app = urls
+    with psycopg.connect(owner, autocommit=True) as maker:
+        maker.execute("create table many (n integer)")
+        maker.execute("grant all on many to public")
+    store = Store(app)
+
+    async def write() -> None:
+        while True:
+            async with store.everyone() as scope:
+                await scope.execute(text("update many set n = :n where n = :n"), [{"n": n} for n in range(20)])
+
+    for steps in range(0, 120, 2):
+        task = asyncio.ensure_future(write())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=20)
+        assert task.cancelled(), f"after {steps} steps: {task.exception()!r}"
+    await store.close()
+
+
 async def test_a_cancelled_wait_for_a_lock_leaves_nothing_behind(urls: tuple[str, str]) -> None:
     owner, app = urls
     with psycopg.connect(owner, autocommit=True) as holder:
