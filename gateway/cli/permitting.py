@@ -37,6 +37,18 @@ def register(main: click.Group) -> None:
     access = Group("access", help="The customer's own switch, above every permission.")
     for made in (request, grant, access):
         main.add_command(made)
+    _requests(request)
+    _grants(grant)
+    _switch(access)
+    simple(
+        main, "explain", "May ENGINEER do OPERATION on SYSTEM, and why (not). Every question that is asked is shown.",
+        "explain ana 'Head office' reset-voicemail --at '26 Nov 09:00'", argument("engineer"), argument("system"),
+        argument("operation", type=click.Choice([operation.value for operation in Operation])), whose(),
+        may("at", type=WHEN, help=f"As it would be then. {EXAMPLES}."), call="explain", change=_at,
+    )  # fmt: skip
+
+
+def _requests(request: click.Group) -> None:
     simple(
         request, "list", "Newest first.", "request list --state waiting", may("customer"),
         may("state", type=click.Choice([state.value for state in RequestState])), limit(), call="request list",
@@ -59,6 +71,9 @@ def register(main: click.Group) -> None:
         request, "withdraw", "Take a waiting one back.", "request withdraw req_1f0c", argument("request"),
         call="request withdraw",
     )  # fmt: skip
+
+
+def _grants(grant: click.Group) -> None:
     simple(
         grant, "list", "Newest first.", "grant list --state open", may("customer"), may("system"),
         may("engineer", help="A login."), may("state", type=click.Choice([state.value for state in GrantState])),
@@ -72,6 +87,9 @@ def register(main: click.Group) -> None:
         grant, "revoke", "End one now; live visits end within a second.",
         "grant revoke gra_52aa --reason 'the work is done'", argument("grant"), option("reason"), call="grant revoke",
     )  # fmt: skip
+
+
+def _switch(access: click.Group) -> None:
     simple(
         access, "show", "How it stands: on, off, on until a time, or on a weekly schedule.",
         "access show 'Brook & Sons'", argument("customer"), call="access show",
@@ -86,10 +104,4 @@ def register(main: click.Group) -> None:
         may("until", type=WHEN, help=f"The end, for until. {EXAMPLES}."),
         may("hours", multiple=True, help="For weekly: 'mon-fri 08:00-18:00', the agreement's zone. May be repeated."),
         call="access set", change=_access,
-    )  # fmt: skip
-    simple(
-        main, "explain", "May ENGINEER do OPERATION on SYSTEM, and why (not). Every question that is asked is shown.",
-        "explain ana 'Head office' reset-voicemail --at '26 Nov 09:00'", argument("engineer"), argument("system"),
-        argument("operation", type=click.Choice([operation.value for operation in Operation])), whose(),
-        may("at", type=WHEN, help=f"As it would be then. {EXAMPLES}."), call="explain", change=_at,
     )  # fmt: skip
