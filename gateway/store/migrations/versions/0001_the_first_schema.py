@@ -576,6 +576,14 @@ def upgrade() -> None:
 
     _duties()
     _readers()
+    _portal()
+
+    if op.get_bind().dialect.name == "postgresql":
+        for statement in row_security_statements(COLUMNS):
+            op.execute(statement)
+
+
+def _portal() -> None:
     op.create_table(
         "invitations",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -623,10 +631,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
     )
-
-    if op.get_bind().dialect.name == "postgresql":
-        for statement in row_security_statements(COLUMNS):
-            op.execute(statement)
 
 
 def _duties() -> None:
