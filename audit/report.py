@@ -28,8 +28,9 @@ from audit.tiles import TileReader, parse_name
 _PAGE: Final = 1_000
 _HELD: Final = 50
 _BEFORE: Final = (
-    "request.submitted", "request.granted", "consent.recorded", "approval.signed", "approver.added",
-    "approver.key_enrolled", "approver.key_removed", "agreement.confirmed", "system.added", "customer.added",
+    "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
+    "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
+    "agreement.withdrawn", "system.added", "customer.added",
     "grant.revoked", "grant.expired",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
@@ -103,7 +104,8 @@ class Reporter:
                 data = body.get("data", {})
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
                 itself = body["kind"].startswith("system.") and body.get("system") in joined
-                if ids & joined or person in joined or itself or body["kind"] == "customer.added":
+                always = body["kind"].startswith(("agreement.", "customer."))
+                if ids & joined or person in joined or itself or always:
                     found.add(index)
                     joined |= ids | ({str(data["approver"])} if "approver" in data else set())
         return found

@@ -6,12 +6,14 @@ cannot say anything else than the log.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 _LONGEST: Final = 300
+_SIGNED: Final = 1_200
 _SENTENCES: Final[Mapping[str, str]] = {
     "customer.added": "this log was begun for {name}",
     "approver.added": "{name} became an approver ({approver})",
@@ -21,6 +23,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
+    "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
+    "approver.key_enrolled": "{approver} enrolled a key ({how})",
+    "approver.key_removed": "a key of {approver} counts no more",
+    "approval.signed": "{approver} signed with their own key: {request}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",
@@ -50,11 +56,11 @@ class _Fields(dict[str, str]):
         return "-"
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, longest: int = _LONGEST) -> str:
     """Text from outside on one line: nothing that moves a terminal or turns the direction of writing."""
     seen = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text)
     line = " ".join(seen.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def at(time_ms: int) -> str:
@@ -63,6 +69,21 @@ def at(time_ms: int) -> str:
         return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
         return f"{time_ms} ms"
+
+
+def request_words(text: str) -> str:
+    """The bytes of a request that a yes was signed over, in words; the text itself where it is none."""
+    try:
+        asked = json.loads(text)
+        operations = ", ".join(str(name) for name in asked["operations"])
+        return harmless(
+            f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
+            f"{operations}, from {at(asked['from'])} until {at(asked['until'])}. Ticket: {asked['ticket'] or 'none'}. "
+            f"Reason: {asked['reason']}",
+            _SIGNED,
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return harmless(text, _SIGNED)
 
 
 def _shown(name: str, value: Any) -> str:
@@ -82,6 +103,8 @@ def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
     fields = _Fields({name: harmless(_shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
+    if kind == "approval.signed":
+        fields["request"] = request_words(str(clear.get("request", "-")))
     sentence = _SENTENCES.get(kind)
     words = sentence.format_map(fields) if sentence else _plain(kind, fields)
     time_ms = body.get("time")

@@ -180,6 +180,8 @@ class Request:
     state: RequestState
     digest: str
     submitted_ms: int
+    canonical: str
+    """The bytes that a yes is a yes to, as text (access/asked.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,7 @@ class Directory:
                 "digest": self._vault.digest("terms", text),
                 "operations": sorted(terms.operations),
                 "consent_by_phone": terms.consent_by_phone,
+                "approvals_needed": terms.approvals_needed,
             }
             await self._log(scope, "agreement.set", actor, data=data)
         return version

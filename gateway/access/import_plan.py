@@ -282,7 +282,7 @@ class Planner:
         row = self._row(id=new_id("agr"), version=version, state=AgreementState.DRAFT, terms=text)
         data = {
             "version": version, "digest": self._vault.digest("terms", text), "operations": sorted(terms.operations),
-            "consent_by_phone": terms.consent_by_phone,
+            "consent_by_phone": terms.consent_by_phone, "approvals_needed": terms.approvals_needed,
         }  # fmt: skip
         event = self._event("agreement.set", data=data)
         self.held.agreement = Agreement(self.held.customer_id, version, AgreementState.DRAFT, terms)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, insert, select, update
+from sqlalchemy import BigInteger, bindparam, func, insert, select, update
 
-from audit import canonical
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
-from gateway.access.facts import facts_of, grant_of, operations_of
+from gateway.access.facts import facts_of, grant_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
-from gateway.model import DAY, MINUTE, Grant, PhoneSystem, Request, new_id
+from gateway.model import DAY, MINUTE, Agreement, Grant, PhoneSystem, Request, new_id, same_address
 from gateway.policy import Decision, Facts, decide
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import (
@@ -31,7 +31,9 @@ from gateway.store.tables import (
 )
 
 _PENDING_PER_ENGINEER = 10
-BY_PHONE = "by telephone"
+BY_PHONE: Final = "by telephone"
+BY_KEY: Final = "signed"
+_AFTER_DENIAL_MS: Final = 15 * MINUTE
 _LATE_GRANTS: Final = select(grants).where(
     grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
 )
@@ -49,30 +51,26 @@ def _words(operations_: frozenset[Operation]) -> str:
     return " ".join(sorted(operations_))
 
 
-def request_of(row: Any) -> Request:
-    """The value of a table's row."""
-    return Request(
-        row.customer_id, row.id, row.system_id, row.engineer_id, operations_of(row.operations), row.from_ms,
-        row.until_ms, row.ticket, row.reason, RequestState(row.state), row.digest, row.submitted_ms,
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Answerable:
+    """A waiting request and an approver who may answer it. `needed`: how many persons have to say yes."""
+
+    request: Request
+    approver: Any
+    needed: int
+    agreement: Agreement
 
 
-def request_bytes(request: Request) -> bytes:
-    """The canonical bytes that a yes is a yes to; their SHA-256 is the request's digest."""
-    return canonical.encode(
-        {
-            "v": 1,
-            "customer": request.customer_id,
-            "request": request.id,
-            "system": request.system_id,
-            "engineer": request.engineer_id,
-            "operations": sorted(request.operations),
-            "from": request.from_ms,
-            "until": request.until_ms,
-            "ticket": request.ticket,
-            "reason": request.reason,
-        }
-    )
+def _how(yeses: Sequence[Any]) -> str:
+    """How they came, in words that stand wherever the permission is shown."""
+    signed = [yes for yes in yeses if yes.how == BY_KEY]
+    recorders = dict.fromkeys(yes.recorded_by for yes in yeses if yes.how == BY_PHONE)
+    told = []
+    if signed:
+        told.append("signed with the approver's own key" if len(signed) == 1 else f"signed with {len(signed)} own keys")
+    if recorders:
+        told.append(f"{BY_PHONE}, recorded by {', '.join(recorders)}")
+    return "; ".join(told)
 
 
 class Permission:
@@ -80,6 +78,8 @@ class Permission:
 
     def __init__(self, store: Store, audit: AuditLog) -> None:
         self._store, self._audit = store, audit
+        self.pages: Callable[[], str] = str
+        """What links to the portal begin with; whoever serves it says so."""
 
     @property
     def now(self) -> int:
@@ -102,16 +102,18 @@ class Permission:
         customer_id, now = system.customer_id, self.now
         request = Request(
             customer_id, new_id("req"), system.id, engineer_id, wanted, now, now + minutes * MINUTE, ticket, reason,
-            RequestState.WAITING, "", now,
+            RequestState.WAITING, "", now, "",
         )  # fmt: skip
-        request = replace(request, digest=hashlib.sha256(request_bytes(request)).hexdigest())
         async with self._store.scope(customer_id) as scope:
             await self._check_request(scope, request, minutes)
+            engineer = (await scope.execute(select(engineers.c.name).where(engineers.c.id == engineer_id))).scalar_one()
+            request = written(request, engineer, system.name)
             await scope.execute(
                 insert(requests).values(
                     customer_id=customer_id, id=request.id, system_id=system.id, engineer_id=engineer_id,
                     operations=_words(wanted), from_ms=request.from_ms, until_ms=request.until_ms, ticket=ticket,
-                    reason=reason, state=RequestState.WAITING, digest=request.digest, submitted_ms=now,
+                    reason=reason, state=RequestState.WAITING, digest=request.digest, canonical=request.canonical,
+                    submitted_ms=now,
                 )
             )  # fmt: skip
             key = f"request:{request.id}"
@@ -123,8 +125,12 @@ class Permission:
                 },
                 personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
             )  # fmt: skip
-            await notify.request_waiting(scope, request, now)
+            await notify.request_waiting(scope, request, self.link(request.id), now)
         return request
+
+    def link(self, request_id: str) -> str:
+        """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
+        return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
 
     async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
         agreement = await agreement_of(scope)
@@ -151,6 +157,20 @@ class Permission:
         )
         if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
             raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
+        await self._check_not_denied(scope, request)
+
+    async def _check_not_denied(self, scope: Scope, request: Request) -> None:
+        # Whoever may ask again at once wears the approver down until they say yes to be left in peace.
+        query = select(func.max(requests.c.answered_ms)).where(
+            requests.c.customer_id == scope.customer_id, requests.c.engineer_id == request.engineer_id,
+            requests.c.system_id == request.system_id, requests.c.state == RequestState.DENIED,
+        )  # fmt: skip
+        denied_ms = (await scope.execute(query)).scalar_one_or_none()
+        if denied_ms is not None and self.now < denied_ms + _AFTER_DENIAL_MS:
+            wait = -(-(denied_ms + _AFTER_DENIAL_MS - self.now) // MINUTE)
+            raise NotPermittedError(
+                "The customer said no a short while ago.", next_step=f"Ask again in {wait} min, or ring them."
+            )
 
     @staticmethod
     async def _check_enough_approvers(scope: Scope, needed: int) -> None:
@@ -172,8 +192,10 @@ class Permission:
         The grant, or None while the agreement wants more persons to say yes. ConflictError when this one has already.
         """
         async with self._store.scope(customer_id) as scope:
-            request, approver, needed = await self._consent_basis(scope, request_id, approver_id, at_ms)
-            earlier = await self._yeses(scope, request)
+            to = await self.answerable(scope, request_id, approver_id)
+            request, approver = to.request, to.approver
+            self._check_call(to, at_ms)
+            earlier = await self.yeses(scope, request)
             if approver.email.casefold() in earlier:
                 raise ConflictError(f"{approver.name} has said yes to this request already.")
             await scope.execute(
@@ -192,18 +214,21 @@ class Permission:
                 scope, "consent.recorded", actor, system=request.system_id, request=request_id, personal=personal,
                 data={"approver": approver_id, "at_ms": at_ms, "digest": request.digest},
             )  # fmt: skip
-            recorders = dict.fromkeys([*(yes.recorded_by for yes in earlier.values()), recorded_by])
-            how = f"{BY_PHONE}, recorded by {', '.join(recorders)}"
-            missing = needed - len(earlier) - 1
-            grant = None
-            if missing <= 0:
-                persons = (*(yes.approver_id for yes in earlier.values()), approver_id)
-                grant = await self._write_grant(scope, actor, request, how, persons)
-            await notify.consent_recorded(scope, request, how, approver.name, at_ms, self.now, max(missing, 0))
+            grant, missing, how = await self.settle(scope, actor, to, request)
+            await notify.consent_recorded(scope, request, how, approver.name, at_ms, self.now, missing)
         return grant
 
+    async def settle(self, scope: Scope, actor: str, to: Answerable, request: Request) -> tuple[Grant | None, int, str]:
+        """After a yes: the grant when enough persons have given theirs, how many are missing, and how they came."""
+        yeses = await self.yeses(scope, request)
+        how, missing = _how(list(yeses.values())), max(0, to.needed - len(yeses))
+        if missing:
+            return None, missing, how
+        persons = tuple(str(yes.approver_id) for yes in yeses.values())
+        return await self._write_grant(scope, actor, request, how, persons), 0, how
+
     @staticmethod
-    async def _yeses(scope: Scope, request: Request) -> dict[str, Any]:
+    async def yeses(scope: Scope, request: Request) -> dict[str, Any]:
         """Who has said yes to exactly this request, and still may: by address, since persons count, not accounts."""
         query = (
             select(approvals, approvers.c.email)
@@ -217,23 +242,15 @@ class Permission:
         )
         return {row.email.casefold(): row for row in await scope.execute(query)}
 
-    async def _consent_basis(
-        self, scope: Scope, request_id: str, approver_id: str, at_ms: int
-    ) -> tuple[Request, Any, int]:
-        """The request, its approver, and how many persons have to say yes."""
-        agreement = await agreement_of(scope)
-        if agreement is None or not agreement.terms.consent_by_phone or agreement.state is not AgreementState.CONFIRMED:
-            raise NotPermittedError(
-                "This customer's agreement does not allow a yes by telephone.",
-                next_step="Ask the approver to answer the mail.",
-            )
-        request = await self.request(scope, request_id, lock=True)
+    async def answerable(self, scope: Scope, request_id: str, approver_id: str, *, lock: bool = True) -> Answerable:
+        """With `lock`, nobody else answers it before the commit. NotFoundError; StateError when it was answered
+        already; NotPermittedError for one's own request, and without a confirmed agreement."""
+        request = await self.request(scope, request_id, lock=lock)
         if request.state is not RequestState.WAITING:
             raise StateError(f"the request is {request.state.value} already")
-        if not request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
-            raise InvalidError("The call cannot have been before the request or in the future.")
-        if at_ms < self.now - DAY:
-            raise InvalidError("A yes given more than a day ago cannot be entered any more.")
+        agreement = await agreement_of(scope)
+        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
+            raise NotPermittedError("The agreement is not confirmed.", next_step="Ask your telephone maintainer.")
         query = select(approvers).where(
             approvers.c.customer_id == scope.customer_id,
             approvers.c.id == approver_id,
@@ -245,9 +262,21 @@ class Permission:
                 "that is no approver of this customer", next_step="`frameroom approver list` shows them."
             )
         mail = select(engineers.c.email).where(engineers.c.id == request.engineer_id)
-        if (await scope.execute(mail)).scalar_one().casefold() == approver.email.casefold():
+        if same_address((await scope.execute(mail)).scalar_one(), approver.email):
             raise NotPermittedError("Nobody approves their own request.")
-        return request, approver, agreement.terms.approvals_needed
+        return Answerable(request, approver, agreement.terms.approvals_needed, agreement)
+
+    def _check_call(self, to: Answerable, at_ms: int) -> None:
+        """A yes by telephone: allowed by the agreement, and at a time when it can have been given."""
+        if not to.agreement.terms.consent_by_phone:
+            raise NotPermittedError(
+                "This customer's agreement does not allow a yes by telephone.",
+                next_step="Ask the approver to answer the mail.",
+            )
+        if not to.request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
+            raise InvalidError("The call cannot have been before the request or in the future.")
+        if at_ms < self.now - DAY:
+            raise InvalidError("A yes given more than a day ago cannot be entered any more.")
 
     async def _write_grant(
         self, scope: Scope, actor: str, request: Request, how: str, approver_ids: tuple[str, ...]
@@ -258,7 +287,7 @@ class Permission:
         )  # fmt: skip
         state = advance(request.state, RequestState.GRANTED)
         here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
-        await scope.execute(update(requests).where(here).values(state=state))
+        await scope.execute(update(requests).where(here).values(state=state, answered_ms=self.now))
         await scope.execute(
             insert(grants).values(
                 customer_id=grant.customer_id, id=grant.id, request_id=grant.request_id, system_id=grant.system_id,
@@ -269,7 +298,7 @@ class Permission:
         )  # fmt: skip
         await self._log(
             scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
-            data={"how": BY_PHONE, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
+            data={"how": how, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
         )  # fmt: skip
         return grant
 

@@ -263,6 +263,10 @@ class Passkeys:
 
     # --- answers ---
 
+    def assertion(self, answer: Any) -> Assertion:
+        """The bytes of a browser's answer, as they are kept. InvalidError when it is none."""
+        return assertion_of(answer)
+
     async def answered(self, scope: Scope, answer: Any, challenge: bytes) -> Enrolled:
         """The passkey that answered this challenge, its person verified. NotPermittedError, whatever the cause."""
         refused = NotPermittedError("That passkey was not accepted.", next_step="Try again, or ask to be invited.")

@@ -6,6 +6,7 @@ when), `postman` (the loop), `smtp` (one message), `words` (text from outside ma
 
 from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
+from gateway.notify.answer_letters import answered_no, answered_yes
 from gateway.notify.letters import (
     Told,
     consent_recorded,
@@ -22,7 +23,7 @@ from gateway.notify.outbox import queue, zone_of
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
-from gateway.notify.words import SECRETS, WORDS, plain, when
+from gateway.notify.words import SECRETS, WORDS, plain, times, when
 
 __all__ = [
     "SECRETS",
@@ -32,6 +33,8 @@ __all__ = [
     "Told",
     "access_changed",
     "address_confirmed",
+    "answered_no",
+    "answered_yes",
     "approver_added",
     "approver_confirmed",
     "consent_recorded",
@@ -49,6 +52,7 @@ __all__ = [
     "reset_undelivered",
     "revoked",
     "send",
+    "times",
     "visit_closed",
     "visit_opened",
     "when",

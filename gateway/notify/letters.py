@@ -73,11 +73,12 @@ def _because(ticket: str, reason: str) -> str:
     return f"Why: {plain(reason) or 'no reason was given'}\nTicket: {plain(ticket) or 'none'}\n"
 
 
-async def request_waiting(scope: Scope, request: Request, now: int) -> None:
-    """To every approver: somebody waits for an answer. It carries no link that decides."""
+async def request_waiting(scope: Scope, request: Request, link: str, now: int) -> None:
+    """To every approver: somebody waits for an answer. `link` opens the page where they give it; it decides nothing."""
     names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    where = f"Say yes or no here, with your passkey:\n{link}\n\n" if link else ""
     body = (
-        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n"
+        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n{where}"
         f"{_because(request.ticket, request.reason)}"
         f"From: {when(request.from_ms, zone)}\nUntil: {when(request.until_ms, zone)}\n"
         f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"

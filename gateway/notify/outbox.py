@@ -25,6 +25,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "daily",
         "consent by telephone",
         "request waiting",
+        "answered",
         "approver added",
         "approver confirmed",
         "address confirmed",

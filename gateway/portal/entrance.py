@@ -18,7 +18,7 @@ from gateway.portal.guesses import Guesses
 from gateway.portal.page import Asked, Page, Who
 from gateway.portal.site import COOKIE
 from gateway.store.engine import Store
-from gateway.store.tables import approvers, engineers, requests, systems
+from gateway.store.tables import approvers
 
 _CUSTOMER = re.compile(r"cus_[0-9a-z]{1,36}")
 _OURS = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
@@ -42,7 +42,6 @@ class Entrance:
         """All of them."""
         there, link = Who.SIGNED_IN, "/invitation/{customer}/{secret}"
         return [
-            Page("GET", "/", there, self.home),
             Page("GET", "/sign-in", Who.PUBLIC, self.sign_in_page),
             Page("POST", "/sign-in/options", Who.PUBLIC, self.sign_in_options),
             Page("POST", "/sign-in", Who.PUBLIC, self.sign_in),
@@ -56,28 +55,6 @@ class Entrance:
             Page("POST", "/people/{approver}/invite", Who.APPROVER, self.invite),
             Page("POST", "/people/{approver}/lost", Who.APPROVER, self.lost),
         ]
-
-    async def home(self, asked: Asked) -> Response:
-        """What waits."""
-        query = (
-            select(requests, engineers.c.name.label("engineer"), systems.c.name.label("system"))
-            .join(engineers, engineers.c.id == requests.c.engineer_id)
-            .join(systems, (systems.c.customer_id == requests.c.customer_id) & (systems.c.id == requests.c.system_id))
-            .where(requests.c.customer_id == asked.customer_id, requests.c.state == "waiting")
-            .order_by(requests.c.submitted_ms)
-        )
-        async with self._store.look(asked.customer_id) as scope:
-            zone = await notify.zone_of(scope)
-            rows = (await scope.execute(query)).all()
-        waiting = [
-            {
-                "engineer": notify.plain(r.engineer), "system": notify.plain(r.system),
-                "reason": notify.plain(r.reason), "until": notify.when(r.until_ms, zone),
-                "operations": [notify.WORDS[o] for o in sorted(r.operations.split())],
-            }
-            for r in rows
-        ]  # fmt: skip
-        return asked.show("home.html", waiting=waiting, ring=self._ring)
 
     async def sign_in_page(self, asked: Asked) -> Response:
         """One button."""

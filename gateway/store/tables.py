@@ -128,6 +128,7 @@ Index(
     sqlite_where=systems.c.removed_ms.is_(None),
     postgresql_where=systems.c.removed_ms.is_(None),
 )
+# `canonical`: the bytes that a yes is a yes to, whose SHA-256 is `digest` (access/asked.py). `answer`: why not.
 requests = customer_table(
     "requests",
     Column("system_id", ID, nullable=False),
@@ -139,7 +140,10 @@ requests = customer_table(
     Column("reason", Text, nullable=False),
     Column("state", String(12), nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("canonical", Text, nullable=False),
     Column("submitted_ms", BigInteger, nullable=False),
+    Column("answered_ms", BigInteger),
+    Column("answer", Text),
     within("system_id", "systems"),
     Index("requests_waiting", "state", "engineer_id"),
 )
@@ -156,7 +160,7 @@ approvals = customer_table(
     Column("at_ms", BigInteger, nullable=False),
     within("request_id", "requests"),
     within("approver_id", "approvers"),
-    UniqueConstraint("customer_id", "request_id", "approver_id"),
+    UniqueConstraint("customer_id", "request_id", "approver_id", "request_digest"),
 )
 grants = customer_table(
     "grants",

@@ -12,6 +12,7 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.approving import Approving
 from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
 from gateway.identity.passkeys import Passkeys
@@ -22,6 +23,7 @@ from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.requests import Requests
 from gateway.portal.site import Portal
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
@@ -74,6 +76,7 @@ class App:
             mail.host, mail.port, mail.sender, mail.tls, mail.username, mail.password, mail.ca_file
         )
         self.portal_port = self.ops_port = 0
+        opened.permission.pages = self.portal_url
         self.resets = Resets(self.visits, resets, self.mail, self.portal_url)
         self.commands = Commands(self.visits, self.resets, opened.directory)
         host_keys = [
@@ -106,7 +109,11 @@ class App:
         sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
         logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
         once = OneTimePages(store, audit, ring, self.portal_url)
-        pages = Entrance(store, audit, passkeys, sign_ins, ring).pages()
+        approving = Approving(store, audit, opened.permission, passkeys)
+        pages = [
+            *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
+            *Requests(store, opened.permission, approving, passkeys, ring).pages(),
+        ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
     async def run(self) -> None:

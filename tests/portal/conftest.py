@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.access.approving import Approving
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.portal.entrance import Entrance
 from gateway.portal.once import OneTimePages
+from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
 from gateway.store.engine import Store
 from tests.support.browser_passkey import SoftwarePasskey
@@ -77,7 +79,11 @@ async def site(store: Store, tmp_path: Path) -> Site:
     passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
     sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
-    pages = Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages()
+    approving = Approving(store, brook.audit, brook.permission, passkeys)
+    pages = [
+        *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
+    ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()

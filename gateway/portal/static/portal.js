@@ -5,9 +5,11 @@ const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/
 const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
+const token = document.querySelector('meta[name="csrf"]')?.content || "";
+
 async function post(path, body) {
   const answer = await fetch(path, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": token }, body: JSON.stringify(body),
   });
   const told = await answer.json();
   if (!answer.ok) throw new Error([told.error, told.next].filter(Boolean).join(" "));
@@ -43,7 +45,19 @@ async function enrol(button) {
   button.hidden = true;
 }
 
-const ways = { "sign-in": signIn, enrol };
+// A yes to what is ticked, and no more: the challenge is the digest of just that.
+async function approve(button) {
+  const path = button.form.dataset.path;
+  const operations = [...button.form.querySelectorAll("[name=operations]:checked")].map((one) => one.value);
+  const wanted = { operations, until: Number(button.form.elements.until.value) };
+  const options = await post(path + "/options", wanted);
+  const allowCredentials = options.allowCredentials.map((one) => ({ ...one, id: bytes(one.id) }));
+  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials };
+  const told = await post(path + "/yes", { ...wanted, answer: plain(await navigator.credentials.get({ publicKey })) });
+  location.assign(told.go);
+}
+
+const ways = { "sign-in": signIn, enrol, approve };
 for (const button of document.querySelectorAll("[data-passkey]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {

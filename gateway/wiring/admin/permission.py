@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.asked import request_of
 from gateway.access.facts import grant_of
-from gateway.access.permission import BY_PHONE, request_of
+from gateway.access.permission import BY_PHONE
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.store.engine import Scope
 from gateway.store.tables import approvals, approvers, grants, requests, sessions

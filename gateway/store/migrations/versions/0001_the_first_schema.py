@@ -360,7 +360,10 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
         sa.Column("submitted_ms", sa.BigInteger(), nullable=False),
+        sa.Column("answered_ms", sa.BigInteger(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "system_id"],
             ["systems.customer_id", "systems.id"],
@@ -402,7 +405,7 @@ def upgrade() -> None:
             ["customers.id"],
         ),
         sa.PrimaryKeyConstraint("customer_id", "id"),
-        sa.UniqueConstraint("customer_id", "request_id", "approver_id"),
+        sa.UniqueConstraint("customer_id", "request_id", "approver_id", "request_digest"),
     )
     op.create_table(
         "batch_rows",

@@ -1,0 +1,149 @@
+"""Every permission in a report rests on the customer's own yes; whatever is forged, widened or invented is named."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+
+from audit.assertions import fingerprint
+from audit.events import Event
+from tests.support.passkey import PRESENT, Passkey
+
+from .conftest import House
+from .reported import APPROVER, ENGINEER, Story
+from .test_report import Desk, desk
+
+__all__ = ["desk"]
+
+
+async def verdict(house: House, desk: Desk, *approvals: str, **made: Any) -> tuple[int, str]:
+    story = Story(house)
+    events = {"signed": lambda: story.signed(**made), "enrolled": lambda: story.enrolled(made["passkey"])}
+    await story.permitted(*(events[name]() for name in approvals))
+    await story.visited()
+    await house.sequence()
+    return desk.check(await story.report())
+
+
+async def test_a_permission_that_nobody_signed_is_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    await story.permitted(story.event("heartbeat", {"sessions": 0}))
+    await story.visited()
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert (code, "rests on no approval" in said) == (1, True)
+
+
+async def test_an_approval_by_a_key_that_was_never_enrolled_is_found(house: House, desk: Desk) -> None:
+    code, said = await verdict(house, desk, "signed", passkey=Passkey())
+    assert (code, "was not enrolled before it" in said) == (1, True)
+
+
+async def test_an_approver_whom_the_operator_invented_is_found_by_the_pinned_fingerprints(
+    house: House, desk: Desk
+) -> None:
+    story, mallory = Story(house), Passkey()
+    await story.permitted(story.enrolled(mallory), story.signed(mallory))
+    await story.visited()
+    await house.sequence()
+    report = await story.report()
+    pins = desk.file("pins.txt", f"# on our agreement\n{fingerprint(story.passkey.public)}  Kate Brook\n")
+    assert desk.check(report)[0] == 0, "without the pins nobody can tell"
+    code, said = desk.check(report, "--approvers", pins)
+    assert (code, "that you did not pin" in said) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"challenge": b"x" * 32}, "a yes to something else"),
+        ({"type": "webauthn.create"}, "not made as a yes"),
+        ({"crossOrigin": True}, "not made as a yes"),
+        ({"flags": PRESENT}, "was not verified by their authenticator"),
+    ],
+)
+async def test_an_approval_that_is_none_is_found(house: House, desk: Desk, made: dict[str, Any], words: str) -> None:
+    code, said = await verdict(house, desk, "signed", **made)
+    assert (code, words in said) == (1, True), said
+
+
+async def test_an_approval_for_an_edited_request_is_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    edited = story.signed()
+    edited.data["digest"] = "0" * 64  # type: ignore[index]
+    await story.permitted(edited)
+    await story.visited()
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert (code, "for another request" in said) == (1, True)
+
+
+async def heard(house: House, desk: Desk, story: Story, *events: Event) -> tuple[int, str]:
+    """What the verifier says of a visit under a permission that came about like this."""
+    await story.permitted(*events)
+    await story.visited()
+    await house.sequence()
+    return desk.check(await story.report())
+
+
+def narrowed(story: Story, **less: Any) -> Event:
+    data = {"approver": APPROVER, "operations": ["alter"], "until_ms": 2, "digest": story.digest} | less
+    return story.event("request.narrowed", data, actor=APPROVER, **story.about)
+
+
+class Wider(Story):
+    """An operator writes a permission for more than was signed."""
+
+    more: ClassVar[dict[str, Any]] = {}
+
+    @property
+    def granted(self) -> dict[str, Any]:
+        return super().granted | self.more
+
+
+@pytest.mark.parametrize("more", [{"operations": ["alter", "remove"]}, {"until_ms": 3}])
+async def test_a_permission_for_more_than_was_signed_is_found(house: House, desk: Desk, more: dict[str, Any]) -> None:
+    story = Wider(house)
+    story.more = more  # type: ignore[misc]
+    code, said = await heard(house, desk, story)
+    assert (code, "goes further than what was said yes to" in said) == (1, True), said
+
+
+async def test_a_yes_to_less_holds_and_voids_the_yes_before(house: House, desk: Desk) -> None:
+    story = Story(house, wanted=("alter", "view"), until=9)
+    more = story.signed()
+    asked = {
+        "engineer": ENGINEER, "operations": ["alter", "view"], "until_ms": 9, "digest": story.digest,
+    }  # fmt: skip
+    submitted = story.event("request.submitted", asked, **story.about)
+    story.wanted, story.until = ("alter",), 2
+    less = narrowed(story)
+    code, said = await heard(house, desk, story, submitted, more, less)
+    assert (code, "rests on no approval" in said) == (1, True), said
+
+
+async def test_a_request_that_grows_when_it_is_narrowed_is_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    code, said = await heard(house, desk, story, narrowed(story, operations=["alter", "remove"]), story.signed())
+    assert (code, "wider than it was asked" in said) == (1, True), said
+
+
+async def test_words_that_ask_for_something_else_than_the_log_says_are_found(house: House, desk: Desk) -> None:
+    """The approver signed "view"; the operator wrote "alter" into the entry that names the signed digest."""
+    story = Story(house, wanted=("view",))
+    signed = story.signed()
+    asked = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": 2, "digest": story.digest}
+    code, said = await heard(house, desk, story, story.event("request.submitted", asked, **story.about), signed)
+    assert (code, "ask for something else than the log says" in said) == (1, True), said
+
+
+@pytest.mark.parametrize(("second", "fine"), [(False, False), (True, True)])
+async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, second: bool, fine: bool) -> None:
+    story, other, key = Story(house), "apr_" + "1" * 24, Passkey()
+    terms = {"version": 1, "digest": "d", "operations": ["alter"], "consent_by_phone": False, "approvals_needed": 2}
+    agreed = (story.event("agreement.set", terms), story.event("agreement.confirmed", {"version": 1, "how": "letter"}))
+    twice = (story.enrolled(key, other), story.signed(key, approver=other)) if second else (story.signed(),)
+    code, said = await heard(house, desk, story, *agreed, story.signed(), *twice)
+    assert (code == 0) is fine, said
+    assert ("signed by 2 approvers" if fine else "has 1 yeses, the agreement wants 2") in said
