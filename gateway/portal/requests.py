@@ -93,7 +93,7 @@ class Requests:
                 "state": request.state.value, "answer": notify.plain(row.answer or ""),
             },
             wanted=[(name, notify.WORDS[name]) for name in sorted(request.operations)],
-            ends=_ends(request, self._permission.now, zone), answers=answers, needed=needed, given=len(yeses),
+            ends=_ends(request, self._permission.now), answers=answers, needed=needed, given=len(yeses),
             mine=asked.who.email.casefold() in yeses, ensured=_ensured(row.connector), last=last, ring=self._ring,
         )  # fmt: skip
 
@@ -168,7 +168,7 @@ def _length(ms: int) -> str:
     return " ".join(parts) or "less than a minute"
 
 
-def _ends(request: Request, now: int, zone: ZoneInfo) -> list[tuple[int, str]]:
+def _ends(request: Request, now: int) -> list[tuple[int, str]]:
     """Ends that may be chosen, as asked first: (Unix ms, words). Whole minutes, so that the page can be read slowly."""
     begin = max(now, request.from_ms) // MINUTE * MINUTE
     shorter = [
@@ -176,8 +176,7 @@ def _ends(request: Request, now: int, zone: ZoneInfo) -> list[tuple[int, str]]:
         for minutes in _SHORTER_MIN
         if begin + minutes * MINUTE < request.until_ms
     ]
-    asked = f"{_length(request.until_ms - request.from_ms)}, as asked: until {notify.when(request.until_ms, zone)}"
-    return [(request.until_ms, asked), *reversed(shorter)]
+    return [(request.until_ms, f"{_length(request.until_ms - request.from_ms)}, as asked"), *reversed(shorter)]
 
 
 def _wanted(asked: Asked) -> tuple[list[str], int]:
