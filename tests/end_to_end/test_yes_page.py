@@ -13,8 +13,7 @@ from tests.end_to_end.browsing import browser, telephone
 
 __all__ = ["browser"]
 _ASK = (
-    'request "Head office" --ops find,view,reset-voicemail --for 2h --ticket T-7 --reason "Grace is locked out" '
-    "--wait"
+    'request "Head office" --ops find,view,reset-voicemail --for 2h --ticket T-7 --reason "Grace is locked out" --wait'
 )
 
 
