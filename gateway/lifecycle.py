@@ -129,7 +129,7 @@ _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
         ),
         ProposalState.WITHDRAWN: frozenset(),
         ProposalState.ACTIVE: frozenset({ProposalState.DONE}),
-        ProposalState.PENDING: frozenset({ProposalState.DONE}),
+        ProposalState.PENDING: frozenset({ProposalState.DONE, ProposalState.WITHDRAWN}),
         ProposalState.DONE: frozenset(),
     },
 )

@@ -14,10 +14,11 @@ from gateway import notify
 from gateway.access import confirming
 from gateway.access.facts import agreement_from
 from gateway.access.places import Place, places_of
-from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, advance
-from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id
+from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id, same_address
 from gateway.store.engine import Scope, Store
+from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY
 from gateway.store.tables import agreements, approvers, contacts, customers, roster, sites, systems
 from gateway.vault import Vault
 
@@ -36,6 +37,7 @@ async def agreement_of(scope: Scope) -> Agreement | None:
     return agreement_from(row)
 
 
+NAME_EACH_OTHER: Final = "This customer's approvers name each other: one of them has had a passkey."
 NOTICES: Final = ("each", "changes", "daily", "none")
 
 
@@ -121,28 +123,47 @@ class Directory:
         await self._remove(contacts, actor, customer_id, contact_id, "contact")
 
     async def remove_approver(self, actor: str, customer_id: str, approver_id: str) -> None:
-        """From now on this person's yes counts for nothing; what they approved before stands."""
+        """From now on this person's yes counts for nothing; what they approved before stands. Everybody is told."""
         await self._remove(approvers, actor, customer_id, approver_id, "approver")
 
     async def _remove(self, table: Table, actor: str, customer_id: str, person_id: str, what: str) -> None:
         async with self._store.scope(customer_id) as scope:
             here = (table.c.customer_id == customer_id) & (table.c.id == person_id) & table.c.removed_ms.is_(None)
-            removed = await scope.execute(update(table).where(here).values(removed_ms=self._audit.clock.now()))
-            if not removed.rowcount:
+            row = (await scope.execute(select(table).where(here).with_for_update())).first()
+            if row is None:
                 raise NotFoundError(f"there is no such {what}", next_step=f"`frameroom {what} list` shows them.")
+            await scope.execute(update(table).where(here).values(removed_ms=self._audit.clock.now()))
             await self._log(scope, f"{what}.removed", actor, data={what: person_id})
+            if table is approvers:
+                await notify.approver_removed(scope, row.name, row.email, self._audit.clock.now())
 
-    async def add_approver(self, actor: str, customer_id: str, name: str, email: str, phone: str) -> str:
-        """A person whose yes counts. The company's own addresses cannot be approvers."""
+    def check_approver(self, name: str, email: str) -> None:
+        """InvalidError for a person who cannot be an approver: the company's own addresses never can."""
         _checked(name, email)
         if email.rpartition("@")[2].lower() in self._company:
             raise InvalidError("an address of the maintenance company cannot approve for a customer")
+
+    async def add_approver(
+        self, actor: str, customer_id: str, name: str, email: str, phone: str, by: str = BY_OPERATOR
+    ) -> str:
+        """A person whose yes counts, named `by` another approver (an id), who vouches for them, or by staff.
+
+        InvalidError (check_approver); NotPermittedError by BY_OPERATOR once the customer has had a passkey;
+        ConflictError for an address that an approver has already.
+        """
+        self.check_approver(name, email)
         approver_id = new_id("apr")
         async with self._store.scope(customer_id) as scope:
+            if by == BY_OPERATOR and (await scope.execute(ANY_KEY, {"of_customer": customer_id})).first() is not None:
+                raise NotPermittedError(NAME_EACH_OTHER, next_step="Ask one of them to open the portal, under People.")
+            mine = (approvers.c.customer_id == customer_id) & approvers.c.removed_ms.is_(None)
+            held = (await scope.execute(select(approvers.c.email).where(mine))).scalars()
+            if any(same_address(email, other) for other in held):
+                raise ConflictError(f"{email} is an approver of theirs already.")
             await scope.execute(
                 insert(approvers).values(
                     customer_id=customer_id, id=approver_id, name=name, email=email, phone=phone,
-                    added_ms=self._audit.clock.now(),
+                    added_ms=self._audit.clock.now(), confirmed_by=None if by in {BY_OPERATOR, BY_RECOVERY} else by,
                 )
             )  # fmt: skip
             key = f"subject:{approver_id}"

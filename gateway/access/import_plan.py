@@ -19,6 +19,7 @@ from connectors.contract import Credential
 from connectors.registry import families
 from gateway.access import columns
 from gateway.access.columns import Refused
+from gateway.access.directory import NAME_EACH_OTHER
 from gateway.lifecycle import AgreementState
 from gateway.model import Agreement, Hours, Terms, new_id
 from gateway.store.tables import agreements, approvers, contacts, customers, sites, systems
@@ -42,6 +43,7 @@ class Held:
     contacts: dict[str, Values] = field(default_factory=dict)
     approvers: dict[str, Values] = field(default_factory=dict)
     agreement: Agreement | None = None
+    had_keys: bool = False
 
 
 @dataclass(slots=True)
@@ -144,6 +146,8 @@ class Planner:
         if email.rpartition("@")[2] in self._company:
             raise Refused("an address of the maintenance company cannot approve for a customer")
         found = self.held.approvers.get(email.casefold())
+        if found is None and self.held.had_keys:
+            raise Refused(f"{NAME_EACH_OTHER} Ask one of them to open the portal, under People.")
         if found is not None and values.get("name", found["name"]) != found["name"]:
             # A yes is a person's: another name is another person, who is added openly.
             raise Refused(f"{email} approves as {found['name']}; another person: remove that approver first")

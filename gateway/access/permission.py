@@ -15,6 +15,7 @@ from gateway import notify
 from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
 from gateway.access.facts import facts_of, grant_of
+from gateway.access.proposals import RECOVER, pending
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
 from gateway.model import DAY, MINUTE, Agreement, Grant, PhoneSystem, Request, new_id, same_address
@@ -251,6 +252,8 @@ class Permission:
         agreement = await agreement_of(scope)
         if agreement is None or agreement.state is not AgreementState.CONFIRMED:
             raise NotPermittedError("The agreement is not confirmed.", next_step="Ask your telephone maintainer.")
+        if await pending(scope, RECOVER) is not None:
+            raise NotPermittedError("No yes counts while a lost key is being recovered.", next_step="See under People.")
         query = select(approvers).where(
             approvers.c.customer_id == scope.customer_id,
             approvers.c.id == approver_id,

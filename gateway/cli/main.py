@@ -20,6 +20,7 @@ from gateway.cli import (
     people,
     permitting,
     places,
+    recovering,
     retention,
     subjects,
     visiting,
@@ -60,7 +61,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention):
+for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention, recovering):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

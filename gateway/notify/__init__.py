@@ -5,7 +5,15 @@ when), `postman` (the loop), `smtp` (one message), `words` (text from outside ma
 """
 
 from gateway.notify.access_letters import access_changed
-from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
+from gateway.notify.alarms import (
+    address_confirmed,
+    approver_added,
+    approver_confirmed,
+    approver_removed,
+    log_lost,
+    recovery_begun,
+    recovery_stopped,
+)
 from gateway.notify.answer_letters import answered_no, answered_yes
 from gateway.notify.letters import (
     Told,
@@ -37,6 +45,7 @@ __all__ = [
     "answered_yes",
     "approver_added",
     "approver_confirmed",
+    "approver_removed",
     "consent_recorded",
     "enrolled",
     "invited",
@@ -47,6 +56,8 @@ __all__ = [
     "person_changed",
     "plain",
     "queue",
+    "recovery_begun",
+    "recovery_stopped",
     "request_waiting",
     "reset_told",
     "reset_undelivered",

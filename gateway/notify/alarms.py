@@ -7,7 +7,7 @@ from sqlalchemy import select
 from gateway.notify.outbox import approvers_of, contacts_of, queue, zone_of
 from gateway.notify.words import plain, when
 from gateway.store.engine import Scope
-from gateway.store.tables import systems
+from gateway.store.tables import approvers, systems
 
 _OBJECT = "If nobody of yours asked for this, ring your telephone maintainer now.\n"
 
@@ -57,3 +57,35 @@ async def log_lost(scope: Scope, lost: int, size: int, now: int) -> None:
     )
     addresses = [*await approvers_of(scope), *await contacts_of(scope)]
     await queue(scope, addresses, "log lost", "Part of your log was lost", body, now)
+
+
+async def approver_removed(scope: Scope, name: str, email: str, now: int) -> None:
+    """To every approver, and to the one who is none any more."""
+    body = f"{plain(name)} is no approver of yours any more, since {when(now, await zone_of(scope))}.\n{_OBJECT}"
+    addresses = [*await approvers_of(scope), email]
+    await queue(scope, addresses, "approver removed", "An approver was removed", body, now)
+
+
+async def _ever(scope: Scope) -> list[str]:
+    """Everybody who can object: contacts, and whoever is or was an approver."""
+    once = select(approvers.c.email).where(approvers.c.customer_id == scope.customer_id)
+    return [*(await scope.execute(once)).scalars(), *await contacts_of(scope)]
+
+
+async def recovery_begun(scope: Scope, name: str, email: str, why: str, due_ms: int, now: int) -> None:
+    """To everybody, former approvers too: in 72 h somebody will be able to say yes who cannot now."""
+    zone = await zone_of(scope)
+    body = (
+        f"Your telephone maintainer will invite {plain(name)} ({plain(email)}) to make a new key on "
+        f"{when(due_ms, zone)}, because {why}. With it they can say who may come into your telephone system.\n"
+        "Until then nobody's yes counts, and nobody new comes in.\n\n"
+        'If this is not what you want, stop it: whoever still has a passkey signs in and presses "Stop it" under '
+        f"People; otherwise ring your telephone maintainer now.\nTold on {when(now, zone)}.\n"
+    )
+    await queue(scope, await _ever(scope), "recovery", "A new key for your telephone system is coming", body, now)
+
+
+async def recovery_stopped(scope: Scope, name: str, now: int) -> None:
+    """To the same people: nothing comes of it."""
+    body = f"The recovery of a key for {plain(name)} was stopped on {when(now, await zone_of(scope))}.\n"
+    await queue(scope, await _ever(scope), "recovery", "A recovery was stopped", body, now)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, String, Text, UniqueConstraint, bindparam, select
 
 from gateway.store.columns import ID, customer_table, within
 
-# `digest`: SHA-256 of the secret in the mailed link. `invited_by`: an approver's id, or "operator".
+BY_OPERATOR: Final = "operator"
+BY_RECOVERY: Final = "recovery"
+"""Who named or invited an approver, where it was not another approver (whose id stands there then)."""
+
+# `digest`: SHA-256 of the secret in the mailed link. `invited_by`: an approver's id, BY_OPERATOR or BY_RECOVERY.
 invitations = customer_table(
     "invitations",
     Column("approver_id", ID, nullable=False),
@@ -45,3 +51,7 @@ sign_ins = customer_table(
     within("approver_id", "approvers"),
     UniqueConstraint("customer_id", "challenge"),
 )
+
+ANY_KEY: Final = select(passkeys.c.id).where(passkeys.c.customer_id == bindparam("of_customer")).limit(1)
+"""Finds something once the customer has had a passkey, whether or not it still counts: from then on they name each
+other, and who could take the last key away could otherwise put their own in its place."""

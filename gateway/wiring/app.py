@@ -15,7 +15,6 @@ from audit.storage import StorageError
 from gateway.access.approving import Approving
 from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
-from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import MailSettings, Postman
@@ -23,6 +22,7 @@ from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.people import People
 from gateway.portal.requests import Requests
 from gateway.portal.site import Portal
 from gateway.session.commands import Commands
@@ -31,7 +31,7 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of, retention_of
+from gateway.wiring.duties import erasing_of, passkeys_of, recovering_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
@@ -105,13 +105,14 @@ class App:
         """What customers see."""
         opened, settings = self.parts, self.parts.settings
         store, audit, ring = opened.store, opened.audit, settings.deployment.ring
-        passkeys = Passkeys(store, audit, self.portal_url, settings.portal.invitation_hours)
+        passkeys = passkeys_of(opened)
         sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
         logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
         once = OneTimePages(store, audit, ring, self.portal_url)
         approving = Approving(store, audit, opened.permission, passkeys)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
+            *People(store, opened.directory, passkeys, recovering_of(opened)).pages(),
             *Requests(store, opened.permission, approving, passkeys, ring).pages(),
         ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
@@ -207,6 +208,7 @@ class App:
     async def _each_minute(self) -> None:
         await self.parts.engineers.flush_refused()
         await erasing_of(self.parts).settle()
+        await recovering_of(self.parts).settle()
         now = self.parts.audit.clock.now()
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now

@@ -157,6 +157,7 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
             steps or Steps(),
         )  # fmt: skip
+        opened.permission.pages = lambda: settings.portal.url or f"http://localhost:{settings.portal.port}"
         await opened.catch_up()
         async with store.look_at_everyone() as scope:
             if not behind:

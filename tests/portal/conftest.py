@@ -11,10 +11,13 @@ import httpx
 import pytest
 
 from gateway.access.approving import Approving
+from gateway.access.proposals import Proposals
+from gateway.access.recovering import Recovering
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.portal.entrance import Entrance
 from gateway.portal.once import OneTimePages
+from gateway.portal.people import People
 from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
 from gateway.store.engine import Store
@@ -31,6 +34,7 @@ class Site:
     brook: Furnished
     passkeys: Passkeys
     sign_ins: SignIns
+    recovering: Recovering
     portal: Portal
     client: httpx.AsyncClient
 
@@ -79,12 +83,14 @@ async def site(store: Store, tmp_path: Path) -> Site:
     passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
     sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
+    recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
     approving = Approving(store, brook.audit, brook.permission, passkeys)
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *People(store, brook.directory, passkeys, recovering).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
     ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, portal, client)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from audit.assertions import AssertionFault, check, fingerprint
+from gateway.access.proposals import RECOVER, Proposals
 from gateway.errors import NotPermittedError
 from gateway.identity.passkeys import assertion_of
 from gateway.portal.page import Page, Who
@@ -109,9 +110,12 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
     grant = await site.brook.say_yes(await site.brook.ask(), approver)
     assert grant is not None
     request = await site.brook.ask("Kate Mark's telephone")
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        two = Proposals(site.brook.store, site.brook.audit)
+        proposal = await two.make(scope, "t", RECOVER, site.brook.customer, "lost", {"name": "Kate Mark"})
     return {
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
-        "grant": grant.id,
+        "grant": grant.id, "proposal": proposal,
     }  # fmt: skip
 
 

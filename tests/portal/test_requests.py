@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import update
 
@@ -16,53 +14,8 @@ from gateway.errors import NotPermittedError
 from gateway.lifecycle import GrantState, RequestState
 from gateway.model import MINUTE, Request
 from gateway.store.tables import approvals, engineers, grants, requests
+from tests.portal.approver import approver
 from tests.portal.conftest import SITE, Site
-from tests.support.browser_passkey import SoftwarePasskey
-
-
-@dataclass
-class Approver:
-    """One who is signed in with their own key."""
-
-    site: Site
-    id: str
-    key: SoftwarePasskey
-    cookie: str
-
-    async def csrf(self) -> str:
-        me = await self.site.sign_ins.who(self.cookie)
-        assert me is not None
-        return me.csrf
-
-    async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        return await self.site.ask("POST", path, self.cookie, json=body, headers={"X-CSRF-Token": await self.csrf()})
-
-    async def wanted(self, request: Request, **less: Any) -> dict[str, Any]:
-        return {"operations": sorted(request.operations), "until": request.until_ms} | less
-
-    async def yes(self, request: Request, key: SoftwarePasskey | None = None, **less: Any) -> httpx.Response:
-        """Tick, sign, send: as the page does."""
-        wanted = await self.wanted(request, **less)
-        options = await self.post(f"/requests/{request.id}/options", wanted)
-        if options.status_code != 200:
-            return options
-        answer = (key or self.key).get(options.json()["challenge"])
-        return await self.post(f"/requests/{request.id}/yes", wanted | {"answer": answer})
-
-    async def no(self, request: Request, reason: str = "Not today") -> httpx.Response:
-        return await self.site.ask(
-            "POST", f"/requests/{request.id}/no", self.cookie, data={"csrf": await self.csrf(), "reason": reason}
-        )
-
-    async def page(self, path: str) -> str:
-        return (await self.site.ask("GET", path, self.cookie)).text
-
-
-async def approver(site: Site, name: str = "Kate", by: str = "operator") -> Approver:
-    email = f"{name.lower()}@customer.example"
-    approver_id = await site.brook.approver(name, email)
-    key, _ = await site.enrol(await site.link(approver_id, by))
-    return Approver(site, approver_id, key, await site.cookie(key))
 
 
 async def bodies(site: Site, what: str) -> list[str]:
@@ -185,7 +138,7 @@ async def test_a_yes_to_less_voids_the_yes_to_more(site: Site) -> None:
 
 async def test_a_signed_yes_and_one_by_telephone_count_together_and_are_told_apart(site: Site) -> None:
     kate = await approver(site)
-    omar = await site.brook.approver("Omar", "omar@customer.example")
+    omar = await site.brook.approver("Omar", "omar@customer.example", kate.id)
     await site.brook.agree(approvals_needed=2)
     request = await site.brook.ask()
     await site.brook.say_yes(request, omar)
@@ -229,7 +182,6 @@ async def test_a_permission_is_ended_on_the_first_page(site: Site) -> None:
     await kate.yes(await site.brook.ask())
     grant = await the_grant(site)
     assert "End it now" in await kate.page("/")
-    ended = await site.ask("POST", f"/permissions/{grant.id}/end", kate.cookie, data={"csrf": await kate.csrf()})
-    assert ended.status_code == 303
+    assert (await kate.send(f"/permissions/{grant.id}/end")).status_code == 303
     assert (await the_grant(site)).state == GrantState.REVOKED
     assert "Nobody may come in" in await kate.page("/")

@@ -11,11 +11,11 @@ from audit.sequencer import origin
 from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
-from gateway.identity.passkeys import Passkeys
 from gateway.model import Terms
 from gateway.store.tables import approvers, contacts, customers, engineers, grants, roster, systems
 from gateway.wiring.admin.base import SHORTEST_PREFIX, Row, invalid, when
 from gateway.wiring.admin.ends import EndingCommands
+from gateway.wiring.duties import passkeys_of
 
 _CONTACT: Final = ("id", "name", "position", "email", "phone", "notices")
 _APPROVER: Final = ("id", "name", "email", "phone")
@@ -145,12 +145,8 @@ class CustomerCommands(EndingCommands):
         """Mail one the link to make a passkey; only the first of a customer's, the others are invited by approvers."""
         customer_id = await self._customer(customer)
         approver_id = await self._person(customer_id, approvers, "approver", approver)
-        portal = self._parts.settings.portal
-        here = self._app.portal_url() if self._app is not None else f"http://localhost:{portal.port}"
-        url = portal.url or here
-        passkeys = Passkeys(self._parts.store, self._parts.audit, lambda: url, portal.invitation_hours)
-        to = await passkeys.invite(actor, customer_id, approver_id)
-        return {"id": approver_id, "invited": to, "holds for hours": portal.invitation_hours}
+        to = await passkeys_of(self._parts).invite(actor, customer_id, approver_id)
+        return {"id": approver_id, "invited": to, "holds for hours": self._parts.settings.portal.invitation_hours}
 
     async def do_approver_list(self, actor: str, customer: str) -> list[Row]:
         """A customer's."""
