@@ -29,9 +29,9 @@ from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
-    LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
-    RetentionCommands, ReaderCommands, AccessCommands,
+    EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
+    VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands, ReaderCommands,
+    AccessCommands,
 ):  # fmt: skip
     """Every command."""
 
