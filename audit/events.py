@@ -33,6 +33,7 @@ def _kind(ids: str = "", data: str = "", personal: str = "") -> Kind:
 
 
 _OP = "system session grant operation"
+_SIGNED = "approver credential digest authenticator_data client_data signature"
 KINDS: Final[Mapping[str, Kind]] = {
     "log.started": _kind("", "version node behind_ms"),
     "log.stopped": _kind("", "node"),
@@ -71,7 +72,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "recovery.done": _kind("", "proposal"),
     "approver.key_enrolled": _kind("", "approver credential public_key rp_id how"),
     "approver.key_removed": _kind("", "approver credential"),
-    "agreement.set": _kind("", "version digest operations consent_by_phone approvals_needed"),
+    "agreement.set": _kind("", "version digest operations consent_by_phone approvals_needed standing max_minutes"),
+    "agreement.signed": _kind("", f"version {_SIGNED}", "words"),
     "agreement.confirmed": _kind("", "version how", "by"),
     "agreement.withdrawn": _kind("", "version how", "by"),
     "access.changed": _kind("", "mode until_ms hours zone how", "by"),
@@ -79,15 +81,18 @@ KINDS: Final[Mapping[str, Kind]] = {
     "system.added": _kind("system", "connector secrecy pin", "name host"),
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),
     "system.removed": _kind("system"),
-    "request.submitted": _kind("system request", "engineer operations from_ms until_ms digest", "ticket reason"),
+    "request.submitted": _kind("system request", "engineer operations from_ms until_ms digest job", "ticket reason"),
     "request.narrowed": _kind("system request", "approver operations until_ms digest"),
     "request.granted": _kind("system request grant", "how until_ms operations"),
     "request.denied": _kind("system request", "how", "reason"),
     "request.expired": _kind("system request"),
     "request.withdrawn": _kind("system request"),
-    "approval.signed": _kind(
-        "system request", "approver credential digest authenticator_data client_data signature", "request"
-    ),
+    "approval.signed": _kind("system request", _SIGNED, "request"),
+    "job.asked": _kind("system", "job number approver operations from_ms until_ms digest", "what for_whom"),
+    "job.signed": _kind("system", f"job {_SIGNED}", "words"),
+    "job.taken": _kind("system request", "job engineer"),
+    "job.done": _kind("system", "job", "words"),
+    "job.withdrawn": _kind("system", "job"),
     "consent.recorded": _kind("system request", "approver at_ms digest", "by to words"),
     "grant.revoked": _kind("system grant", "how in_flight", "reason"),
     "grant.expired": _kind("system grant"),
@@ -95,7 +100,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "session.closed": _kind("system session grant", "reason operations segments bytes"),
     "session.failed": _kind("system session grant", "reason"),
     "session.refused": _kind("system", "engineer reason"),
-    "operation.intended": _kind(_OP, "name fields", "person"),
+    "operation.intended": _kind(_OP, "name fields job", "person"),
     "operation.done": _kind(_OP, "name count", "before after person"),
     "operation.refused": _kind(_OP, "name code"),
     "operation.failed": _kind(_OP, "name code"),

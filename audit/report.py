@@ -30,7 +30,7 @@ _HELD: Final = 50
 _BEFORE: Final = (
     "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
-    "agreement.withdrawn", "system.added", "customer.added",
+    "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
     "grant.revoked", "grant.expired",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
@@ -100,8 +100,9 @@ class Reporter:
         found: set[int] = set()
         for _ in range(3):
             for index, body in rows:
-                ids = {str(body[name]) for name in ("request", "grant") if name in body}
                 data = body.get("data", {})
+                ids = {str(body[name]) for name in ("request", "grant") if name in body}
+                ids |= {str(data["job"])} if "job" in data else set()
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
                 itself = body["kind"].startswith("system.") and body.get("system") in joined
                 always = body["kind"].startswith(("agreement.", "customer."))

@@ -26,6 +26,12 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",
     "approver.key_removed": "a key of {approver} counts no more",
+    "agreement.signed": "{approver} signed the agreement with their own key: {words}",
+    "job.asked": "{approver} asked for work ({job}): {what}, for {for_whom}, by {until_ms}; it takes: {operations}",
+    "job.signed": "{approver} signed the job {job} with their own key: {words}",
+    "job.taken": "engineer {engineer} took the job {job}",
+    "job.done": "the job {job} is done, says the engineer: {words}",
+    "job.withdrawn": "the job {job} was withdrawn",
     "approval.signed": "{approver} signed with their own key: {request}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
@@ -86,6 +92,31 @@ def request_words(text: str) -> str:
         return harmless(text, _SIGNED)
 
 
+def job_words(text: str) -> str:
+    """The bytes of a job that was signed, in words; the text itself where it is none."""
+    try:
+        asked = json.loads(text)
+        operations = ", ".join(str(name) for name in asked["operations"])
+        return harmless(
+            f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
+            f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {operations}",
+            _SIGNED,
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return harmless(text, _SIGNED)
+
+
+def agreement_words(text: str) -> str:
+    """The bytes of an agreement that was signed, in words; the text itself where it is none."""
+    try:
+        signed = json.loads(text)
+        terms = json.loads(signed["terms"])
+        told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+        return harmless(f"version {signed['agreement']}: {told}", _SIGNED)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return harmless(text, _SIGNED)
+
+
 def _shown(name: str, value: Any) -> str:
     if name.endswith("_ms") and isinstance(value, int):
         return at(value)
@@ -96,6 +127,13 @@ def _shown(name: str, value: Any) -> str:
     return str(value)
 
 
+_WORDS: Final = {
+    "approval.signed": ("request", request_words),
+    "job.signed": ("words", job_words),
+    "agreement.signed": ("words", agreement_words),
+}
+
+
 def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     """When and what, of one entry: `body` as parsed, `clear` its personal fields (or why one is not there)."""
     data = body.get("data")
@@ -103,8 +141,9 @@ def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
     fields = _Fields({name: harmless(_shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
-    if kind == "approval.signed":
-        fields["request"] = request_words(str(clear.get("request", "-")))
+    if kind in _WORDS:
+        name, words_of = _WORDS[kind]
+        fields[name] = words_of(str(clear.get(name, "-")))
     sentence = _SENTENCES.get(kind)
     words = sentence.format_map(fields) if sentence else _plain(kind, fields)
     time_ms = body.get("time")

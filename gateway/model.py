@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.contract import Operation, SecretKind
 from gateway.lifecycle import AgreementState, GrantState, RequestState
@@ -116,6 +116,14 @@ class Terms(BaseModel):
     """Kinds of character of which a new secret holds at least one each."""
     approvals_needed: Annotated[int, Field(ge=1, le=10)] = 1
     """How many persons have to say yes to one request."""
+    standing: frozenset[Operation] = frozenset()
+    """What is permitted at once, without asking each time (the customer's standing approval)."""
+
+    @model_validator(mode="after")
+    def _standing_is_agreed(self) -> Terms:
+        if beyond := self.standing - self.operations:
+            raise ValueError(f"standing names what operations does not: {', '.join(sorted(beyond))}")
+        return self
 
     @field_validator("zone")
     @classmethod
@@ -200,3 +208,5 @@ class Grant:
     version: int
     how: str
     approver_ids: tuple[str, ...]
+    job_id: str | None = None
+    """The work that the customer asked for, where the permission came of it."""

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Collection
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import insert, update
 
-from audit.assertions import Assertion, to_text
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from gateway import notify
 from gateway.access.asked import narrowed
 from gateway.access.permission import BY_KEY, Permission
-from gateway.errors import ConflictError, InvalidError, NotPermittedError
+from gateway.access.signing import Keys, check
+from gateway.errors import ConflictError, InvalidError
 from gateway.lifecycle import RequestState, advance
 from gateway.model import Grant, Request, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import approvals, requests
 
 _REASON: Final = 500
-
-
-class Signed(Protocol):
-    """The key that signed. `credential` is WebAuthn's id of it."""
-
-    @property
-    def approver_id(self) -> str:
-        """Whose it is."""
-
-    @property
-    def credential(self) -> bytes:
-        """Which of theirs."""
-
-
-class Keys(Protocol):
-    """Knows the approvers' keys (gateway/identity/passkeys.py)."""
-
-    async def answered(self, scope: Scope, answer: Any, challenge: bytes) -> Signed:
-        """The key that signed this challenge, its person verified. NotPermittedError."""
-
-    def assertion(self, answer: Any) -> Assertion:
-        """The bytes of the answer, as the browser gave them. InvalidError."""
 
 
 class Approving:
@@ -73,14 +50,12 @@ class Approving:
         async with self._store.scope(customer_id) as scope:
             to = await self._permission.answerable(scope, request_id, approver_id)
             request = narrowed(to.request, operations, until_ms, self._permission.now)
-            key = await self._keys.answered(scope, answer, bytes.fromhex(request.digest))
-            if key.approver_id != approver_id:
-                raise NotPermittedError("That is another approver's key.", next_step="Use your own.")
+            signed = await check(scope, self._keys, approver_id, request.digest, answer)
             if to.approver.email.casefold() in await self._permission.yeses(scope, request):
                 raise ConflictError("You have said yes to this already.", next_step="Nothing more is needed of you.")
             if request.digest != to.request.digest:
                 await self._narrow(scope, approver_id, request)
-            await self._keep(scope, approver_id, request, key.credential, self._keys.assertion(answer))
+            await self._keep(scope, approver_id, request, signed)
             grant, missing, _ = await self._permission.settle(scope, approver_id, to, request)
             link, now = self._permission.link(request_id), self._permission.now
             less = request.digest != to.request.digest
@@ -100,20 +75,16 @@ class Approving:
         }  # fmt: skip
         await self._log(scope, "request.narrowed", approver_id, request, data=data)
 
-    async def _keep(self, scope: Scope, approver_id: str, request: Request, credential: bytes, made: Assertion) -> None:
-        signed = {
-            "authenticator_data": made.authenticator_data, "client_data": made.client_data, "signature": made.signature,
-        }  # fmt: skip
-        parts = {name: base64.b64encode(value).decode() for name, value in signed.items()}
+    async def _keep(self, scope: Scope, approver_id: str, request: Request, signed: dict[str, str]) -> None:
+        assertion = {name: signed[name] for name in ("authenticator_data", "client_data", "signature")}
         await scope.execute(
             insert(approvals).values(
                 customer_id=scope.customer_id, id=new_id("app"), request_id=request.id, approver_id=approver_id,
-                request_digest=request.digest, how=BY_KEY, assertion=json.dumps(parts), at_ms=self._permission.now,
+                request_digest=request.digest, how=BY_KEY, assertion=json.dumps(assertion), at_ms=self._permission.now,
             )
         )  # fmt: skip
-        data = {"approver": approver_id, "credential": to_text(credential), "digest": request.digest, **parts}
         words = (Personal("request", request.canonical, f"request:{request.id}"),)
-        await self._log(scope, "approval.signed", approver_id, request, data=data, personal=words)
+        await self._log(scope, "approval.signed", approver_id, request, data=signed, personal=words)
 
     async def no(self, customer_id: str, approver_id: str, request_id: str, reason: str) -> None:
         """Refuse it; one no is enough. InvalidError without a reason, StateError when it was answered already."""

@@ -51,6 +51,10 @@ def _checked(name: str, email: str, notices: str = "each") -> None:
         raise InvalidError(f"{notices} is no choice of notices", next_step=f"There are {', '.join(NOTICES)}.")
 
 
+async def _had_keys(scope: Scope) -> bool:
+    return (await scope.execute(ANY_KEY, {"of_customer": scope.customer_id})).first() is not None
+
+
 class Directory:
     """Writes each change with its event, in one transaction."""
 
@@ -154,7 +158,7 @@ class Directory:
         self.check_approver(name, email)
         approver_id = new_id("apr")
         async with self._store.scope(customer_id) as scope:
-            if by == BY_OPERATOR and (await scope.execute(ANY_KEY, {"of_customer": customer_id})).first() is not None:
+            if by == BY_OPERATOR and await _had_keys(scope):
                 raise NotPermittedError(NAME_EACH_OTHER, next_step="Ask one of them to open the portal, under People.")
             mine = (approvers.c.customer_id == customer_id) & approvers.c.removed_ms.is_(None)
             held = (await scope.execute(select(approvers.c.email).where(mine))).scalars()
@@ -206,23 +210,37 @@ class Directory:
                 "operations": sorted(terms.operations),
                 "consent_by_phone": terms.consent_by_phone,
                 "approvals_needed": terms.approvals_needed,
+                "standing": sorted(terms.standing),
+                "max_minutes": terms.max_minutes,
             }
             await self._log(scope, "agreement.set", actor, data=data)
         return version
 
     async def confirm_agreement(self, actor: str, customer_id: str, by: str, how: str) -> None:
-        """Record that the customer confirmed the newest version: by whom, and how it came to us."""
+        """Record that the customer confirmed the newest version: by whom, and how it came to us.
+
+        NotPermittedError once the customer has had a passkey: then they sign it themselves (agreeing.py).
+        """
         async with self._store.scope(customer_id) as scope:
-            agreement = await agreement_of(scope)
-            if agreement is None:
-                raise NotFoundError("there is no agreement to confirm", next_step="`frameroom agreement set` first.")
-            state = advance(agreement.state, AgreementState.CONFIRMED)
-            here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
-            await scope.execute(update(agreements).where(here).values(state=state))
-            personal = (Personal("by", by, self._audit.keys.alias(customer_id, "name", by)),)
-            data = {"version": agreement.version, "how": how}
-            await self._log(scope, "agreement.confirmed", actor, data=data, personal=personal)
-            await self._found_approvers(scope, agreement.version)
+            if await _had_keys(scope):
+                raise NotPermittedError(
+                    "This customer signs agreements with their own key.",
+                    next_step="Ask an approver of theirs to open the portal, under Agreement.",
+                )
+            await self.confirm(scope, actor, how, Personal("by", by, self._audit.keys.alias(customer_id, "name", by)))
+
+    async def confirm(self, scope: Scope, actor: str, how: str, *by: Personal) -> None:
+        """The newest version is confirmed, in the caller's transaction."""
+        agreement = await agreement_of(scope)
+        if agreement is None:
+            raise NotFoundError("there is no agreement to confirm", next_step="`frameroom agreement set` first.")
+        state = advance(agreement.state, AgreementState.CONFIRMED)
+        here = (agreements.c.customer_id == scope.customer_id) & (agreements.c.version == agreement.version)
+        values = {"state": state, "confirmed_ms": self._audit.clock.now()}
+        await scope.execute(update(agreements).where(here).values(**values))
+        data = {"version": agreement.version, "how": how}
+        await self._log(scope, "agreement.confirmed", actor, data=data, personal=by)
+        await self._found_approvers(scope, agreement.version)
 
     @staticmethod
     async def _found_approvers(scope: Scope, version: int) -> None:
@@ -267,14 +285,30 @@ class Directory:
             await self._log(scope, "system.removed", actor, system=system_id)
         return True
 
-    async def name_engineer(self, actor: str, customer_id: str, engineer_id: str, vetoed: bool = False) -> None:
-        """Put an engineer on the customer's list, or strike them off it."""
+    async def name_engineer(
+        self, actor: str, customer_id: str, engineer_id: str, vetoed: bool = False, by: str = BY_OPERATOR
+    ) -> None:
+        """Put an engineer on the customer's list, or strike them off it; `by` an approver of theirs (an id), or staff.
+
+        NotPermittedError for staff where the customer's own veto stands.
+        """
         async with self._store.scope(customer_id) as scope:
             here = (roster.c.customer_id == customer_id) & (roster.c.engineer_id == engineer_id)
+            held = (await scope.execute(select(roster).where(here).with_for_update())).first()
+            if by == BY_OPERATOR and held is not None and held.vetoed_by is not None:
+                raise NotPermittedError(
+                    "The customer struck this engineer off their list themselves.",
+                    next_step="Only they can take that back, in the portal under Access.",
+                )
             await scope.execute(roster.delete().where(here))
-            await scope.execute(insert(roster).values(customer_id=customer_id, engineer_id=engineer_id, vetoed=vetoed))
+            veto = by if vetoed and by != BY_OPERATOR else None
+            await scope.execute(
+                insert(roster).values(customer_id=customer_id, engineer_id=engineer_id, vetoed=vetoed, vetoed_by=veto)
+            )
             data = {"engineer": engineer_id, "state": "vetoed" if vetoed else "named"}
             await self._log(scope, "roster.changed", actor, data=data)
+            if by == BY_OPERATOR and not vetoed:
+                await notify.engineer_named(scope, engineer_id, self._audit.clock.now())
 
     async def add_system(
         self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential, secrecy: list[str]

@@ -31,6 +31,7 @@ def grant_of(row: Any) -> Grant:
     return Grant(
         row.customer_id, row.id, row.request_id, row.system_id, row.engineer_id, operations_of(row.operations),
         row.from_ms, row.until_ms, GrantState(row.state), row.version, row.how, tuple(row.approver_ids.split()),
+        row.job_id,
     )  # fmt: skip
 
 

@@ -287,6 +287,7 @@ class Planner:
         data = {
             "version": version, "digest": self._vault.digest("terms", text), "operations": sorted(terms.operations),
             "consent_by_phone": terms.consent_by_phone, "approvals_needed": terms.approvals_needed,
+            "standing": sorted(terms.standing), "max_minutes": terms.max_minutes,
         }  # fmt: skip
         event = self._event("agreement.set", data=data)
         self.held.agreement = Agreement(self.held.customer_id, version, AgreementState.DRAFT, terms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, func, insert, select, update
@@ -27,11 +27,13 @@ from gateway.store.tables import (
     grants,
     operations,
     requests,
+    systems,
 )
 
 _PENDING_PER_ENGINEER = 10
 BY_PHONE: Final = "by telephone"
 BY_KEY: Final = "signed"
+STANDING: Final = "standing agreement"
 _AFTER_DENIAL_MS: Final = 15 * MINUTE
 _LATE_GRANTS: Final = select(grants).where(
     grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
@@ -89,34 +91,63 @@ class Permission(Permitted):
             RequestState.WAITING, "", now, "",
         )  # fmt: skip
         async with self._store.scope(customer_id) as scope:
-            await self._check_request(scope, request, minutes)
-            engineer = (await scope.execute(select(engineers.c.name).where(engineers.c.id == engineer_id))).scalar_one()
-            request = written(request, engineer, system.name)
-            await scope.execute(
-                insert(requests).values(
-                    customer_id=customer_id, id=request.id, system_id=system.id, engineer_id=engineer_id,
-                    operations=_words(wanted), from_ms=request.from_ms, until_ms=request.until_ms, ticket=ticket,
-                    reason=reason, state=RequestState.WAITING, digest=request.digest, canonical=request.canonical,
-                    submitted_ms=now,
-                )
-            )  # fmt: skip
-            key = f"request:{request.id}"
-            await self._log(
-                scope, "request.submitted", engineer_id, system=system.id, request=request.id,
-                data={
-                    "engineer": engineer_id, "operations": sorted(wanted), "from_ms": request.from_ms,
-                    "until_ms": request.until_ms, "digest": request.digest,
-                },
-                personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
-            )  # fmt: skip
+            agreement = await self._check_request(scope, request, minutes)
+            request = await self._put(scope, request)
+            if wanted <= agreement.terms.standing:
+                how = f"{STANDING}, version {agreement.version}"
+                await self._write_grant(scope, engineer_id, request, how, ())
+                return replace(request, state=RequestState.GRANTED)
             await notify.request_waiting(scope, request, self.link(request.id), now)
         return request
+
+    async def _put(self, scope: Scope, request: Request, job_id: str | None = None) -> Request:
+        """Write a new request down with its event; it with its digest."""
+        names = (
+            select(engineers.c.name, systems.c.name.label("system"))
+            .join_from(systems, engineers, engineers.c.id == request.engineer_id)
+            .where(systems.c.customer_id == scope.customer_id, systems.c.id == request.system_id)
+        )
+        row = (await scope.execute(names)).one()
+        request = written(request, row.name, row.system)
+        await scope.execute(
+            insert(requests).values(
+                customer_id=scope.customer_id, id=request.id, system_id=request.system_id,
+                engineer_id=request.engineer_id, operations=_words(request.operations), from_ms=request.from_ms,
+                until_ms=request.until_ms, ticket=request.ticket, reason=request.reason, state=request.state,
+                digest=request.digest, canonical=request.canonical, submitted_ms=request.submitted_ms,
+            )
+        )  # fmt: skip
+        data = {
+            "engineer": request.engineer_id, "operations": sorted(request.operations), "from_ms": request.from_ms,
+            "until_ms": request.until_ms, "digest": request.digest,
+        }  # fmt: skip
+        if job_id is not None:
+            data["job"] = job_id
+        key = f"request:{request.id}"
+        await self._log(
+            scope, "request.submitted", request.engineer_id, system=request.system_id, request=request.id, data=data,
+            personal=(Personal("ticket", request.ticket, key), Personal("reason", request.reason, key)),
+        )  # fmt: skip
+        return request
+
+    async def permit_job(
+        self, scope: Scope, engineer_id: str, job_id: str, system_id: str, wanted: frozenset[Operation], until_ms: int,
+        what: str, number: str, persons: tuple[str, ...],
+    ) -> Grant:  # fmt: skip
+        """The permission that a signed job is, in the caller's transaction (jobs.py checked the signatures)."""
+        now = self.now
+        request = Request(
+            scope.customer_id, new_id("req"), system_id, engineer_id, wanted, now, until_ms, f"job {number}", what,
+            RequestState.WAITING, "", now, "",
+        )  # fmt: skip
+        request = await self._put(scope, request, job_id)
+        return await self._write_grant(scope, engineer_id, request, f"asked for as {request.ticket}", persons, job_id)
 
     def link(self, request_id: str) -> str:
         """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
         return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
 
-    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
+    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> Agreement:
         agreement = await agreement_of(scope)
         if agreement is None or agreement.state is not AgreementState.CONFIRMED:
             raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
@@ -142,6 +173,7 @@ class Permission(Permitted):
         if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
             raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
         await self._check_not_denied(scope, request)
+        return agreement
 
     async def _check_not_denied(self, scope: Scope, request: Request) -> None:
         # Whoever may ask again at once wears the approver down until they say yes to be left in peace.
@@ -204,7 +236,9 @@ class Permission(Permitted):
 
     async def settle(self, scope: Scope, actor: str, to: Answerable, request: Request) -> tuple[Grant | None, int, str]:
         """After a yes: the grant when enough persons have given theirs, how many are missing, and how they came."""
-        yeses = await self.yeses(scope, request)
+        found = await self.yeses(scope, request)
+        # Calls are entered with the minute they were made in: whoever comes last stands last.
+        yeses = dict(sorted(found.items(), key=lambda item: bool(item[1].approver_id == to.approver.id)))
         how, missing = _how(list(yeses.values())), max(0, to.needed - len(yeses))
         if missing:
             return None, missing, how
@@ -235,8 +269,7 @@ class Permission(Permitted):
         agreement = await agreement_of(scope)
         if agreement is None or agreement.state is not AgreementState.CONFIRMED:
             raise NotPermittedError("The agreement is not confirmed.", next_step="Ask your telephone maintainer.")
-        if await pending(scope, RECOVER) is not None:
-            raise NotPermittedError("No yes counts while a lost key is being recovered.", next_step="See under People.")
+        await self.check_no_recovery(scope)
         query = select(approvers).where(
             approvers.c.customer_id == scope.customer_id,
             approvers.c.id == approver_id,
@@ -252,6 +285,12 @@ class Permission(Permitted):
             raise NotPermittedError("Nobody approves their own request.")
         return Answerable(request, approver, agreement.terms.approvals_needed, agreement)
 
+    @staticmethod
+    async def check_no_recovery(scope: Scope) -> None:
+        """NotPermittedError while a lost key of the customer's is on its way back (recovering.py)."""
+        if await pending(scope, RECOVER) is not None:
+            raise NotPermittedError("No yes counts while a lost key is being recovered.", next_step="See under People.")
+
     def _check_call(self, to: Answerable, at_ms: int) -> None:
         """A yes by telephone: allowed by the agreement, and at a time when it can have been given."""
         if not to.agreement.terms.consent_by_phone:
@@ -265,11 +304,17 @@ class Permission(Permitted):
             raise InvalidError("A yes given more than a day ago cannot be entered any more.")
 
     async def _write_grant(
-        self, scope: Scope, actor: str, request: Request, how: str, approver_ids: tuple[str, ...]
+        self,
+        scope: Scope,
+        actor: str,
+        request: Request,
+        how: str,
+        approver_ids: tuple[str, ...],
+        job_id: str | None = None,
     ) -> Grant:
         grant = Grant(
             request.customer_id, new_id("gra"), request.id, request.system_id, request.engineer_id, request.operations,
-            request.from_ms, request.until_ms, GrantState.OPEN, 1, how, approver_ids,
+            request.from_ms, request.until_ms, GrantState.OPEN, 1, how, approver_ids, job_id,
         )  # fmt: skip
         state = advance(request.state, RequestState.GRANTED)
         here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
@@ -279,7 +324,7 @@ class Permission(Permitted):
                 customer_id=grant.customer_id, id=grant.id, request_id=grant.request_id, system_id=grant.system_id,
                 engineer_id=grant.engineer_id, operations=_words(grant.operations), from_ms=grant.from_ms,
                 until_ms=grant.until_ms, state=grant.state, version=1, how=grant.how,
-                approver_ids=" ".join(grant.approver_ids),
+                approver_ids=" ".join(grant.approver_ids), job_id=job_id,
             )
         )  # fmt: skip
         await self._log(

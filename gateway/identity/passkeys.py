@@ -265,6 +265,14 @@ class Passkeys:
 
     # --- answers ---
 
+    async def signing_options(self, scope: Scope, approver_id: str, digest: str) -> dict[str, Any]:
+        """What the browser needs to have the approver sign a digest (PublicKeyCredentialRequestOptions, as JSON)."""
+        keys = await self.held(scope, approver_id)
+        return {
+            "challenge": to_text(bytes.fromhex(digest)), "rpId": self.host, "userVerification": "required",
+            "allowCredentials": [{"type": "public-key", "id": to_text(key.credential)} for key in keys],
+        }  # fmt: skip
+
     def assertion(self, answer: Any) -> Assertion:
         """The bytes of a browser's answer, as they are kept. InvalidError when it is none."""
         return assertion_of(answer)

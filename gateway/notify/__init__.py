@@ -28,6 +28,7 @@ from gateway.notify.letters import (
     visit_opened,
 )
 from gateway.notify.outbox import queue, zone_of
+from gateway.notify.own_letters import agreement_signed, engineer_named, job_asked, job_done
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
@@ -41,15 +42,19 @@ __all__ = [
     "Told",
     "access_changed",
     "address_confirmed",
+    "agreement_signed",
     "answered_no",
     "answered_yes",
     "approver_added",
     "approver_confirmed",
     "approver_removed",
     "consent_recorded",
+    "engineer_named",
     "enrolled",
     "invited",
     "is_final",
+    "job_asked",
+    "job_done",
     "key_changed",
     "log_lost",
     "passkeys_removed",

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
-from audit.assertions import to_text
 from connectors.contract import Secrecy
 from connectors.registry import families
 from gateway import notify
@@ -104,14 +103,7 @@ class Requests:
             me.customer_id, me.approver_id, asked.path("request"), names, until_ms
         )  # fmt: skip
         async with self._store.look(me.customer_id) as scope:
-            keys = await self._passkeys.held(scope, me.approver_id)
-        return JSONResponse(
-            {
-                "challenge": to_text(bytes.fromhex(request.digest)), "rpId": self._passkeys.host,
-                "userVerification": "required",
-                "allowCredentials": [{"type": "public-key", "id": to_text(key.credential)} for key in keys],
-            }
-        )  # fmt: skip
+            return JSONResponse(await self._passkeys.signing_options(scope, me.approver_id, request.digest))
 
     async def yes(self, asked: Asked) -> Response:
         """The signed yes."""

@@ -121,10 +121,12 @@ class Performing:
             }  # fmt: skip
             await scope.execute(_INTENDED, values)
             personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
+            data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
+            if visit.grant.job_id is not None:
+                data["job"] = visit.grant.job_id
             await self._tools.append(
                 scope, "operation.intended", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
-                operation=operation_id, subject=subject, data={"name": operation.value, "fields": list(fields)},
-                personal=personal,
+                operation=operation_id, subject=subject, data=data, personal=personal,
             )  # fmt: skip
         visit.acts += 1
 

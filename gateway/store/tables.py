@@ -69,6 +69,8 @@ roster = Table(
     Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
     Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
     Column("vetoed", Boolean, nullable=False),
+    # The approver whose veto it is: staff cannot take that back.
+    Column("vetoed_by", ID),
 )
 contacts = customer_table(
     "contacts",
@@ -95,6 +97,7 @@ agreements = customer_table(
     Column("version", Integer, nullable=False),
     Column("state", String(12), nullable=False),
     Column("terms", Text, nullable=False),
+    Column("confirmed_ms", BigInteger),
     UniqueConstraint("customer_id", "version"),
 )
 sites = customer_table(
@@ -174,6 +177,7 @@ grants = customer_table(
     Column("version", Integer, nullable=False),
     Column("how", Text, nullable=False),
     Column("approver_ids", Text, nullable=False),
+    Column("job_id", ID),
     within("request_id", "requests"),
     within("system_id", "systems"),
     Index("grants_of_engineer", "engineer_id", "state"),

@@ -12,14 +12,20 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.jobs import Jobs
 from gateway.access.readers import Readers
+from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import MailSettings, Postman
+from gateway.portal.access import AccessPages
+from gateway.portal.agreement import AgreementPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
+from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
@@ -109,11 +115,16 @@ class App:
         sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
         logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
         once = OneTimePages(store, audit, ring, self.portal_url)
-        approving = Approving(store, audit, opened.permission, passkeys)
+        permission, directory = opened.permission, opened.directory
+        approving = Approving(store, audit, permission, passkeys)
+        agreeing = Agreeing(store, audit, directory, permission, passkeys)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
-            *People(store, opened.directory, passkeys, recovering_of(opened)).pages(),
-            *Requests(store, opened.permission, approving, passkeys, ring).pages(),
+            *People(store, directory, passkeys, recovering_of(opened)).pages(),
+            *Requests(store, permission, approving, passkeys, ring).pages(),
+            *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
+            *AccessPages(store, Switch(store, audit), directory).pages(),
+            *AgreementPages(store, agreeing, passkeys, ring).pages(),
         ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, ClassVar
 
 import pytest
 
+from audit import canonical
 from audit.assertions import fingerprint
-from audit.events import Event
+from audit.events import Event, Personal
 from tests.support.passkey import PRESENT, Passkey
 
 from .conftest import House
-from .reported import APPROVER, ENGINEER, Story
+from .reported import APPROVER, ENGINEER, SYSTEM, Story, b64
 from .test_report import Desk, desk
 
 __all__ = ["desk"]
@@ -147,3 +150,130 @@ async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, se
     code, said = await heard(house, desk, story, *agreed, story.signed(), *twice)
     assert (code == 0) is fine, said
     assert ("signed by 2 approvers" if fine else "has 1 yeses, the agreement wants 2") in said
+
+
+# --- jobs and what stands agreed ---
+
+JOB = "job_" + "1" * 24
+TERMS: dict[str, Any] = {
+    "operations": ["alter"], "approvals_needed": 1, "consent_by_phone": False, "max_minutes": 60, "standing": [],
+}  # fmt: skip
+
+
+def signature(story: Story, kind: str, text: str, approver: str = APPROVER, **data: Any) -> Event:
+    """An event that keeps a signature over these words."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    made = story.passkey.sign(bytes.fromhex(digest))
+    data |= {
+        "approver": approver, "credential": story.passkey.credential, "digest": digest,
+        "authenticator_data": b64(made.authenticator_data), "client_data": b64(made.client_data),
+        "signature": b64(made.signature),
+    }  # fmt: skip
+    ids = {"system": SYSTEM} if kind == "job.signed" else {}
+    return story.event(kind, data, Personal("words", text, "request:x"), actor=approver, **ids)
+
+
+def job_text(**more: Any) -> str:
+    told = {
+        "v": 1, "customer": "c", "job": JOB, "system": SYSTEM, "system_name": "Head office", "operations": ["alter"],
+        "from": 1, "until": 2, "what": "Change a name", "for": "Grace", "asked_by": APPROVER,
+    } | more  # fmt: skip
+    return canonical.encode(told).decode()
+
+
+def job(story: Story, text: str, **more: Any) -> Event:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    data = {
+        "job": JOB, "number": 7, "approver": APPROVER, "operations": ["alter"], "from_ms": 1, "until_ms": 2,
+        "digest": digest,
+    } | more  # fmt: skip
+    return story.event("job.asked", data, actor=APPROVER, system=SYSTEM)
+
+
+def taken(story: Story, **more: Any) -> Event:
+    """The request that taking a job is."""
+    data = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": 2, "digest": story.digest, "job": JOB} | more
+    return story.event("request.submitted", data, **story.about)
+
+
+async def test_a_permission_that_a_signed_job_is_holds(house: House, desk: Desk) -> None:
+    story = Story(house)
+    text = job_text()
+    code, said = await heard(
+        house, desk, story, job(story, text), signature(story, "job.signed", text, job=JOB), taken(story)
+    )
+    assert (code, "for a job that was asked for and signed by 1 approvers" in said) == (0, True), said
+    assert "Change a name" in said or "Change a name" in (await story.report()).words()
+
+
+async def test_a_job_that_nobody_signed_is_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    code, said = await heard(house, desk, story, job(story, job_text()), taken(story))
+    assert (code, "nobody of the customer's asked for the job" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("wider", [{"operations": ["alter", "remove"]}, {"until_ms": 3}])
+async def test_a_permission_that_goes_further_than_its_job_is_found(
+    house: House, desk: Desk, wider: dict[str, Any]
+) -> None:
+    story = Wider(house)
+    story.more = wider  # type: ignore[misc]
+    text = job_text()
+    events = job(story, text), signature(story, "job.signed", text, job=JOB), taken(story, **wider)
+    code, said = await heard(house, desk, story, *events)
+    assert (code, "goes further than the job that was signed" in said) == (1, True), said
+
+
+async def test_a_job_that_says_other_words_than_were_signed_is_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    text = job_text(operations=["view"])
+    events = job(story, text), signature(story, "job.signed", text, job=JOB), taken(story)
+    code, said = await heard(house, desk, story, *events)
+    assert (code, "ask for something else than the log says" in said) == (1, True), said
+
+
+def agreed(story: Story, signed: bool = True, **terms: Any) -> tuple[Event, ...]:
+    """An agreement drawn up, signed or not, and confirmed."""
+    told = TERMS | terms
+    text = canonical.encode({"v": 1, "customer": "c", "agreement": 1, "terms": json.dumps(told)}).decode()
+    drawn = story.event("agreement.set", {"version": 1, "digest": "d"} | told)
+    confirmed = story.event("agreement.confirmed", {"version": 1, "how": "h"})
+    return (drawn, *((signature(story, "agreement.signed", text, version=1),) if signed else ()), confirmed)
+
+
+class Standing(Story):
+    """A permission that says it stands agreed."""
+
+    @property
+    def granted(self) -> dict[str, Any]:
+        return super().granted | {"how": "standing agreement, version 1"}
+
+
+async def test_what_stands_agreed_and_signed_holds(house: House, desk: Desk) -> None:
+    story = Standing(house)
+    code, said = await heard(house, desk, story, *agreed(story, standing=["alter"]))
+    assert (code, "rests on the standing agreement" in said) == (0, True), said
+    assert "the agreement, version 1, was signed by 1 approvers" in said
+
+
+@pytest.mark.parametrize("terms", [{"standing": []}, {"standing": ["alter"], "max_minutes": 0}])
+async def test_a_permission_that_says_it_stands_agreed_and_does_not_is_found(
+    house: House, desk: Desk, terms: dict[str, Any]
+) -> None:
+    story = Standing(house)
+    code, said = await heard(house, desk, story, *agreed(story, **terms))
+    assert (code, "does not permit it standing" in said) == (1, True), said
+
+
+async def test_an_agreement_that_staff_confirmed_for_a_customer_with_keys_is_found(house: House, desk: Desk) -> None:
+    story = Standing(house)
+    code, said = await heard(house, desk, story, *agreed(story, signed=False, standing=["alter"]))
+    assert (code, "confirmed without a signature, though the customer has keys" in said) == (1, True), said
+
+
+async def test_terms_in_clear_that_are_not_those_that_were_signed_are_found(house: House, desk: Desk) -> None:
+    story = Standing(house)
+    drawn, signed, confirmed = agreed(story)
+    forged = story.event("agreement.set", dict(drawn.data) | {"standing": ["alter"]})
+    code, said = await heard(house, desk, story, forged, signed, confirmed)
+    assert (code, "is another than the log says" in said) == (1, True), said

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser
 
@@ -69,4 +71,31 @@ async def test_9_a_no_reaches_the_engineer_who_waits(demo: Demo, ssh: Master, br
     assert waiting.returncode == 3
     assert b"denied" in err
     assert "We are closed today" in await demo.mails.wait_for("The customer said no to your request")
+    assert phone.trouble == []
+
+
+async def test_9_work_is_asked_for_in_the_browser_and_seen_done(demo: Demo, ssh: Master, browser: Browser) -> None:
+    phone = await telephone(browser)
+    await phone.invited(demo)
+    page = phone.page
+    await page.get_by_role("link", name="Work").click()
+    await page.get_by_label("What is to be done").fill("Change Grace's name to Bell")
+    await page.get_by_label("For whom").fill("Grace Okonkwo")
+    await page.get_by_label("By when").fill(
+        f"{datetime.now(ZoneInfo('Europe/London')) + timedelta(hours=5):%Y-%m-%dT%H:%M}"
+    )
+    await page.get_by_label("change a person's name, email or direct number").check()
+    await page.get_by_role("button", name="Sign, and send it").click()
+    await page.get_by_text("waits for an engineer").wait_for()
+    listed = await ssh.run("jobs")
+    assert "Change Grace's name to Bell" in listed.out
+    number = re.findall(r"^\d+", listed.out, re.M)[0]
+    assert (await ssh.run(f"job take {number}")).code == 0
+    assert (await ssh.run('set 2001 name="Grace Bell" --yes')).code == 0
+    assert (await ssh.run("remove 2001 --yes")).code == 3  # nobody asked for that
+    assert (await ssh.run(f"job done {number} Her name is Bell now")).code == 0
+    await page.reload()
+    await page.get_by_text("done, says the engineer: Ana Silva").wait_for()
+    assert "Her name is Bell now" in await demo.mails.wait_for("is done: Change Grace")
+    assert await phone.fits()
     assert phone.trouble == []

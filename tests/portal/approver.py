@@ -34,12 +34,16 @@ class Approver:
 
     async def yes(self, request: Request, key: SoftwarePasskey | None = None, **less: Any) -> httpx.Response:
         """Tick, sign, send: as the page does."""
-        wanted = await self.wanted(request, **less)
-        options = await self.post(f"/requests/{request.id}/options", wanted)
+        return await self.sign(f"/requests/{request.id}", key, **await self.wanted(request, **less))
+
+    async def sign(self, path: str, key: SoftwarePasskey | None = None, **fields: Any) -> httpx.Response:
+        """What the page's script does with a form: have it signed, and send it with the answer."""
+        options = await self.post(f"{path}/options", fields)
         if options.status_code != 200:
             return options
-        answer = (key or self.key).get(options.json()["challenge"])
-        return await self.post(f"/requests/{request.id}/yes", wanted | {"answer": answer})
+        told = options.json()
+        answer = (key or self.key).get(told["challenge"])
+        return await self.post(f"{path}/yes", fields | told.get("keep", {}) | {"answer": answer})
 
     async def no(self, request: Request, reason: str = "Not today") -> httpx.Response:
         return await self.send(f"/requests/{request.id}/no", reason=reason)

@@ -10,12 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
 from gateway.access.recovering import Recovering
+from gateway.access.switch import Switch
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.portal.access import AccessPages
+from gateway.portal.agreement import AgreementPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.jobs import JobPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
 from gateway.portal.requests import Requests
@@ -85,10 +91,14 @@ async def site(store: Store, tmp_path: Path) -> Site:
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
     recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
     approving = Approving(store, brook.audit, brook.permission, passkeys)
+    agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
         *People(store, brook.directory, passkeys, recovering).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
+        *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
+        *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),
+        *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
     ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)

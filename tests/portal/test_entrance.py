@@ -14,6 +14,7 @@ from gateway.identity.passkeys import assertion_of
 from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
 from tests.portal.conftest import SITE, Site
+from tests.portal.work import a_job
 from tests.support.browser_passkey import SoftwarePasskey
 
 
@@ -115,7 +116,7 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
         proposal = await two.make(scope, "t", RECOVER, site.brook.customer, "lost", {"name": "Kate Mark"})
     return {
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
-        "grant": grant.id, "proposal": proposal,
+        "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
     }  # fmt: skip
 
 

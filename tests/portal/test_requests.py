@@ -109,9 +109,9 @@ async def test_only_the_persons_own_verified_key_says_yes(site: Site) -> None:
 
 
 async def test_two_persons_have_to_say_yes_and_one_twice_is_one(site: Site) -> None:
+    await site.brook.agree(approvals_needed=2)
     kate = await approver(site)
     omar = await approver(site, "Omar", kate.id)
-    await site.brook.agree(approvals_needed=2)
     request = await site.brook.ask()
     assert (await kate.yes(request)).status_code == 200
     assert (await kate.yes(request)).status_code == 409
@@ -123,9 +123,9 @@ async def test_two_persons_have_to_say_yes_and_one_twice_is_one(site: Site) -> N
 
 
 async def test_a_yes_to_less_voids_the_yes_to_more(site: Site) -> None:
+    await site.brook.agree(approvals_needed=2)
     kate = await approver(site)
     omar = await approver(site, "Omar", kate.id)
-    await site.brook.agree(approvals_needed=2)
     request = await site.brook.ask()
     await kate.yes(request)
     await omar.yes(request, operations=["view"])
@@ -137,9 +137,9 @@ async def test_a_yes_to_less_voids_the_yes_to_more(site: Site) -> None:
 
 
 async def test_a_signed_yes_and_one_by_telephone_count_together_and_are_told_apart(site: Site) -> None:
+    await site.brook.agree(approvals_needed=2)
     kate = await approver(site)
     omar = await site.brook.approver("Omar", "omar@customer.example", kate.id)
-    await site.brook.agree(approvals_needed=2)
     request = await site.brook.ask()
     await site.brook.say_yes(request, omar)
     await kate.yes(request)

@@ -45,15 +45,18 @@ async function enrol(button) {
   button.hidden = true;
 }
 
-// A yes to what is ticked, and no more: the challenge is the digest of just that.
+// Signs what stands in the form, and no more: the challenge is the digest of just that.
 async function approve(button) {
-  const path = button.form.dataset.path;
-  const operations = [...button.form.querySelectorAll("[name=operations]:checked")].map((one) => one.value);
-  const wanted = { operations, until: Number(button.form.elements.until.value) };
-  const options = await post(path + "/options", wanted);
+  const form = button.form, path = form.dataset.path;
+  if (!form.reportValidity()) throw new Error("Something is missing.");
+  const wanted = { operations: [...form.querySelectorAll("[name=operations]:checked")].map((one) => one.value) };
+  for (const one of form.querySelectorAll("[data-field]"))
+    wanted[one.name] = one.dataset.field === "number" ? Number(one.value) : one.value;
+  const { keep, ...options } = await post(path + "/options", wanted);
   const allowCredentials = options.allowCredentials.map((one) => ({ ...one, id: bytes(one.id) }));
   const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials };
-  const told = await post(path + "/yes", { ...wanted, answer: plain(await navigator.credentials.get({ publicKey })) });
+  const answer = plain(await navigator.credentials.get({ publicKey }));
+  const told = await post(path + "/yes", { ...wanted, ...keep, answer });
   location.assign(told.go);
 }
 
@@ -61,7 +64,7 @@ const ways = { "sign-in": signIn, enrol, approve };
 for (const button of document.querySelectorAll("[data-passkey]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const told = document.getElementById("told");
+    const told = button.closest("form, main").querySelector("[role=status]");
     button.disabled = true;
     told.textContent = "Your device asks you now.";
     try {

@@ -12,6 +12,7 @@ import shlex
 from typing import Final
 
 from gateway.access.directory import Directory
+from gateway.access.taking import Taking
 from gateway.errors import UsageError
 from gateway.session.answers import Answers
 from gateway.session.commands.about import About
@@ -26,6 +27,7 @@ from gateway.session.commands.handover import Handover
 from gateway.session.commands.history import History
 from gateway.session.commands.people import People
 from gateway.session.commands.text import shown
+from gateway.session.commands.work import Work
 from gateway.session.resets import Resets
 from gateway.session.session import Visits
 
@@ -42,10 +44,11 @@ class Commands:
         self.places = places
         self.answers = Answers(visits)
         self.desk = desk = Desk(visits, places)
+        taking = Taking(visits.store, visits.audit, visits.permission)
         acts = Acts(desk, resets)
         groups = (
-            About(desk), Asking(desk, self.answers), People(acts), History(acts), Apply(acts), Diagnostics(desk),
-            Handover(desk),
+            About(desk), Asking(desk, self.answers), Work(desk, taking), People(acts), History(acts), Apply(acts),
+            Diagnostics(desk), Handover(desk),
         )  # fmt: skip
         first = Command(
             "help", self.help, "help [COMMAND]", "this list, or a command's usage and example", "help reset"

@@ -31,6 +31,7 @@ _EXAMPLES: Final = {
     "secret_lengths": '{"voicemail": 8}',
     "secret_classes": '{"sip": ["lower", "digit"]}',
     "approvals_needed": "1",
+    "standing": '["find", "view"]',
 }
 
 

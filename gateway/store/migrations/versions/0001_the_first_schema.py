@@ -51,6 +51,8 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "signatures": "customer_id",
+    "jobs": "customer_id",
 }
 
 
@@ -154,6 +156,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("terms", sa.Text(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -242,6 +245,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("engineer_id", sa.String(length=40), nullable=False),
         sa.Column("vetoed", sa.Boolean(), nullable=False),
+        sa.Column("vetoed_by", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -439,6 +443,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("how", sa.Text(), nullable=False),
         sa.Column("approver_ids", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "request_id"],
             ["requests.customer_id", "requests.id"],
@@ -634,6 +639,44 @@ def _portal() -> None:
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
     )
+    op.create_table(
+        "signatures",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("target", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+        sa.UniqueConstraint("customer_id", "target", "approver_id", "digest"),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("operations", sa.Text(), nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("for_whom", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=40), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=True),
+        sa.Column("engineer_id", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "asked_by"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "request_id"], ["requests.customer_id", "requests.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.ForeignKeyConstraint(["engineer_id"], ["engineers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index("jobs_number", ["number"], unique=True)
 
 
 def _duties() -> None:
@@ -721,6 +764,8 @@ def downgrade() -> None:
     """Down."""
     for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
+    op.drop_table("jobs")
+    op.drop_table("signatures")
     op.drop_table("sign_ins")
     op.drop_table("passkeys")
     op.drop_table("invitations")
