@@ -144,10 +144,8 @@ async def test_words_that_ask_for_something_else_than_the_log_says_are_found(hou
 @pytest.mark.parametrize(("second", "fine"), [(False, False), (True, True)])
 async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, second: bool, fine: bool) -> None:
     story, other, key = Story(house), "apr_" + "1" * 24, Passkey()
-    terms = {"version": 1, "digest": "d", "operations": ["alter"], "consent_by_phone": False, "approvals_needed": 2}
-    agreed = (story.event("agreement.set", terms), story.event("agreement.confirmed", {"version": 1, "how": "letter"}))
     twice = (story.enrolled(key, other), story.signed(key, approver=other)) if second else (story.signed(),)
-    code, said = await heard(house, desk, story, *agreed, story.signed(), *twice)
+    code, said = await heard(house, desk, story, *agreed(story, approvals_needed=2), story.signed(), *twice)
     assert (code == 0) is fine, said
     assert ("signed by 2 approvers" if fine else "has 1 yeses, the agreement wants 2") in said
 

@@ -81,9 +81,8 @@ async def test_9_work_is_asked_for_in_the_browser_and_seen_done(demo: Demo, ssh:
     await page.get_by_role("link", name="Work").click()
     await page.get_by_label("What is to be done").fill("Change Grace's name to Bell")
     await page.get_by_label("For whom").fill("Grace Okonkwo")
-    await page.get_by_label("By when").fill(
-        f"{datetime.now(ZoneInfo('Europe/London')) + timedelta(hours=5):%Y-%m-%dT%H:%M}"
-    )
+    until = datetime.now(ZoneInfo("Europe/London")) + timedelta(hours=5)
+    await page.get_by_label("By when").fill(f"{until:%Y-%m-%dT%H:%M}")
     await page.get_by_label("change a person's name, email or direct number").check()
     await page.get_by_role("button", name="Sign, and send it").click()
     await page.get_by_text("waits for an engineer").wait_for()
