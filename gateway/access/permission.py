@@ -28,6 +28,7 @@ from gateway.store.tables import (
     grants,
     operations,
     requests,
+    systems,
 )
 
 _PENDING_PER_ENGINEER = 10
@@ -106,6 +107,7 @@ class Permission:
         )  # fmt: skip
         request = replace(request, digest=hashlib.sha256(request_bytes(request)).hexdigest())
         async with self._store.scope(customer_id) as scope:
+            await self._check_in_service(scope, system.id)
             await self._check_request(scope, request, minutes)
             await scope.execute(
                 insert(requests).values(
@@ -125,6 +127,16 @@ class Permission:
             )  # fmt: skip
             await notify.request_waiting(scope, request, now)
         return request
+
+    @staticmethod
+    async def _check_in_service(scope: Scope, system_id: str) -> None:
+        """Until the commit nobody takes it out of service, so that whoever does finds the request and takes it back."""
+        here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+        query = select(systems.c.removed_ms).where(here).with_for_update(read=True)
+        if (await scope.execute(query)).scalar_one() is not None:
+            raise StateError(
+                "That phone system was taken out of service; nobody was asked.", next_step="`systems` lists the others."
+            )
 
     async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
         agreement = await agreement_of(scope)
