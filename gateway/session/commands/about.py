@@ -79,6 +79,8 @@ class About:
         """Leave a note, or list the newest."""
         place = await self._desk.here(caller)
         system, text = place.system, " ".join(caller.words).strip()
+        if caller.words and not text:
+            raise UsageError("A note has words.", next_step="`note` alone lists what others left.")
         if not text:
             zone = await self._desk.zone(system.customer_id)
             found = await notes.read(self._desk.store, system.customer_id, system.id, _NOTES)

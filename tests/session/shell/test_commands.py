@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import asyncssh
 import pytest
 
 from gateway.cli.demo import Demo, permit
@@ -190,14 +189,46 @@ async def test_bad_input_gets_words_and_the_right_code(demo: Demo, ssh: Master) 
         assert "\x1b" not in done.err
 
 
-async def test_a_command_of_ten_megabytes_ends_its_connection_and_nothing_else(demo: Demo, ssh: Master) -> None:
+async def test_a_command_of_ten_megabytes_is_refused_in_words_and_its_connection_lives_on(
+    demo: Demo, ssh: Master
+) -> None:
     connection = await by_backup_code(demo)
     process = await connection.create_process("whoami")
     assert "Ana Silva" in str(await process.stdout.read())
-    with pytest.raises((asyncssh.Error, OSError)):
-        await connection.run("show " + "x" * (10 << 20))
-    await connection.wait_closed()
-    assert (await ssh.run("whoami")).code == 0
+    for letter in ("x", "\u96fb"):
+        done = await connection.run("show " + letter * ((10 << 20) // len(letter.encode())))
+        assert (done.exit_status, done.stdout) == (2, "")
+        assert "at most 16,384 characters" in str(done.stderr)
+    assert (await connection.run("whoami")).exit_status == 0
+    # The longest argument that Linux lets anybody give to ssh.
+    done = await ssh.run("show " + "x" * 130_000)
+    assert done.code == 2
+    assert "too long" in done.err
+
+
+# fmt: off
+EMPTY = [
+    ("", "say a command"), ("   ", "say a command"), ("--json", "say a command"), ("''", "not a command"),
+    ("help ''", "not a command"), ("use ''", "Say which phone system"), ("find ''", "Say what to look for"),
+    ("show ''", "Say whom"), ("set '' name=Grace", "Say whom"), ("set 2001 ''", "Say what to set"),
+    ("remove '' --yes", "Say whom"), ("reset '' voicemail --yes", "Say whom"), ("reset 2001 ''", "voicemail"),
+    ("undo ''", "undo N"), ("note ''", "A note has words"), ("apply ''", "ssh gw apply - <"),
+    ("request '' --reason r --ticket T", "Say which phone system"), ("--system '' show 2001", "Say which phone system"),
+]
+# fmt: on
+
+
+async def test_an_empty_argument_is_named_and_means_nobody(demo: Demo) -> None:
+    # Reception has no mail address: an empty one must not be theirs.
+    await permit(demo, EVERYTHING)
+    before = {number: demo.lab.store.get(str(number)) for number in range(2001, 2041)}
+    connection = await by_backup_code(demo)
+    for command, words in EMPTY:
+        done = await connection.run(command)
+        assert (done.exit_status, done.stdout) == (2, ""), (command, done.stderr)
+        assert words in str(done.stderr), command
+    assert {number: demo.lab.store.get(str(number)) for number in range(2001, 2041)} == before
+    connection.close()
 
 
 async def test_a_command_that_is_no_utf8_is_refused_in_words(demo: Demo, ssh: Master) -> None:
