@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Table, func, insert, select, update
 
@@ -14,6 +14,7 @@ from gateway import notify
 from gateway.access import confirming
 from gateway.access.facts import agreement_from
 from gateway.access.places import Place, places_of
+from gateway.choices import NOTICES
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.lifecycle import AgreementState, advance
 from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id
@@ -34,9 +35,6 @@ async def agreement_of(scope: Scope) -> Agreement | None:
     if row is None:
         return None
     return agreement_from(row)
-
-
-NOTICES: Final = ("each", "changes", "daily", "none")
 
 
 def _checked(name: str, email: str, notices: str = "each") -> None:

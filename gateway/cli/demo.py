@@ -28,7 +28,7 @@ from connectors.contract import Operation
 from connectors.lab import server as lab_server
 from gateway.cli import story, story_record
 from gateway.wiring.app import App, make_keys, migrate
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.serve import serve_until
 
 CUSTOMER, SYSTEM, LOGIN = "Brook & Sons", "Head office", "ana"
