@@ -7,9 +7,14 @@ when), `postman` (the loop), `smtp` (one message), `words` (text from outside ma
 from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
 from gateway.notify.letters import (
+    FileApplied,
+    Held,
     Told,
     consent_recorded,
+    file_applied,
+    hold_for_approvers,
     key_changed,
+    let_go,
     person_changed,
     request_waiting,
     reset_told,
@@ -27,6 +32,8 @@ from gateway.notify.words import SECRETS, WORDS, plain, when
 __all__ = [
     "SECRETS",
     "WORDS",
+    "FileApplied",
+    "Held",
     "MailSettings",
     "Postman",
     "Told",
@@ -36,9 +43,12 @@ __all__ = [
     "approver_confirmed",
     "consent_recorded",
     "enrolled",
+    "file_applied",
+    "hold_for_approvers",
     "invited",
     "is_final",
     "key_changed",
+    "let_go",
     "log_lost",
     "passkeys_removed",
     "person_changed",

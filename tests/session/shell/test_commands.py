@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.demo import Demo, permit
+from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
+from gateway.model import MINUTE
 from tests.session.shell.conftest import BOTH, by_backup_code
 
 EVERYTHING = "find,view,alter,remove,reset-voicemail,reset-sip,diag"
@@ -141,6 +142,49 @@ async def test_request_wait_ends_with_the_answer(demo: Demo, ssh: Master) -> Non
     out, err = await process.communicate()
     assert process.returncode == 0, err
     assert b"granted" in out
+
+
+@BOTH
+@pytest.mark.parametrize("ends", ["expired", "withdrawn"])
+async def test_request_wait_ends_when_nobody_answers_or_it_is_taken_back(demo: Demo, ssh: Master, ends: str) -> None:
+    process = await ssh.start_process('request "Head office" --ops view --for 1h --ticket T --reason "why" --wait')
+    assert process.stderr is not None
+    await process.stderr.readline()
+    assert b"Waiting for the customer's answer" in await process.stderr.readline()
+    (request,) = [r["id"] for r in await demo.admin("request list") if r["state"] == "waiting"]
+    if ends == "withdrawn":
+        await demo.admin("request withdraw", request=request)
+    else:
+        clock = demo.app.parts.audit.clock
+        clock.observe(clock.now() + 61 * MINUTE)
+    out, err = (text.decode() for text in await process.communicate())
+    assert process.returncode == 3, err
+    assert ends in out
+    words = {"expired": "nobody answered in time", "withdrawn": "was taken back"}[ends]
+    assert words in err
+    assert "Ask again with `request`" in err
+    assert (await ssh.run("show 2001")).code == 3, "nothing is permitted by it"
+
+
+async def test_systems_come_with_the_last_visited_first(demo: Demo, ssh: Master) -> None:
+    pin = demo.lab.host_key
+    for name in ("Annexe", "Zoo"):
+        await demo.admin(
+            "system add", customer=CUSTOMER, name=name, connector="lab", host="127.0.0.1", port=demo.lab.ssh_port,
+            pin=pin, login="frameroom", password=None, private_key=demo.lab.client_key, settings="{}",
+            site="", town="", postcode="", asset="", ddi_range="",
+        )  # fmt: skip
+
+    async def listed() -> list[str]:
+        return [row["system"] for row in json.loads((await ssh.run("systems --json")).out)]
+
+    assert await listed() == ["Annexe", "Head office", "Zoo"]
+    await permit(demo, "view")
+    assert (await ssh.run("--system 'Head office' show 2001")).code == 0
+    assert await listed() == ["Head office", "Annexe", "Zoo"]
+    await permit(demo, "view", system="Zoo")
+    assert (await ssh.run("--system Zoo show 2001")).code == 0
+    assert await listed() == ["Zoo", "Head office", "Annexe"]
 
 
 async def test_times_are_the_customers(demo: Demo, ssh: Master) -> None:
