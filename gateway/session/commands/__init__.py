@@ -51,6 +51,7 @@ class Commands:
             "help", self.help, "help [COMMAND]", "this list, or a command's usage and example", "help reset"
         )
         found = [first, *(command for group in groups for command in group.commands())]
+        found.sort(key=lambda command: command.name == "exit")  # last, as it is typed last
         self.table: dict[str, Command] = {command.name: command for command in found}
 
     async def run(self, caller: Caller, line: str) -> None:

@@ -27,8 +27,10 @@ class About:
             Command("whoami", self.whoami, "whoami", "who you are and how you signed in", "whoami"),
             Command(
                 "systems", self.systems, "systems [WORDS]",
-                "phone systems by any part of customer, site, town, postcode, asset number or a number of theirs",
+                "phone systems by any part of customer, site, town, asset or number",
                 "systems leeds · systems 020 7946 0005",
+                "WORDS are any part of the customer, site, town, postcode, asset number, or a number of the range. The "
+                "one you last visited comes first.",
             ),
             Command("use", self.use, "use SYSTEM", "the phone system that the next commands are about", "use leeds"),
             Command(

@@ -48,7 +48,7 @@ class Apply:
         return [
             Command(
                 "apply", self.apply, "apply - [--plan] [--yes] [--go-on] [--resume] < FILE.csv",
-                "many changes from a file: shows what would change, asks, runs, a result per row",
+                "many changes from a file: planned, asked about, a result per row",
                 "ssh gw apply - --plan < changes.csv",
                 _MORE,
             )

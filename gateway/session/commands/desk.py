@@ -90,7 +90,7 @@ class Desk:
         naming = [g for operation in wanted for g in here if operation in g.operations] or here
         if not naming:
             decision = await self.permission.explain(caller.identity.engineer_id, caller.system, wanted[0], None)
-            raise NotPermittedError(decision.words)
+            raise NotPermittedError(decision.words, next_step="`grants` shows what you may do now.")
         visit = await self.visits.open(caller.identity, caller.customer, caller.system, naming[0])
         caller.until_ms = visit.grant.until_ms
         caller.visits = {v for v in caller.visits if v.ended is None} | {visit}
