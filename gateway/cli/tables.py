@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.times import local
+from gateway.fitting import fitted, least
 from gateway.harmless import shown
 
 TIMES: Final = frozenset({"at", "time", "from", "until", "opened", "closed", "added", "submitted", "removed", "as of"})
@@ -22,8 +23,7 @@ TIMES: Final = frozenset({"at", "time", "from", "until", "opened", "closed", "ad
 _IDS: Final = frozenset({"id", "session"})
 _ID: Final = re.compile("(?:req|gra|ses|sys|con|apr)_[0-9a-f]{24}")
 _ID_SHOWN: Final = 12
-_WORD: Final = 24
-"""Longer words are cut, where a terminal is narrow."""
+_GAP: Final = 2
 _PIPED: Final = 1 << 16
 """Wide enough that no line of a pipe is ever folded."""
 
@@ -74,33 +74,35 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     cells = [[_short(_cell(n, row.get(n), ", ")) if terminal else _cell(n, row.get(n)) for n in names] for row in rows]
     whole = [not terminal or name in TIMES | _IDS for name in names]
     columns = [[line[place] for line in (names, *cells)] for place in range(len(names))]
-    needed = [_least(column, one_line) for column, one_line in zip(columns, whole, strict=True)]
-    if terminal and sum(needed) + len(names) * 2 > Console().width:
+    needed = [_needs(column, one_line) for column, one_line in zip(columns, whole, strict=True)]
+    room = (Console().width if terminal else _PIPED) - _GAP * (len(names) - 1)
+    if sum(needed) > room:
         return _stacked(names, cells)
+    widths = fitted([max(map(cell_len, column)) for column in columns], needed, room)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, least, one_line in zip(names, needed, whole, strict=True):
-        table.add_column(Text(shown(name)), overflow="fold", no_wrap=one_line, min_width=least)
+    for name, width, one_line in zip(names, widths, whole, strict=True):
+        # Said and not left to rich, which may make a table wider than the terminal and cut what is over.
+        table.add_column(Text(shown(name)), overflow="fold", no_wrap=one_line, width=width)
     for line in cells:
         table.add_row(*map(Text, line))
     return table
 
 
-def _least(column: Sequence[str], whole: bool) -> int:
+def _needs(column: Sequence[str], whole: bool) -> int:
     """How narrow a column may get before it is hard to read."""
-    if whole:
-        return max(map(cell_len, column))
-    return max(min(cell_len(word), _WORD) for cell in column for word in (*cell.split(), ""))
+    return max(map(cell_len, column)) if whole else least(column)
 
 
 def _stacked(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     grid = Table(box=None, pad_edge=False, show_header=False)
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number:
+            grid.add_row("", "")
         for name, cell in zip(names, row, strict=True):
             if cell:
                 grid.add_row(Text(shown(name)), Text(cell))
-        grid.add_row("", "")
     return grid
 
 

@@ -136,6 +136,10 @@ class People:
             if name not in FIELDS or name in values:
                 raise UsageError(f"{shown(name)[:40]}= is not name=…, email=… or ddi=… (each at most once).")
             values[name] = value
+        if any(word.partition("=")[0] in FIELDS for word in plain if "=" in word):
+            raise UsageError(
+                "A value with spaces goes into quotation marks.", next_step='For example: set 2001 ddi="020 7946 0900"'
+            )
         words = self._whom("set USER name=… email=… ddi=…", plain)
         if not values:
             raise UsageError("Say what to set: name=… email=… ddi=…", next_step='For example: set 2001 name="Grace"')

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import cell_len, set_cell_size
 
+from gateway.fitting import fitted, folded, least
 from gateway.harmless import shown
 
 _GAP: Final = 2
-_WORD: Final = 32
-"""Longer words may be broken where a terminal is narrow."""
 _ID: Final = re.compile("[a-z]{3}_[0-9a-f]{24}")
 _ID_SHOWN: Final = 12
 """Characters of an id by which everybody finds it."""
@@ -20,27 +19,6 @@ _ID_SHOWN: Final = 12
 
 def _cell(value: Any) -> str:
     return shown(str("" if value is None else value))
-
-
-def _least(column: Sequence[str]) -> int:
-    """How narrow a column can be without breaking a word."""
-    return max(min(cell_len(word), _WORD) for cell in column for word in (*cell.split(), ""))
-
-
-def folded(text: str, width: int) -> list[str]:
-    """The lines of a cell: broken between words, and inside one that is wider than all of it."""
-    if cell_len(text) <= width:
-        return [text]
-    lines, line = [], ""
-    for word in text.split():
-        joined = f"{line} {word}" if line else word
-        if cell_len(joined) <= width:
-            line = joined
-            continue
-        lines += [line] if line else []
-        *whole, line = chop_cells(word, width) or [""]
-        lines += whole
-    return [*lines, line]
 
 
 class Columns:
@@ -68,7 +46,7 @@ class Columns:
         if self._upright:
             return ("" if first else "\n") + "\n".join(self._stood_up(names, line) for line in cells)
         self._wanted = [max(w, *(cell_len(line[i]) for line in cells)) for i, w in enumerate(self._wanted)]
-        widths = self._fitted()
+        widths = fitted(self._wanted, self._narrowest, self._width - _GAP * (len(names) - 1))
         head = [[name.upper() for name in names]] if first else []
         return "".join(_line(line, widths) for line in [*head, *cells])
 
@@ -85,7 +63,7 @@ class Columns:
             return
         self._short = True
         columns = [[name, *(_ID.sub("x" * _ID_SHOWN, line[i]) for line in cells)] for i, name in enumerate(names)]
-        self._narrowest = [_least(column) for column in columns]
+        self._narrowest = [least(column) for column in columns]
         self._upright = sum(self._narrowest) + gaps > self._width
 
     def _stood_up(self, names: Sequence[str], cells: Sequence[str]) -> str:
@@ -93,19 +71,6 @@ class Columns:
         room = max(self._width - label - _GAP, _ID_SHOWN)
         named = [(name, cell) for name, cell in zip(names, cells, strict=True) if cell]
         return "".join(_line([name.upper(), cell], [label, room]) for name, cell in named)
-
-    def _fitted(self) -> list[int]:
-        """Widths that fit: the widest gives way, words last."""
-        widths = list(self._wanted)
-        over = sum(widths) + _GAP * (len(widths) - 1) - self._width
-        for least in (self._narrowest, [6] * len(widths)):
-            while over > 0:
-                able = [i for i, width in enumerate(widths) if width > least[i]]
-                if not able:
-                    break
-                widths[max(able, key=lambda i: widths[i])] -= 1
-                over -= 1
-        return widths
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

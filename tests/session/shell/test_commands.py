@@ -206,6 +206,8 @@ BAD = [
     ("set 2001 ddi=020-CALL-ME", 2, "not a telephone number"),
     ("set 2001 name=", 2, "cannot be empty"),
     ("set 2001 name='a\x1b[31mb'", 2, "control characters"),
+    ("set 2001 ddi=020 7946 0900", 2, "quotation marks"),
+    ("set 2001 name=Grace Bell email=g@customer.example", 2, "quotation marks"),
     ("set 2001 nom=Grace", 2, "is not name="),
     ("set 2001", 2, "Say what to set"),
     ("show \"2001", 2, "quotation mark"),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gateway.session.commands.table import Columns, folded
+from gateway.fitting import folded
+from gateway.session.commands.table import Columns
 
 PEOPLE = [
     {"extension": "2013", "name": "山田太郎", "email": "user2013@customer.example", "ddi": "+442079460012"},
