@@ -180,10 +180,10 @@ async def test_systems_come_with_the_last_visited_first(demo: Demo, ssh: Master)
 
     assert await listed() == ["Annexe", "Head office", "Zoo"]
     await permit(demo, "view")
-    assert (await ssh.run("--system 'Head office' show 2001")).code == 0
+    assert (await ssh.run("show 2001 --system 'Head office'")).code == 0
     assert await listed() == ["Head office", "Annexe", "Zoo"]
     await permit(demo, "view", system="Zoo")
-    assert (await ssh.run("--system Zoo show 2001")).code == 0
+    assert (await ssh.run("show 2001 --system Zoo")).code == 0
     assert await listed() == ["Zoo", "Head office", "Annexe"]
 
 
