@@ -14,6 +14,7 @@ from gateway import notify
 from gateway.access import confirming
 from gateway.access.facts import agreement_from
 from gateway.access.places import Place, places_of
+from gateway.choices import NOTICES
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, advance
 from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id, same_address
@@ -38,7 +39,6 @@ async def agreement_of(scope: Scope) -> Agreement | None:
 
 
 NAME_EACH_OTHER: Final = "This customer's approvers name each other: one of them has had a passkey."
-NOTICES: Final = ("each", "changes", "daily", "none")
 
 
 def _checked(name: str, email: str, notices: str = "each") -> None:

@@ -21,6 +21,7 @@ from audit.sealing import KeyMissing
 from audit.tables import entries, payloads
 from gateway.access.proposals import ERASE, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.choices import FLOOR_MONTHS
 from gateway.errors import ConflictError, StateError
 from gateway.lifecycle import LinkState, ProposalState
 from gateway.model import DAY
@@ -28,18 +29,8 @@ from gateway.store.duties import proposals
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, sessions
 
-BASES: Final = {
-    "not-needed": "no longer needed (GDPR 17(1)(a))",
-    "consent-withdrawn": "consent withdrawn (GDPR 17(1)(b))",
-    "objection": "objection upheld (GDPR 17(1)(c))",
-    "unlawful": "unlawfully held (GDPR 17(1)(d))",
-    "legal-duty": "a law demands it (GDPR 17(1)(e))",
-    "contract-ended": "the contract and the time after it are over",
-}
 KEY_BACKUPS_MS: Final = 30 * DAY
 """How long a backup of the keys may be kept (docs/operating.md): what erasing waits for."""
-FLOOR_MONTHS: Final = 13
-"""Access logs are kept so long whatever else is agreed (Code of Practice M16.12, regulation 6)."""
 _KEYS_A_PART: Final = 400
 _GONE: Final = "(erased)"
 

@@ -313,6 +313,9 @@ class Planner:
             given["zone"] = values["zone"]
         if "longest visit" in values:
             given["max_minutes"] = int(values["longest visit"])
+        if "approvals needed" in values:
+            given["approvals_needed"] = int(values["approvals needed"])
+        given |= _of_secrets(values)
         if values.keys() & {"days", "from", "to"}:
             hours: Values = given.get("hours") or Hours().model_dump()
             hours |= {
@@ -331,6 +334,20 @@ class Planner:
             raise Refused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
+def _of_secrets(values: Values) -> Values:
+    """What the columns about new passwords say, as terms; a cell says all of it, for every kind of password."""
+    given: Values = {}
+    for name, of in (("secret_lengths", "secret lengths"), ("secret_classes", "secret classes")):
+        if of in values:
+            words = [] if values[of] == "none" else values[of].split()
+            given[name] = dict(zip(words[::2], words[1::2], strict=True))
+    if "secret_lengths" in given:
+        given["secret_lengths"] = {kind: int(length) for kind, length in given["secret_lengths"].items()}
+    if "secret_classes" in given:
+        given["secret_classes"] = {kind: known.split(",") for kind, known in given["secret_classes"].items()}
+    return given
+
+
 def _in_words(terms: Terms) -> dict[str, str]:
     """Each term as a person reads it."""
 
@@ -341,7 +358,7 @@ def _in_words(terms: Terms) -> dict[str, str]:
             case frozenset() | tuple() | list():
                 return " ".join(sorted(map(str, value)))
             case dict():
-                return ", ".join(f"{k} {words(v)}" for k, v in value.items())
+                return ", ".join(f"{k} {words(v)}" for k, v in sorted(value.items()))
             case None:
                 return ""
             case _:

@@ -91,6 +91,7 @@ class Permission(Permitted):
             RequestState.WAITING, "", now, "",
         )  # fmt: skip
         async with self._store.scope(customer_id) as scope:
+            await self._check_in_service(scope, system.id)
             agreement = await self._check_request(scope, request, minutes)
             request = await self._put(scope, request)
             if wanted <= agreement.terms.standing:
@@ -146,6 +147,16 @@ class Permission(Permitted):
     def link(self, request_id: str) -> str:
         """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
         return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
+
+    @staticmethod
+    async def _check_in_service(scope: Scope, system_id: str) -> None:
+        """Until the commit nobody takes it out of service, so that whoever does finds the request and takes it back."""
+        here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+        query = select(systems.c.removed_ms).where(here).with_for_update(read=True)
+        if (await scope.execute(query)).scalar_one() is not None:
+            raise StateError(
+                "That phone system was taken out of service; nobody was asked.", next_step="`systems` lists the others."
+            )
 
     async def _check_request(self, scope: Scope, request: Request, minutes: int) -> Agreement:
         agreement = await agreement_of(scope)

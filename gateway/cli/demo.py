@@ -28,7 +28,7 @@ from connectors.contract import Operation
 from connectors.lab import server as lab_server
 from gateway.cli import story, story_record
 from gateway.wiring.app import App, make_keys, migrate
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.serve import serve_until
 
 CUSTOMER, SYSTEM, LOGIN = "Brook & Sons", "Head office", "ana"
@@ -188,13 +188,13 @@ async def _furnish(demo: Demo) -> None:
     (demo.folder / "known_hosts").write_text(f"[127.0.0.1]:{demo.app.door.port} {public}", encoding="utf-8")
 
 
-async def permit(demo: Demo, operations: str, minutes: int = 120) -> str:
+async def permit(demo: Demo, operations: str, minutes: int = 120, system: str = SYSTEM) -> str:
     """Ask as the engineer and enter a yes by telephone, as both happen for real; the grant's id."""
     commands = demo.app.commands
     engineer = next(e for e in await demo.app.parts.engineers.all() if e.login == LOGIN)
-    _, system = (await commands.places.systems_for(engineer.id))[0]
+    place = next(s for _, s in await commands.places.systems_for(engineer.id) if s.name == system)
     wanted = frozenset(Operation(word) for word in operations.split(","))
-    request = await demo.app.parts.permission.submit(engineer.id, system, wanted, minutes, "T-1", "The demo")
+    request = await demo.app.parts.permission.submit(engineer.id, place, wanted, minutes, "T-1", "The demo")
     consent = await demo.admin(
         "request record-consent", request=request.id, by="Omar Aziz", recorded_by="the demo", at_ms=None, words="yes"
     )

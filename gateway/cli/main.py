@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import click
-import uvloop
 
 from gateway.cli import (
     auditing,
@@ -25,10 +24,8 @@ from gateway.cli import (
     subjects,
     visiting,
 )
-from gateway.cli import demo as demonstration
 from gateway.cli.calling import run, settings_of
 from gateway.cli.words import Main
-from gateway.wiring import telling
 
 
 @click.group(cls=Main)
@@ -43,7 +40,6 @@ def main(context: click.Context, config: Path) -> None:
 
     Example: frameroom -c /srv/frameroom/frameroom.toml system list
     """
-    telling.configure("warning")
     given = context.ensure_object(dict)
     given["config"] = config
     given.setdefault("json", False)
@@ -58,7 +54,13 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
 
     Example: frameroom demo --story 1
     """
-    sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
+    import uvloop
+
+    from gateway.cli.demo import run as play
+    from gateway.wiring import telling
+
+    telling.configure("warning")
+    sys.exit(uvloop.run(play(story, folder, state_file)))
 
 
 for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention, recovering):
@@ -67,4 +69,5 @@ importing.register(main, run)
 keeping.register(main, run, settings_of)
 
 if __name__ == "__main__":
-    main()
+    # TAB asks by the program's name, and help shows it: "python -m …" is neither.
+    main(prog_name="frameroom")

@@ -7,17 +7,18 @@ from typing import Any
 
 import click
 
-from gateway.access.directory import NOTICES
+from gateway.choices import NOTICES, ROLES
 from gateway.cli.calling import simple
 from gateway.cli.words import FILE_TEXT, Group, argument, line_or_file, may, option
 from gateway.errors import InvalidError
-from gateway.identity.engineers import ROLES, parse_public_key
 
 _NOTICES = click.Choice(NOTICES)
 
 
 def _public(given: dict[str, Any]) -> dict[str, Any]:
     """The key as a line. A private one goes no further than this process."""
+    from gateway.identity.engineers import parse_public_key
+
     text = line_or_file(given["key"])
     if not text.startswith("SHA256:"):
         parse_public_key(text)

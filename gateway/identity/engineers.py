@@ -14,13 +14,13 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
+from gateway.choices import ROLES
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.model import Engineer, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, engineer_keys, engineers
 from gateway.vault import Vault
 
-ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
 _LOGIN = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _FREE_FAILURES = 5
 _STEP_S = 30

@@ -16,9 +16,14 @@ from gateway.notify.alarms import (
 )
 from gateway.notify.answer_letters import answered_no, answered_yes
 from gateway.notify.letters import (
+    FileApplied,
+    Held,
     Told,
     consent_recorded,
+    file_applied,
+    hold_for_approvers,
     key_changed,
+    let_go,
     person_changed,
     request_waiting,
     reset_told,
@@ -37,6 +42,8 @@ from gateway.notify.words import SECRETS, WORDS, plain, times, when
 __all__ = [
     "SECRETS",
     "WORDS",
+    "FileApplied",
+    "Held",
     "MailSettings",
     "Postman",
     "Told",
@@ -51,11 +58,14 @@ __all__ = [
     "consent_recorded",
     "engineer_named",
     "enrolled",
+    "file_applied",
+    "hold_for_approvers",
     "invited",
     "is_final",
     "job_asked",
     "job_done",
     "key_changed",
+    "let_go",
     "log_lost",
     "passkeys_removed",
     "person_changed",

@@ -6,19 +6,29 @@ and never touches the outbox.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from audit.tables import entries
 from connectors.contract import Person
-from gateway.model import Grant, Request
+from gateway.model import MINUTE, Grant, Request
 from gateway.notify.outbox import anybody_wishes, approvers_of, queue, tell_contacts, zone_of
 from gateway.notify.words import LOOKED, SECRETS, WORDS, bullets, people_seen, plain, times, when
 from gateway.store.engine import Scope
-from gateway.store.tables import approvers, customers, engineers, grants, operations, requests, sessions, systems
+from gateway.store.tables import (
+    approvers,
+    customers,
+    engineers,
+    grants,
+    operations,
+    outbox,
+    requests,
+    sessions,
+    systems,
+)
 
 _LINES: Final = 200
 _RING: Final = "If you did not expect this, ring your telephone maintainer now.\n"
@@ -63,9 +73,9 @@ async def _why(scope: Scope, request_id: str) -> str:
     return _because(row.ticket, row.reason)
 
 
-def _at_most(lines: Sequence[str]) -> list[str]:
+def _at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
     """A list that a person still reads: of a long one (a file of changes) its beginning, and how much more."""
-    more = len(lines) - _LINES
+    more = max(0, len(lines) - _LINES) + unlisted
     return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
 
 
@@ -181,9 +191,14 @@ async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
     return lines or ["nobody's details"]
 
 
-async def person_changed(scope: Scope, before: Person, told: str, *, email_changed: bool, now: int) -> None:
-    """An email or number that changes is told to the old address and to every approver at once (architecture 6)."""
-    addresses = await approvers_of(scope)
+async def person_changed(
+    scope: Scope, before: Person, told: str, *, email_changed: bool, now: int, to_approvers: bool = True
+) -> None:
+    """An email or number that changes is told to the old address and to every approver at once (architecture 6).
+
+    Not `to_approvers`: they are told of a whole file of changes, by file_applied.
+    """
+    addresses = await approvers_of(scope) if to_approvers else []
     if email_changed and before.email:
         addresses.append(before.email)
     body = (
@@ -191,6 +206,90 @@ async def person_changed(scope: Scope, before: Person, told: str, *, email_chang
         f"{plain(told)}.\nIf nobody asked for this, ring us now.\n"
     )
     await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)
+
+
+@dataclass(frozen=True, slots=True)
+class FileApplied:
+    """What a file of changes came to. `lines`: what was done, one line each, and `more` that are not listed;
+    `counted`: rows by result. `addresses`: an email or number was among it, so that approvers are told too."""
+
+    grant: Grant
+    counted: Mapping[str, int]
+    lines: Sequence[str]
+    more: int
+    addresses: bool
+
+    @property
+    def in_short(self) -> str:
+        """One line, for the mail at the visit's end."""
+        counted = ", ".join(f"{number} {result}" for result, number in sorted(self.counted.items()))
+        return f"a file of changes was applied ({counted}); a mail of its own tells what it changed"
+
+
+async def file_applied(scope: Scope, told: FileApplied, now: int) -> None:
+    """One mail for a whole file: to contacts as they wish, and to every approver when addresses or numbers changed."""
+    names, zone = await _names(scope, told.grant.engineer_id, told.grant.system_id), await zone_of(scope)
+    counted = bullets([f"{number} {_ROWS[result]}" for result, number in sorted(told.counted.items())])
+    body = (
+        f"{names.who} applied a file of changes to {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
+        f"{await _why(scope, told.grant.request_id)}\nRows of the file:\n{counted}\n"
+        f"What was done:\n{bullets(_at_most(told.lines, told.more))}\n{_RING}"
+    )
+    subject = f"{names.engineer} applied a file of changes to {names.system}"
+    also = await approvers_of(scope) if told.addresses else []
+    await tell_contacts(scope, ("each", "changes"), "file applied", subject, body, now, daily=True, also=also)
+
+
+_ROWS: Final = {
+    "done": "done", "same": "had nothing to change", "refused": "refused, nothing was changed",
+    "unknown": "tried, and it cannot be told whether it happened",
+}  # fmt: skip
+HELD_MS: Final = 10 * MINUTE
+"""How long approvers are not told of a file's changes of addresses and numbers, when it does not come to its end."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What approvers are told of a file that never came to its end: waiting in the outbox, `due_ms`, by message id."""
+
+    due_ms: int
+    lines: list[str]
+    more: int = 0
+    ids: list[str] = field(default_factory=list)
+
+
+async def hold_for_approvers(scope: Scope, held: Held | None, grant: Grant, line: str, now: int) -> Held:
+    """One change more of a file that goes on. It waits for the file's end, or HELD_MS: then it goes out as it is."""
+    if held is not None and not await _taken_back(scope, held):
+        held = None  # it has gone out: what follows is a mail of its own
+    held = held or Held(now + HELD_MS, [])
+    if len(held.lines) < _LINES:
+        held.lines.append(line)
+    else:
+        held.more += 1
+    names = await _names(scope, grant.engineer_id, grant.system_id)
+    body = (
+        f"{names.who} is changing users of {names.system} ({names.customer}) from a file:\n"
+        f"{bullets(_at_most(held.lines, held.more))}\nIf nobody asked for this, ring us now.\n"
+    )
+    addresses = await approvers_of(scope)
+    held.ids = await queue(
+        scope, addresses, "file applied", "Telephone users are being changed", body, now, due_ms=held.due_ms
+    )
+    return held
+
+
+async def _taken_back(scope: Scope, held: Held) -> bool:
+    """Take what waits out of the outbox; False when it is on its way already (its time was put off), or gone."""
+    here = (outbox.c.customer_id == scope.customer_id) & outbox.c.id.in_(held.ids) & (outbox.c.due_ms == held.due_ms)
+    done = await scope.execute(delete(outbox).where(here))
+    return bool(done.rowcount)
+
+
+async def let_go(scope: Scope, held: Held | None) -> None:
+    """The file came to its end, and file_applied tells of it: what was held for that is not sent."""
+    if held is not None:
+        await _taken_back(scope, held)
 
 
 async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to: str, now: int) -> None:

@@ -34,6 +34,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "address confirmed",
         "log lost",
         "access changed",
+        "file applied",
         "invitation",
         "passkey",
     }
@@ -51,16 +52,17 @@ _ANYBODY: Final = (
 )  # fmt: skip
 
 
-async def queue(scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int) -> None:
-    """Put a message to each address into the outbox, in the caller's transaction."""
-    for address in _persons(addresses):
-        await _put(scope, address, what, subject, body, now)
+async def queue(
+    scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int, *, due_ms: int | None = None
+) -> list[str]:
+    """Put a message to each address into the outbox, in the caller's transaction, due now or at `due_ms`; their ids."""
+    return [await _put(scope, address, what, subject, body, now, due_ms=due_ms) for address in _persons(addresses)]
 
 
 async def _put(
     scope: Scope, address: str, what: str, subject: str, body: str, now: int, *, due_ms: int | None = None,
     batch: str = "",
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
     # Ids that grow, so that what happened first is told first, also within the mail of a day.
     message_id = f"msg_{now:012x}{secrets.token_hex(8)}"
     await scope.execute(
@@ -69,6 +71,7 @@ async def _put(
             batch=batch, tries=0, due_ms=now if due_ms is None else due_ms,
         )
     )  # fmt: skip
+    return message_id
 
 
 def _persons(addresses: Sequence[str]) -> list[str]:
@@ -76,14 +79,25 @@ def _persons(addresses: Sequence[str]) -> list[str]:
 
 
 async def tell_contacts(
-    scope: Scope, wishes: tuple[str, ...], what: str, subject: str, body: str, now: int, *, daily: bool = False
+    scope: Scope,
+    wishes: tuple[str, ...],
+    what: str,
+    subject: str,
+    body: str,
+    now: int,
+    *,
+    daily: bool = False,
+    also: Sequence[str] = (),
 ) -> None:
-    """To each contact as they wish: now to those with one of `wishes`, and with `daily` into the mail of the day."""
+    """To each contact as they wish: now to those with one of `wishes`, and with `daily` into the mail of the day.
+
+    `also`: addresses that get it now whatever they wish.
+    """
     query = select(contacts.c.email, contacts.c.notices).where(
         contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None)
     )
     rows = (await scope.execute(query)).all()
-    at_once = _persons([row.email for row in rows if row.notices in wishes])
+    at_once = _persons([*(row.email for row in rows if row.notices in wishes), *also])
     await queue(scope, at_once, what, subject, body, now)
     if daily:
         day, due_ms = day_of(now, await zone_of(scope))

@@ -89,6 +89,13 @@ class Visits:
         if self._group is not None:
             self._group.create_task(self._contained("background", work))
 
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something that goes on to its end even when whoever waits is cancelled."""
+        if self._group is None:
+            work.close()
+        else:
+            await asyncio.shield(self._group.create_task(self._contained("background", work)))
+
     async def _contained(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """One visit's trouble must not end the group that every visit runs in; a restart settles what it left."""
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from connectors.contract import Operation, Person
 from gateway import notify
 from gateway.errors import ConflictError, NotPermittedError, StateError
-from gateway.model import Grant
+from gateway.model import MINUTE, Grant
 from gateway.notify import Told
+from gateway.store.tables import outbox
 from tests.support.furnished import Furnished
 
 KATE, OMAR, ANA = "kate@customer.example", "omar@customer.example", "ana@company.example"
@@ -150,6 +152,53 @@ async def test_6_a_changed_number_is_told_to_approvers(brook: Furnished) -> None
         told = "ddi from +441 to +442"
         await notify.person_changed(scope, grace, told, email_changed=False, now=brook.clock.now())
     assert set(await letters(brook, "address changed")) == {KATE, OMAR}
+
+
+async def test_6_a_file_that_never_comes_to_its_end_is_told_to_approvers_all_the_same(brook: Furnished) -> None:
+    grant, now = await granted(brook), brook.clock.now()
+    held = None
+    for line in ("Grace: ddi from +441 to +442", "Ned: ddi from +443 to +444"):
+        async with brook.store.scope(brook.customer) as scope:
+            held = await notify.hold_for_approvers(scope, held, grant, line, now)
+    waiting = [row for row in await brook.waiting() if row.what == "file applied"]
+    assert sorted(row.address for row in waiting) == [KATE, OMAR], "one mail each, whatever the file's length"
+    for row in waiting:
+        assert row.due_ms == now + 10 * MINUTE
+        assert "Grace: ddi from +441 to +442\n  - Ned: ddi from +443 to +444\n" in row.body
+    # One that is on its way is left alone, and what follows it is a mail of its own.
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(update(outbox).where(outbox.c.what == "file applied").values(due_ms=now + 1))
+    async with brook.store.scope(brook.customer) as scope:
+        held = await notify.hold_for_approvers(scope, held, grant, "Zoe: ddi from +445 to +446", now)
+    later = [r.body for r in await brook.waiting() if r.what == "file applied" and r.due_ms != now + 1]
+    assert len(later) == 2
+    assert all("Zoe" in body and "Grace" not in body for body in later)
+    async with brook.store.scope(brook.customer) as scope:
+        await notify.let_go(scope, held)
+    assert [r.due_ms for r in await brook.waiting() if r.what == "file applied"] == [now + 1] * 2
+
+
+async def test_a_whole_file_is_one_mail_to_each_contact_as_they_wish(brook: Furnished) -> None:
+    grant = await granted(brook)
+    for email, notices in (
+        (KATE, "each"),
+        ("c@x.example", "changes"),
+        ("d@x.example", "daily"),
+        ("n@x.example", "none"),
+    ):
+        await brook.contact(email, notices)
+    told = notify.FileApplied(grant, {"done": 2, "refused": 1}, ["Grace: name from A to B"] * 2, 7, addresses=True)
+    async with brook.store.scope(brook.customer) as scope:
+        await notify.file_applied(scope, told, brook.clock.now())
+    found = await letters(brook, "file applied")
+    assert set(found) == {KATE, OMAR, "c@x.example", "d@x.example"}
+    subject, body = found[KATE]
+    assert subject == "Ana Silva applied a file of changes to Head office"
+    for words in ("Why: Grace married\nTicket: T-7\n", "  - 2 done\n  - 1 refused, nothing was changed\n",
+                  "and 7 more, each in the visit's log"):  # fmt: skip
+        assert words in body
+    (daily,) = [row for row in await brook.waiting() if row.address == "d@x.example"]
+    assert daily.batch, "into the mail of the day"
 
 
 @pytest.mark.parametrize("certain", [True, False])

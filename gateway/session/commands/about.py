@@ -27,8 +27,10 @@ class About:
             Command("whoami", self.whoami, "whoami", "who you are and how you signed in", "whoami"),
             Command(
                 "systems", self.systems, "systems [WORDS]",
-                "phone systems by any part of customer, site, town, postcode, asset number or a number of theirs",
+                "phone systems by any part of customer, site, town, asset or number",
                 "systems leeds · systems 020 7946 0005",
+                "WORDS are any part of the customer, site, town, postcode, asset number, or a number of the range. The "
+                "one you last visited comes first.",
             ),
             Command("use", self.use, "use SYSTEM", "the phone system that the next commands are about", "use leeds"),
             Command(
@@ -79,6 +81,8 @@ class About:
         """Leave a note, or list the newest."""
         place = await self._desk.here(caller)
         system, text = place.system, " ".join(caller.words).strip()
+        if caller.words and not text:
+            raise UsageError("A note has words.", next_step="`note` alone lists what others left.")
         if not text:
             zone = await self._desk.zone(system.customer_id)
             found = await notes.read(self._desk.store, system.customer_id, system.id, _NOTES)

@@ -69,7 +69,9 @@ class Asking:
         answer = await self._wait(caller, request)
         caller.out([{"request": request.id, "system": place.system.name, "state": answer.request.state.value}])
         if answer.request.state is not RequestState.GRANTED:
-            raise NotPermittedError(f"The request was {answer.request.state.value}.")
+            raise NotPermittedError(
+                f"Nothing is permitted: {_OVER[answer.request.state]}.", next_step="Ask again with `request`."
+            )
         await self._desk.enter(caller, place)
 
     async def _asked(self, place: Place) -> list[str]:
@@ -143,8 +145,21 @@ class Asking:
         return names, await self._desk.zones({item.customer_id for item in found})
 
 
+_OVER: Final = {
+    RequestState.DENIED: "the customer said no",
+    RequestState.EXPIRED: "nobody answered in time, and the request has expired",
+    RequestState.WITHDRAWN: "the request was taken back",
+}  # fmt: skip
+
+
 def in_words(answer: Answer, zone: str | None) -> str:
     """One line that tells of an answer; with a zone, until when it holds."""
     where = f"{answer.customer}/{answer.system}"
-    until = f" until {clock(answer.request.until_ms, zone)}" if zone and answer.request.state == "granted" else ""
+    if answer.request.state in {RequestState.EXPIRED, RequestState.WITHDRAWN}:
+        return f"{where}: {_OVER[answer.request.state]}."
+    until = (
+        f" until {clock(answer.request.until_ms, zone)}"
+        if zone and answer.request.state is RequestState.GRANTED
+        else ""
+    )
     return f"The customer's answer for {where}: {answer.request.state.value}{until}."

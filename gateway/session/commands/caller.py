@@ -13,7 +13,8 @@ from gateway import errors
 from gateway.errors import FrameroomError, UsageError
 from gateway.model import PhoneSystem
 from gateway.session.channel import Channel, Identity
-from gateway.session.commands.text import CONTROL, Columns, shown, wrapped
+from gateway.session.commands.table import Columns
+from gateway.session.commands.text import CONTROL, shown, wrapped
 from gateway.session.session import Visit
 
 _REMEMBERED: Final = 2000

@@ -90,7 +90,7 @@ class Desk:
         naming = [g for operation in wanted for g in here if operation in g.operations] or here
         if not naming:
             decision = await self.permission.explain(caller.identity.engineer_id, caller.system, wanted[0], None)
-            raise NotPermittedError(decision.words)
+            raise NotPermittedError(decision.words, next_step="`grants` shows what you may do now.")
         visit = await self.visits.open(caller.identity, caller.customer, caller.system, naming[0])
         caller.until_ms = visit.grant.until_ms
         caller.visits = {v for v in caller.visits if v.ended is None} | {visit}
@@ -118,6 +118,8 @@ class Desk:
 
         Called inside an operation. NotFoundError, or AmbiguousError with those that match.
         """
+        if not words.strip():
+            raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
         wanted = e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
         digits = _DIGITS.fullmatch(words) is not None
@@ -161,6 +163,8 @@ class Desk:
 
 
 def _is(person: Person, wanted: str) -> bool:
+    if not wanted:  # is nobody, above all not whoever has no address
+        return False
     return (
         wanted in (person.id, person.extension, *(person.ddis or ()))
         or (person.email or "").casefold() == wanted.casefold()

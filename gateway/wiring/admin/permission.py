@@ -117,8 +117,6 @@ class PermissionCommands(Base):
         )
         if grant is None:
             return {"request": row.id, "state": "waiting: the agreement wants more people to say yes"}
-        if grant is None:
-            return {"grant": "", "request": row.id, "state": "waiting: more people have to say yes"}
         return {"grant": grant.id, "how": grant.how, "until": when(grant.until_ms)}
 
     async def do_request_withdraw(self, actor: str, request: str) -> Row:
