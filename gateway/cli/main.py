@@ -66,4 +66,4 @@ importing.register(main, run)
 keeping.register(main, run, settings_of)
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="frameroom")
