@@ -3,7 +3,8 @@
 Checks, in this order: 1 the words are what the entries say, 2 the checkpoint is signed by the pinned key or one that
 it was handed over to, 3 every entry stands where it says under that checkpoint, in this log, 4 personal fields are
 what the log committed to, 5 the checkpoint extends every one that was sent before, 6 nothing is left out of a visit,
-7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on signed approvals.
+7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on signed approvals,
+10 every operation was permitted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from audit.assertions import check as check_assertion
 from audit.checkpoint import Checkpoint, NoteError
 from audit.events import PROMISES
 from audit.merkle import leaf_hash
+from audit.permitted import Permissions
 from audit.proofs import ProofError, check_consistency, check_inclusion
 from audit.reportfile import Entry, Report
 from audit.rotation import follow, lineage
@@ -74,6 +76,7 @@ def check(report: Report, words: str, by: Checked) -> None:
         _promises(report, by)
         _recordings(report, by)
         _approvals(by)
+        _permitted(report, by)
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"an entry lacks what its kind has ({error}): it was not written by Frameroom") from error
 
@@ -278,6 +281,16 @@ def _granted(
         by.told.append(f"the permission {grant} rests on the standing agreement: {harmless(how)}")
     else:
         raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's said yes")
+
+
+def _permitted(report: Report, by: Checked) -> None:
+    # A report of a time may begin in the middle of a permission; one of a visit holds what the visit rests on.
+    permissions = Permissions(whole="since" not in report.about)
+    for index, body, _ in by.bodies:
+        if (broken := permissions.read(body)) is not None:
+            raise Fault(f"entry {index}: {broken}")
+    beyond = f", of which {len(permissions.unknown)} were given before this report" if permissions.unknown else ""
+    by.told.append(f"{permissions.operations} operations are within the permissions they were begun under{beyond}")
 
 
 def _signed(

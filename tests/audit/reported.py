@@ -22,6 +22,8 @@ SYSTEM, GRANT, REQUEST = "sys_" + "4" * 24, "gra_" + "5" * 24, "req_" + "8" * 24
 SESSION, OPERATION = "ses_" + "3" * 24, "op_" + "7" * 24
 ENGINEER, APPROVER = "eng_" + "6" * 24, "apr_" + "9" * 24
 ORIGIN = f"{DEPLOYMENT}/{CUSTOMER}"
+UNTIL = 4_000_000_000_000
+"""When the permission ends (Unix ms)."""
 
 
 def b64(data: bytes) -> str:
@@ -52,7 +54,7 @@ class Story:
         """The canonical text that is signed."""
         asked = {
             "v": 1, "customer": self.log, "request": REQUEST, "system": SYSTEM, "engineer": ENGINEER,
-            "operations": ["alter"], "from": 1, "until": 2, "ticket": "T-7", "reason": "Grace married",
+            "operations": ["alter"], "from": 1, "until": UNTIL, "ticket": "T-7", "reason": "Grace married",
         }  # fmt: skip
         return canonical.encode(asked).decode()
 
@@ -82,7 +84,7 @@ class Story:
     async def permitted(self, *approvals: Event) -> None:
         """Asked, and allowed by these approvals (the approver's own yes, if none is given)."""
         name = Personal("name", "Kate Brook", f"customer:{self.log}")
-        asked = {"engineer": ENGINEER, "operations": ["alter"], "digest": self.digest}
+        asked = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": UNTIL, "digest": self.digest}
         told = {"ticket": "T-7", "reason": "Grace married"}
         why = tuple(Personal(name, value, f"request:{REQUEST}") for name, value in told.items())
         await self.add(
@@ -90,7 +92,10 @@ class Story:
             self.event("approver.added", {"approver": APPROVER}, name), self.enrolled(),
             self.event("heartbeat", {"sessions": 0}), self.event("request.submitted", asked, *why, **self.about),
             *(approvals or (self.signed(),)),
-            self.event("request.granted", {"how": "signed", "until_ms": 2}, **self.about, grant=GRANT),
+            self.event(
+                "request.granted", {"how": "signed", "until_ms": UNTIL, "operations": ["alter"]}, **self.about,
+                grant=GRANT,
+            ),
         )  # fmt: skip
 
     async def visited(self, session: str = SESSION, operation: str = OPERATION) -> None:
