@@ -19,6 +19,10 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 
+# Control characters, characters that turn the writing direction, separators of lines, halves of a surrogate pair.
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def new_id(kind: str) -> str:
     """A random, opaque id: kind, underscore, 24 hex digits."""
     return f"{kind}_{secrets.token_hex(12)}"

@@ -11,9 +11,9 @@ from connectors.contract import Person
 from connectors.errors import ConnectorError
 from gateway import errors
 from gateway.errors import FrameroomError, UsageError
-from gateway.model import PhoneSystem
+from gateway.model import CONTROL, PhoneSystem
 from gateway.session.channel import Channel, Identity
-from gateway.session.commands.text import CONTROL, Columns, shown, wrapped
+from gateway.session.commands.text import Columns, shown, wrapped
 from gateway.session.session import Visit
 
 _REMEMBERED: Final = 2000

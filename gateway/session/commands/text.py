@@ -16,10 +16,8 @@ from rich.cells import cell_len, set_cell_size
 from connectors.contract import Person
 from connectors.errors import InvalidValue
 from gateway.errors import UsageError
-from gateway.model import is_address
+from gateway.model import CONTROL, is_address
 
-# Control characters, characters that turn the writing direction, separators of lines, halves of a surrogate pair.
-CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NARROWEST: Final = 6
 
 
