@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from gateway.session.limits import Admission, Limits, address_block, plain_addre
 
 log = structlog.get_logger()
 _FAREWELL_S = 5
+_BACKLOG = 512
 
 KEX = ["curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org"]
 CIPHERS = ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr"]
@@ -249,6 +251,14 @@ class Door:
             server_version="Frameroom", keepalive_interval=30, window=256 << 10, max_line_length=65536,
         )  # fmt: skip
 
+    def _socket(self) -> socket.socket:
+        """Where it listens: `::` means IPv6 and IPv4, as everywhere else; asyncio would make it IPv6 alone."""
+        host = self.settings.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server(
+            (host, self.settings.port), family=family, backlog=_BACKLOG, dualstack_ipv6=host == "::"
+        )
+
     async def run(self) -> None:
         """Listen and serve."""
         options = self._options()
@@ -258,9 +268,8 @@ class Door:
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._server = await loop.create_server(
-                lambda: Gate(self, lambda peer: connection(loop, options, peer)),
-                self.settings.host, self.settings.port, backlog=512,
-            )  # fmt: skip
+                lambda: Gate(self, lambda peer: connection(loop, options, peer)), sock=self._socket(), backlog=_BACKLOG
+            )
             self.port = self._server.sockets[0].getsockname()[1]
             self.ready.set()
             try:
