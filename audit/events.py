@@ -102,7 +102,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "session.refused": _kind("system", "engineer reason"),
     "operation.intended": _kind(_OP, "name fields job", "person"),
     "operation.done": _kind(_OP, "name count", "before after person"),
-    "operation.refused": _kind(_OP, "name code"),
+    "operation.refused": _kind(_OP, "name code count"),
     "operation.failed": _kind(_OP, "name code"),
     "operation.unknown": _kind(_OP, "name code"),
     "recording.segment": _kind("session", "n digest first_us last_us bytes"),

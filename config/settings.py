@@ -74,7 +74,7 @@ def _is_here(url: str) -> bool:
 class Ssh(_Section):
     """The SSH door."""
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a door is for others to reach
+    host: str = Field("0.0.0.0", description="address to listen on; :: is every address, IPv6 and IPv4")  # noqa: S104 - a door is for others to reach
     port: int = Field(2222, ge=0, le=65535, description="TCP port; 0 takes a free one")
     login_grace_s: int = Field(20, ge=5, le=120, description="seconds to the first valid signature")
     factor_grace_s: int = Field(90, ge=10, le=600, description="seconds from there to the second factor")

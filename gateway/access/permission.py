@@ -17,6 +17,7 @@ from gateway.access.facts import grant_of
 from gateway.access.permitted import Permitted
 from gateway.access.proposals import RECOVER, pending
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
+from gateway.harmless import CONTROL
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
 from gateway.model import DAY, MINUTE, Agreement, Grant, PhoneSystem, Request, new_id, same_address
 from gateway.store.engine import Scope
@@ -31,6 +32,7 @@ from gateway.store.tables import (
 )
 
 _PENDING_PER_ENGINEER = 10
+_LONGEST_TICKET, _LONGEST_REASON = 100, 500
 BY_PHONE: Final = "by telephone"
 BY_KEY: Final = "signed"
 STANDING: Final = "standing agreement"
@@ -172,8 +174,15 @@ class Permission(Permitted):
             raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")
         if agreement.terms.ticket_required and not request.ticket:
             raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
-        if not request.reason:
+        if not request.reason.strip():
             raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
+        # Whoever answers sees exactly the words that the digest is of, whole and in their order.
+        for what, words, most in (
+            ("ticket", request.ticket, _LONGEST_TICKET),
+            ("reason", request.reason, _LONGEST_REASON),
+        ):
+            if len(words) > most or CONTROL.search(words):
+                raise InvalidError(f"A {what} is at most {most} characters, in one line, without control characters.")
         if agreement.terms.approvals_needed > 1:
             await self._check_enough_approvers(scope, agreement.terms.approvals_needed)
         waiting = select(requests.c.id).where(

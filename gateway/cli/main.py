@@ -69,5 +69,4 @@ importing.register(main, run)
 keeping.register(main, run, settings_of)
 
 if __name__ == "__main__":
-    # TAB asks by the program's name, and help shows it: "python -m …" is neither.
     main(prog_name="frameroom")

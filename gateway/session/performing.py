@@ -21,7 +21,7 @@ from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
 from gateway.policy import decide
-from gateway.session.visit import Did, Tools, Visit
+from gateway.session.visit import Did, SeveralPeople, Tools, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
 from gateway.store.tables import directory, operations
@@ -83,7 +83,10 @@ class Performing:
             await self._finish(visit, operation, operation_id, subject, state, code=error.code)
             raise
         except FrameroomError as error:
-            await self._finish(visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code)
+            shown = Did(count=len(error.people), people=error.people) if isinstance(error, SeveralPeople) else None
+            await self._finish(
+                visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code, did=shown
+            )
             raise
         except Exception:
             await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code="crashed")
@@ -140,7 +143,7 @@ class Performing:
             values = {"of_customer": system.customer_id, "of_operation": operation_id, "state": state}
             await scope.execute(_DECIDED, values)
             data: dict[str, Any] = {"name": operation.value}
-            data |= {"count": did.count} if did else {"code": code}
+            data |= ({"count": did.count} if did else {}) | ({"code": code} if code else {})
             if did is not None and len(did.people) == 1:
                 # Before, there was only what the engineer had typed; the log finds a person by this one.
                 subject = self._tools.vault.subject(system.customer_id, system.id, did.people[0].id)

@@ -10,7 +10,7 @@ from gateway.notify import SECRETS, WORDS, Told
 from gateway.session.recipients import masked
 from gateway.store.engine import Scope
 
-_KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
+_KINDS: Final = ("operation.done", "operation.refused", "operation.unknown", "secret.issued")
 _LOOKS: Final = frozenset({"find", "list-all", "view"})
 _ALL: Final = 1 << 31
 
@@ -23,6 +23,9 @@ async def told_by_log(audit: AuditLog, scope: Scope, session_id: str) -> Told:
         data = row.body["data"]
         if row.body["kind"] == "operation.done" and data["name"] in _LOOKS:
             seen += int(data["count"])
+            continue
+        if row.body["kind"] == "operation.refused":
+            seen += int(data.get("count", 0))  # those whom ambiguous words listed
             continue
         line = _line(row, await audit.personal(scope.connection, row))
         if line:

@@ -6,10 +6,11 @@ from typing import Final
 
 from gateway.access import notes
 from gateway.errors import UsageError
+from gateway.harmless import CONTROL
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
-from gateway.session.commands.text import CONTROL, clock
+from gateway.session.commands.text import clock
 
 _NOTES: Final = 20
 _LONGEST_NOTE: Final = 2000

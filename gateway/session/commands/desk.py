@@ -15,6 +15,7 @@ from gateway.model import Grant, Terms
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.text import e164, shown
 from gateway.session.session import Visit, Visits
+from gateway.session.visit import SeveralPeople
 
 FIND_LIMIT: Final = 20
 # An extension may be part of many numbers: its owner must be among those that are looked at.
@@ -116,7 +117,7 @@ class Desk:
     async def person(self, visit: Visit, words: str) -> Person:
         """The one person meant by an extension, a number however typed, an email or part of a name.
 
-        Called inside an operation. NotFoundError, or AmbiguousError with those that match.
+        Called inside an operation. NotFoundError, or SeveralPeople with those that match.
         """
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
@@ -132,8 +133,7 @@ class Desk:
         if not found:
             raise NotFoundError(f"Nobody matches {shown(words)[:60]}.", next_step="`find` looks for part of a name.")
         if len(found) > 1:
-            matches = tuple(f"{p.extension}  {p.name}" for p in found)
-            raise AmbiguousError("Several people match:", matches, next_step="Write the extension.")
+            raise SeveralPeople(found)
         return found[0]
 
     @staticmethod
