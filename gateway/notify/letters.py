@@ -37,7 +37,9 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
+    """Of an engineer and of where they are, made harmless."""
+
     engineer: str
     role: str
     system: str
@@ -45,16 +47,18 @@ class _Names:
 
     @property
     def who(self) -> str:
+        """Ana Silva (engineer of your telephone maintainer)."""
         return f"{self.engineer} ({self.role})"
 
 
-async def _names(scope: Scope, engineer_id: str, system_id: str) -> _Names:
+async def names_of(scope: Scope, engineer_id: str, system_id: str) -> Names:
+    """Of an engineer and a phone system of the scope's customer."""
     engineer = (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
     system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
     customer = (await scope.execute(select(customers.c.name).where(customers.c.id == scope.customer_id))).scalar_one()
     role = ", ".join(["engineer of your telephone maintainer", *sorted(engineer.roles.split())])
-    return _Names(plain(engineer.name), plain(role), plain(system), plain(customer))
+    return Names(plain(engineer.name), plain(role), plain(system), plain(customer))
 
 
 async def _why(scope: Scope, request_id: str) -> str:
@@ -75,7 +79,7 @@ def _because(ticket: str, reason: str) -> str:
 
 async def request_waiting(scope: Scope, request: Request, now: int) -> None:
     """To every approver: somebody waits for an answer. It carries no link that decides."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     body = (
         f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n"
         f"{_because(request.ticket, request.reason)}"
@@ -91,7 +95,7 @@ async def consent_recorded(
     scope: Scope, request: Request, how: str, approver: str, at_ms: int, now: int, missing: int
 ) -> None:
     """To every approver at once: a yes was entered for you. `missing`: how many more persons have to say yes."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     state = "It is permitted now." if not missing else f"It is not permitted yet: {missing} more must say yes."
     body = (
         f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
@@ -107,7 +111,7 @@ async def consent_recorded(
 
 async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
     """Permission was ended."""
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"The permission of {names.who} for {names.system} ({names.customer}) was ended on {when(now, zone)}.\n"
         f"Reason: {plain(reason) or 'none was given'}\n"
@@ -120,7 +124,7 @@ async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
     """Somebody is in."""
     if not await anybody_wishes(scope, "each"):
         return
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"{await _why(scope, grant.request_id)}"
@@ -139,12 +143,12 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
     session = (await scope.execute(select(sessions).where(here))).one()
     its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
     grant = (await scope.execute(select(grants).where(its))).one()
-    names, zone = await _names(scope, session.engineer_id, session.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, session.engineer_id, session.system_id), await zone_of(scope)
     body = (
         f"{names.who} left {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
-        f"Permission: {plain(grant.how)}{await _given_by(scope, grant.approver_ids.split())}\n\n"
-        f"What was looked at:\n{bullets(await _looked(scope, session_id, told))}\n"
+        f"Permission: {plain(grant.how)}{await given_by(scope, grant.approver_ids.split())}\n\n"
+        f"What was looked at:\n{bullets(await looked(scope, session_id, told))}\n"
         f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
         f"It left {await _entries_of(scope, session_id)} entries in your log, under {session_id}.\n"
@@ -158,7 +162,8 @@ async def _entries_of(scope: Scope, session_id: str) -> int:
     return int((await scope.execute(query)).scalar_one())
 
 
-async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
+async def given_by(scope: Scope, approver_ids: list[str]) -> str:
+    """What follows the words of a permission: who said yes; "" when that is nobody."""
     query = select(approvers.c.name).where(
         approvers.c.customer_id == scope.customer_id, approvers.c.id.in_(approver_ids)
     )
@@ -166,7 +171,8 @@ async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
     return f"; {', '.join(said_yes)} said yes" if said_yes else ""
 
 
-async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+async def looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+    """What was looked at in a visit, a line for each kind of look."""
     query = (
         select(operations.c.name, func.count())
         .where(operations.c.customer_id == scope.customer_id, operations.c.session_id == session_id)
@@ -218,7 +224,7 @@ async def reset_undelivered(
 
     `person` and `to` are words: "Grace (extension 2001)", "k…@customer.example"; a name goes to approvers alone.
     """
-    names, zone = await _names(scope, engineer_id, system_id), await zone_of(scope)
+    names, zone = await names_of(scope, engineer_id, system_id), await zone_of(scope)
     went = (
         f"could not be delivered to {to}, and its link opens no more"
         if certain

@@ -22,7 +22,9 @@ from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.playing import TerminalPages
 from gateway.portal.site import Portal
+from gateway.portal.visits import LiveVisits, VisitPages
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
 from gateway.session.resets import Resets
@@ -106,7 +108,12 @@ class App:
         sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
         logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
         once = OneTimePages(store, audit, ring, self.portal_url)
-        pages = Entrance(store, audit, passkeys, sign_ins, ring).pages()
+        live = LiveVisits(self.visits.find, self.visits.look_now)
+        pages = [
+            *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
+            *VisitPages(store, audit, opened.permission, live, ring).pages(),
+            *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
+        ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
     async def run(self) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.recording.live import LiveView
 from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
-from gateway.wiring.admin.watching import LiveView
 
 ROOT = Path(__file__).parents[2]
 

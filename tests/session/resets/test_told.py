@@ -7,10 +7,10 @@ from typing import Any
 from audit.events import Event, Personal
 from connectors.contract import Operation, SecretKind
 from gateway import notify
+from gateway.access.told import told_by_log
 from gateway.model import Grant, new_id
 from gateway.session.links import Links, Reset
 from gateway.session.recipients import Recipient
-from gateway.session.told import told_by_log
 from tests.support.furnished import Furnished
 
 GRACE = {"id": "2001", "extension": "2001", "name": "Grace", "email": "old@customer.example", "ddis": ["+441"]}
