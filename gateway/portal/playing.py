@@ -59,6 +59,11 @@ def sized(text: str) -> tuple[int, int]:
     return min(max(columns, _COLUMNS[0]), _COLUMNS[1]), min(max(rows, _ROWS[0]), _ROWS[1])
 
 
+def _lines(text: str) -> str:
+    """Every line begins at the left, also where a command without a terminal ended it with a line feed alone."""
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
+
+
 def _event(message: Any, name: str = "message") -> str:
     """One event of a stream (HTML, server-sent events); JSON never holds a line's end."""
     return f"event: {name}\ndata: {json.dumps(message)}\n\n"
@@ -112,7 +117,7 @@ class TerminalPages:
         try:
             past = view.begin()
             columns, rows = sized(live.recording.size)
-            yield _event({"cols": columns, "rows": rows, "past": past})
+            yield _event({"cols": columns, "rows": rows, "past": _lines(past)})
             why, confirmed = "", clock()
             while not why:
                 ended = live.ended
@@ -188,7 +193,7 @@ def _shown_live(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The messages of what came: text that follows text is one."""
     for is_text, several in itertools.groupby(rows, lambda row: "text" in row):
         if is_text:
-            yield {"text": "".join(row["text"] for row in several)}
+            yield {"text": _lines("".join(row["text"] for row in several))}
             continue
         for row in several:
             columns, lines = sized(row["size"])
@@ -220,7 +225,7 @@ def _shown(player: Player) -> Iterator[str]:
 def _in_words(kind: str, text: str) -> str:
     if kind == "r":
         return "{}x{}".format(*sized(text))
-    return notify.WORDS.get(text.partition(" ")[0], "something was done") if kind == "m" else text
+    return notify.WORDS.get(text.partition(" ")[0], "something was done") if kind == "m" else _lines(text)
 
 
 async def _in_pieces(first: str, lines: Iterator[str]) -> AsyncIterator[str]:

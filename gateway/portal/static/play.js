@@ -15,20 +15,15 @@
     return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
   };
 
-  const is = (now) => {
-    playing = now;
-    part("toggle").textContent = now ? "Pause" : "Play";
-  };
-
   // The player takes speed and waiting only when it is made; it goes on where the one before stood.
   const make = (data, share, goOn) => {
     if (player !== null) { player.dispose(); }
     const options = { speed: Number(part("speed").value), fit: "width", controls: true, preload: true, theme: "asciinema" };
     if (part("skip").checked) { options.idleTimeLimit = 2; }
     player = AsciinemaPlayer.create({ data }, place, options);
-    for (const name of ["play", "playing"]) { player.addEventListener(name, () => is(true)); }
-    for (const name of ["pause", "ended"]) { player.addEventListener(name, () => is(false)); }
-    is(false);
+    for (const name of ["play", "playing"]) { player.addEventListener(name, () => { playing = true; }); }
+    for (const name of ["pause", "ended"]) { player.addEventListener(name, () => { playing = false; }); }
+    playing = false;
     if (share > 0) { player.seek(`${Math.floor(share * 100)}%`); }
     if (goOn) { player.play(); }
   };
@@ -60,7 +55,6 @@
     const length = lines.length > 0 ? lines[lines.length - 1][0] : 0;
     told.textContent = `${clock(length)} long.`;
     part("how").hidden = false;
-    part("toggle").addEventListener("click", () => { if (playing) { player.pause(); } else { player.play(); } });
     for (const name of ["speed", "skip"]) {
       part(name).addEventListener("change", () => {
         const whole = player.getDuration() || 0;
