@@ -3,14 +3,18 @@ gone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from sqlalchemy import func, select
 
 from audit.log import AuditLog, Erased, Row
 from audit.sealing import SealingError
-from gateway.notify import SECRETS, WORDS, Told
+from gateway.lifecycle import OperationState
+from gateway.notify import SECRETS, WORDS, Told, summaries
 from gateway.notify.words import masked
 from gateway.store.engine import Scope
+from gateway.store.tables import operations
 
 KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
 """The events that `line_of` has words for."""
@@ -78,3 +82,21 @@ def _line(row: Row, personal: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value or "nothing")
+
+
+async def counted(scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+    """What was done in each of these visits so far, by count: a line, "" for nothing."""
+    query = (
+        select(operations.c.session_id, operations.c.name, operations.c.state, func.count().label("n"))
+        .where(operations.c.customer_id == scope.customer_id, operations.c.session_id.in_(ids))
+        .where(operations.c.state.in_((OperationState.DONE, OperationState.UNKNOWN)))
+        .group_by(operations.c.session_id, operations.c.name, operations.c.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    uncertain: dict[str, int] = {}
+    for row in await scope.execute(query):
+        if row.state == OperationState.UNKNOWN:
+            uncertain[row.session_id] = uncertain.get(row.session_id, 0) + row.n
+        else:
+            counts.setdefault(row.session_id, {})[row.name] = row.n
+    return {one: summaries.did(counts.get(one, {}), uncertain.get(one, 0)) for one in ids}

@@ -22,7 +22,7 @@ from gateway.notify.outbox import queue, zone_of
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
-from gateway.notify.words import SECRETS, WORDS, plain, when
+from gateway.notify.words import SECRETS, WORDS, bullets, plain, when
 
 __all__ = [
     "SECRETS",
@@ -34,6 +34,7 @@ __all__ = [
     "address_confirmed",
     "approver_added",
     "approver_confirmed",
+    "bullets",
     "consent_recorded",
     "enrolled",
     "invited",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, or_, select
 from starlette.responses import Response
 
 from audit.log import AuditLog
@@ -19,7 +19,7 @@ from audit.recording.session import SessionRecording
 from gateway import notify
 from gateway.access.looking import erased_in, looked
 from gateway.access.permission import Permission
-from gateway.access.told import told_by_log
+from gateway.access.told import counted, told_by_log
 from gateway.errors import NotFoundError, StateError
 from gateway.lifecycle import GrantState, OperationState, SessionState
 from gateway.notify import letters, summaries
@@ -108,7 +108,7 @@ class VisitPages:
             inside = (await scope.execute(query.where(sessions.c.state == SessionState.OPEN))).all()
             found = (await scope.execute(past.limit(_A_PAGE + 1))).all()
             over = found[:_A_PAGE]
-            done = await _did(scope, [row.id for row in (*inside, *over)])
+            done = await counted(scope, [row.id for row in (*inside, *over)])
         last = over[-1] if len(found) > _A_PAGE else None
         return asked.show(
             "visits.html", inside=[_listed(row, done, zone) for row in inside], zone=zone.key, ring=self._ring,
@@ -170,24 +170,6 @@ class VisitPages:
                 async with asyncio.timeout(_ENDS_WITHIN_S):
                     await live.over.wait()
         return asked.go(f"/visits/{row.id}")
-
-
-async def _did(scope: Scope, ids: list[str]) -> dict[str, str]:
-    """What was done in each visit so far, by count."""
-    query = (
-        select(operations.c.session_id, operations.c.name, operations.c.state, func.count().label("n"))
-        .where(operations.c.customer_id == scope.customer_id, operations.c.session_id.in_(ids))
-        .where(operations.c.state.in_((OperationState.DONE, OperationState.UNKNOWN)))
-        .group_by(operations.c.session_id, operations.c.name, operations.c.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    uncertain: dict[str, int] = {}
-    for row in await scope.execute(query):
-        if row.state == OperationState.UNKNOWN:
-            uncertain[row.session_id] = uncertain.get(row.session_id, 0) + row.n
-        else:
-            counts.setdefault(row.session_id, {})[row.name] = row.n
-    return {one: summaries.did(counts.get(one, {}), uncertain.get(one, 0)) for one in ids}
 
 
 def _listed(row: Any, done: dict[str, str], zone: ZoneInfo) -> dict[str, Any]:

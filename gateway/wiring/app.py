@@ -12,6 +12,7 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
 from gateway.errors import FrameroomError
 from gateway.identity.passkeys import Passkeys
@@ -21,6 +22,7 @@ from gateway.notify import MailSettings, Postman
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
+from gateway.portal.months import MonthPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.playing import TerminalPages
 from gateway.portal.site import Portal
@@ -113,6 +115,7 @@ class App:
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),
             *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
+            *MonthPages(store, audit, opened.published, ring).pages(),
         ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
@@ -211,6 +214,7 @@ class App:
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+        await MonthLetters(self.parts.store, self.parts.audit).send_due()
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

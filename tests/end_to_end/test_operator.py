@@ -49,22 +49,6 @@ async def told(demo: Demo, *words: str) -> Any:
     return json.loads(out)
 
 
-class Watchers(set[Any]):
-    """A recording's watchers, that tell when one comes and when one goes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came, self.went = asyncio.Event(), asyncio.Event()
-
-    def add(self, watcher: Any) -> None:
-        super().add(watcher)
-        self.came.set()
-
-    def discard(self, watcher: Any) -> None:
-        super().discard(watcher)
-        self.went.set()
-
-
 async def kinds(demo: Demo) -> Sequence[str]:
     rows = await demo.admin("audit tail", customer=CUSTOMER, count=1000, why="test")
     return [row["kind"] for row in rows]

@@ -10,11 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from audit.storage import LocalObjects
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.portal.entrance import Entrance
+from gateway.portal.months import MonthPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.playing import TerminalPages
 from gateway.portal.site import COOKIE, Portal
+from gateway.portal.visits import Live, LiveVisits, VisitPages
 from gateway.store.engine import Store
 from tests.support.browser_passkey import SoftwarePasskey
 from tests.support.furnished import Furnished, furnish
@@ -31,6 +35,8 @@ class Site:
     sign_ins: SignIns
     portal: Portal
     client: httpx.AsyncClient
+    live: dict[str, Live]
+    objects: LocalObjects
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -77,8 +83,15 @@ async def site(store: Store, tmp_path: Path) -> Site:
     passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
     sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
-    pages = Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages()
+    live: dict[str, Live] = {}
+    visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
+    pages = [
+        *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
+        *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
+        *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),
+    ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, portal, client)
+    return Site(brook, passkeys, sign_ins, portal, client, live, objects)

@@ -99,14 +99,18 @@ async def test_a_lost_phone_is_ended_by_another_approver(site: Site) -> None:
     assert (await site.sign_in(again)).status_code == 200
 
 
-def _filled(page: Page, approver: str, customer: str) -> str:
-    return page.path.replace("{approver}", approver).replace("{customer}", customer).replace("{secret}", "x" * 43)
+def _filled(page: Page, names: dict[str, str]) -> str:
+    """The page's address with what is really there: where it is a neighbour's, it must be as if it were not."""
+    return page.path.format_map(names | {"secret": "x" * 43})
 
 
 async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> None:
     kate = await site.brook.approver("Kate Mark", "k@customer.example")
     key, _ = await site.enrol(await site.link(kate))
     cookie, reader = await site.cookie(key), await site.reader(kate)
+    grant = await site.brook.say_yes(await site.brook.ask(reason="Kate Mark asked"), kate)
+    assert grant is not None
+    names = {"approver": kate, "customer": site.brook.customer, "session": await site.brook.session(grant)}
     other = await site.brook.directory.add_customer("t", "Neighbour")
     zoe = await site.brook.directory.add_approver("t", other, "Zoe", "z@n.example", "")
     async with site.brook.store.scope(other) as scope:
@@ -118,7 +122,7 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
     assert mine is not None
     assert read is not None
     for page in site.portal.pages:
-        path, name = _filled(page, kate, site.brook.customer), f"{page.method} {page.path}"
+        path, name = _filled(page, names), f"{page.method} {page.path}"
         if page.method != "GET":
             strange = await site.ask(page.method, path, cookie, headers={"Origin": "https://evil.example"})
             assert strange.status_code == 403, name

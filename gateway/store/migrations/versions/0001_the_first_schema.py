@@ -51,6 +51,7 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "month_letters": "customer_id",
 }
 
 
@@ -577,6 +578,7 @@ def upgrade() -> None:
     _duties()
     _readers()
     _portal()
+    _months()
 
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
@@ -692,6 +694,10 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _months() -> None:
+    op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
+
+
 def _readers() -> None:
     op.create_table(
         "readers",
@@ -716,7 +722,7 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+    for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
     op.drop_table("sign_ins")
     op.drop_table("passkeys")
