@@ -17,6 +17,7 @@ from typing import Any
 from audit.recording.live import LiveView
 from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
+from tests.support.watchers import Watchers
 
 ROOT = Path(__file__).parents[2]
 
