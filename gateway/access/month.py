@@ -1,7 +1,7 @@
 """A customer's month on one page: who came in, what was permitted, changed, reset and refused, and what was wrong.
 
-It is read out of the customer's own log, in the customer's zone. Nobody can choose what stands in it; a section in
-which nothing happened says so.
+The visits are those that began in the month; the rest is read out of the customer's own log. Months are those of the
+customer's zone. Nobody can choose what stands in it; a section in which nothing happened says so.
 """
 
 from __future__ import annotations

@@ -6,14 +6,22 @@ import asyncio
 import re
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from tests.end_to_end.test_once_page import PHONE, browser
+from tests.support.need import need_player
 from tests.support.portal_browser import approver_in, shell
 
 __all__ = ["browser"]
+
+
+@pytest.fixture(autouse=True)
+def player() -> None:
+    """Nothing of this can be seen without it."""
+    need_player()
 
 
 async def _showing(page: Page, words: str) -> None:
@@ -81,7 +89,16 @@ async def test_10_hostile_output_neither_scripts_nor_spoofs_live_or_played(
     assert all(url.startswith(site) for url in seen.asked)  # nobody else hears of it
 
 
+_TRY = "(markup) => { try { document.createElement('p').innerHTML = markup } catch (e) { return e.name } }"
+
+
 async def _nothing_came_of_it(page: Page) -> None:
+    for markup in (
+        "<img src=x onerror=alert(1)>", "<script>1</script>", "<p onclick=1>", "<svg><a href=x>", "<p style='x'>",
+        "<path d=1 onload='1'/>", "<p class=\"a\" onclick=\"b\">", "<iframe srcdoc=x>", "<p class=a/onclick=1>", "<",
+        "<svg><use href=x>", "<p class='&quot;' onclick=1>", "<p <img src=x onerror=1>",
+    ):  # fmt: skip
+        assert await page.evaluate(_TRY, markup) == "TypeError", markup  # were it ever given to the page as markup
     assert await page.evaluate("window.owned") is None
     assert await page.locator("h1").all_inner_texts() in (["Live: Head office"], ["Recording: Head office"])
     text = await page.locator(".ap-term-text").inner_text()
