@@ -7,6 +7,7 @@ customer's zone. Nobody can choose what stands in it; a section in which nothing
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from audit.log import AuditLog, Row
 from audit.sealing import SealingError
 from gateway import notify
+from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
 from gateway.access.told import counted, line_of
 from gateway.errors import InvalidError
@@ -135,7 +137,7 @@ class Months:
             raise InvalidError(f"{month} has not begun yet", next_step="Leave the month out for the present one.")
         name = select(customers.c.name).where(customers.c.id == scope.customer_id)
         told = _Telling(self._audit, scope, zone, await _names(scope))
-        sections = [await _visits(scope, zone, from_ms, until_ms)]
+        sections = [await self._visits(scope, zone, from_ms, until_ms)]
         await told.read(from_ms, until_ms)
         for title, none in (
             ("What was permitted", "nothing was permitted"),
@@ -153,6 +155,29 @@ class Months:
             until_ms > self._audit.clock.now(), tuple(sections),
         )  # fmt: skip
 
+    async def _visits(self, scope: Scope, zone: ZoneInfo, from_ms: int, until_ms: int) -> Section:
+        query = (
+            select(sessions, engineers.c.name.label("engineer"), systems.c.name.label("system"))
+            .join(engineers, engineers.c.id == sessions.c.engineer_id)
+            .join(systems, (systems.c.customer_id == sessions.c.customer_id) & (systems.c.id == sessions.c.system_id))
+            .where(sessions.c.customer_id == scope.customer_id)
+            .where(sessions.c.opened_ms >= from_ms, sessions.c.opened_ms < until_ms)
+            .order_by(sessions.c.opened_ms)
+        )
+        rows = (await scope.execute(query)).all()
+        shown = rows[:_LONGEST]
+        did = await counted(self._audit, scope, [row.id for row in shown])
+        lines = []
+        for row in shown:
+            lasted = (
+                "still going on" if row.state == SessionState.OPEN else summaries.length(row.closed_ms - row.opened_ms)
+            )
+            lines.append(
+                f"{summaries.short(row.opened_ms, zone)}: {notify.plain(row.engineer)} in {notify.plain(row.system)}, "
+                f"{lasted}: {did[row.id] or 'nothing was looked at or changed'}"
+            )
+        return Section("Who came in", tuple(lines), "nobody came in", len(rows) - len(shown))
+
 
 async def _names(scope: Scope) -> dict[str, str]:
     """Of engineers, and of the customer's phone systems and approvers, by id."""
@@ -163,28 +188,6 @@ async def _names(scope: Scope) -> dict[str, str]:
             query = query.where(table.c.customer_id == scope.customer_id)
         named |= {row.id: notify.plain(row.name) for row in await scope.execute(query)}
     return named
-
-
-async def _visits(scope: Scope, zone: ZoneInfo, from_ms: int, until_ms: int) -> Section:
-    query = (
-        select(sessions, engineers.c.name.label("engineer"), systems.c.name.label("system"))
-        .join(engineers, engineers.c.id == sessions.c.engineer_id)
-        .join(systems, (systems.c.customer_id == sessions.c.customer_id) & (systems.c.id == sessions.c.system_id))
-        .where(sessions.c.customer_id == scope.customer_id)
-        .where(sessions.c.opened_ms >= from_ms, sessions.c.opened_ms < until_ms)
-        .order_by(sessions.c.opened_ms)
-    )
-    rows = (await scope.execute(query)).all()
-    shown = rows[:_LONGEST]
-    did = await counted(scope, [row.id for row in shown])
-    lines = []
-    for row in shown:
-        lasted = "still going on" if row.state == SessionState.OPEN else summaries.length(row.closed_ms - row.opened_ms)
-        lines.append(
-            f"{summaries.short(row.opened_ms, zone)}: {notify.plain(row.engineer)} in {notify.plain(row.system)}, "
-            f"{lasted}: {did[row.id] or 'nothing was looked at or changed'}"
-        )
-    return Section("Who came in", tuple(lines), "nobody came in", len(rows) - len(shown))
 
 
 class _Telling:
@@ -205,7 +208,7 @@ class _Telling:
 
     async def read(self, from_ms: int, until_ms: int) -> None:
         """Everything from one time until another."""
-        after, kinds = 0, tuple(sorted(self._section))
+        after, kinds, own = 0, tuple(sorted(self._section)), Counter[str]()
         while rows := await self._audit.read(
             self._scope.connection, self._scope.customer_id, kinds=kinds, from_ms=from_ms, until_ms=until_ms,
             after_seq=after, limit=_A_READ,
@@ -214,12 +217,18 @@ class _Telling:
             for row in rows:
                 title = self._section[row.body["kind"]]
                 words = await self._line(row, title)
+                if words == OWN:
+                    own[row.body["actor"]] += 1
+                    continue
                 if words:
                     self.lines[title].append(f"{summaries.short(row.body['time'], self._zone)}: {words}")
+        self.lines["Who looked at records"] += [
+            f"{self._names.get(who, who)}, of your own: {notify.times(count)}" for who, count in sorted(own.items())
+        ]
 
     async def _line(self, row: Row, title: str) -> str:
         if title not in self._tables:
-            words = await line_of(self._audit, self._scope, row)
+            words = await line_of(self._audit, self._scope, row, await self._intended(row))
             place = self._names.get(str(row.body.get("system")), "")
             return f"{notify.plain(words)} ({place})" if words and place else notify.plain(words)
         values: dict[str, Any] = dict(row.body.get("data", {}))
@@ -227,9 +236,21 @@ class _Telling:
             values |= await self._audit.personal(self._scope.connection, row)
         except SealingError:
             values["reason"] = values["why"] = "(what the log sealed of this does not hold)"
+        if title == "Who looked at records" and values.get("why") == OWN:
+            return OWN
         values["system"] = row.body.get("system", "")
         values.setdefault("engineer", await self._engineer(row.body))
         return self._tables[title][row.body["kind"]].format_map(_Words(self._shown(values)))
+
+    async def _intended(self, row: Row) -> Row | None:
+        """What was intended when a password was reset: it names whose."""
+        if row.body["kind"] != "secret.issued":
+            return None
+        found = await self._audit.read(
+            self._scope.connection, self._scope.customer_id, kinds=("operation.intended",),
+            session=str(row.body["session"]), operation=str(row.body["operation"]),
+        )  # fmt: skip
+        return found[0] if found else None
 
     async def _engineer(self, body: Mapping[str, Any]) -> str:
         """Whose permission, or request for one, an entry concerns."""

@@ -3,18 +3,15 @@ gone."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import func, select
-
 from audit.log import AuditLog, Erased, Row
 from audit.sealing import SealingError
-from gateway.lifecycle import OperationState
 from gateway.notify import SECRETS, WORDS, Told, summaries
 from gateway.notify.words import masked
 from gateway.store.engine import Scope
-from gateway.store.tables import operations
 
 KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
 """The events that `line_of` has words for."""
@@ -33,9 +30,10 @@ async def told_by_log(
     lines, seen, changed = [], 0, False
     for row in rows:
         kind, data = row.body["kind"], row.body["data"]
-        if kind == "operation.done" and data["name"] in _LOOKS:
+        first = intended.get(row.body["operation"])
+        if kind == "operation.done" and (data["name"] in _LOOKS or _only_prepared(first)):
             seen += int(data["count"])
-        elif kind in KINDS and (line := await line_of(audit, scope, row, intended.get(row.body["operation"]))):
+        elif kind in KINDS and (line := await line_of(audit, scope, row, first)):
             lines.append(line)
             changed = True
     # Whoever was looked at twice counts twice here: the log holds how many, not whom.
@@ -84,19 +82,35 @@ def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value or "nothing")
 
 
-async def counted(scope: Scope, ids: Sequence[str]) -> dict[str, str]:
-    """What was done in each of these visits so far, by count: a line, "" for nothing."""
-    query = (
-        select(operations.c.session_id, operations.c.name, operations.c.state, func.count().label("n"))
-        .where(operations.c.customer_id == scope.customer_id, operations.c.session_id.in_(ids))
-        .where(operations.c.state.in_((OperationState.DONE, OperationState.UNKNOWN)))
-        .group_by(operations.c.session_id, operations.c.name, operations.c.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    uncertain: dict[str, int] = {}
-    for row in await scope.execute(query):
-        if row.state == OperationState.UNKNOWN:
-            uncertain[row.session_id] = uncertain.get(row.session_id, 0) + row.n
-        else:
-            counts.setdefault(row.session_id, {})[row.name] = row.n
-    return {one: summaries.did(counts.get(one, {}), uncertain.get(one, 0)) for one in ids}
+async def counted(audit: AuditLog, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+    """What was done in each of these visits so far, by count: a line, "" for nothing.
+
+    From the log, since it alone tells what was done from what was only prepared under the same name.
+    """
+    counts = {one: Counter[str]() for one in ids}
+    for one in ids:
+        for row in await audit.read(scope.connection, scope.customer_id, session=one, kinds=KINDS, limit=_ALL):
+            counts[one][_counts_as(row)] += 1
+    return {one: summaries.did(found, found["unknown"]) for one, found in counts.items()}
+
+
+def _counts_as(row: Row) -> str:
+    kind, data = row.body["kind"], row.body["data"]
+    if kind == "secret.issued":
+        return f"reset-{data['secret']}"
+    if kind == "operation.unknown":
+        return "unknown"
+    name = str(data["name"])
+    changed = "before" in row.body.get("commit", {})
+    return name if changed or name in _LOOKS or name == "diag" else "prepare"
+
+
+async def prepared_in(audit: AuditLog, scope: Scope, session_id: str) -> frozenset[str]:
+    """The operations of a visit that only looked, to show what a change or a reset would do."""
+    kinds = ("operation.intended",)
+    rows = await audit.read(scope.connection, scope.customer_id, session=session_id, kinds=kinds, limit=_ALL)
+    return frozenset(str(row.body["operation"]) for row in rows if _only_prepared(row))
+
+
+def _only_prepared(intended: Row | None) -> bool:
+    return intended is not None and intended.body["data"].get("fields") in (["plan"], ["changes"])

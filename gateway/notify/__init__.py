@@ -22,7 +22,7 @@ from gateway.notify.outbox import queue, zone_of
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
-from gateway.notify.words import SECRETS, WORDS, bullets, plain, when
+from gateway.notify.words import SECRETS, WORDS, bullets, plain, times, when
 
 __all__ = [
     "SECRETS",
@@ -50,6 +50,7 @@ __all__ = [
     "reset_undelivered",
     "revoked",
     "send",
+    "times",
     "visit_closed",
     "visit_opened",
     "when",

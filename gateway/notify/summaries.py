@@ -14,6 +14,7 @@ _LOOKS: Final = {
     "find": "looked people up",
     "list-all": "looked at the list of everyone",
     "view": "looked at one person's details",
+    "prepare": "looked at what a change would do",
 }
 _CHANGES: Final = {
     "alter": ("changed a person's details", "changes to people's details"),
@@ -26,7 +27,7 @@ _CHANGES: Final = {
 
 
 def did(counts: Mapping[str, int], uncertain: int = 0) -> str:
-    """Like: looked people up, twice; changed a person's details. `counts`: by operation; "" of nothing.
+    """Like: looked people up, twice; changed a person's details. `counts`: by operation, and "prepare"; "" of nothing.
 
     `uncertain`: operations of which it cannot be told whether they happened.
     """

@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
@@ -24,6 +24,7 @@ from audit.sealing import FileKeyStore, SealingError
 from audit.storage import Objects
 from gateway import notify
 from gateway.access.looking import erased_in, looked
+from gateway.access.told import prepared_in
 from gateway.errors import NotFoundError, NotPermittedError, UnavailableError
 from gateway.identity.sign_ins import SignedIn
 from gateway.lifecycle import SessionState
@@ -155,9 +156,11 @@ class TerminalPages:
             raise NotFoundError("That visit still goes on.", next_step="Watch it live.")
         if gone:
             raise NotPermittedError(gone)
+        async with self._store.look(asked.customer_id) as scope:
+            prepared = await prepared_in(self._audit, scope, row.id)
         try:
             player = await asyncio.to_thread(Player, self._objects, self._keys, row.customer_id, row.id)
-            lines = _shown(player)
+            lines = _shown(player, prepared)
             first = await asyncio.to_thread(next, lines, None)
         except (SealingError, RecordingError) as error:
             raise NotFoundError(
@@ -200,8 +203,10 @@ def _shown_live(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {"cols": columns, "rows": lines}
 
 
-def _shown(player: Player) -> Iterator[str]:
+def _shown(player: Player, prepared: Collection[str]) -> Iterator[str]:
     """The recording's lines with sizes that can be drawn, and markers in plain words instead of names and ids.
+
+    `prepared`: operations that only looked, to show what a change would do.
 
     From a piece on that does not hold nothing is shown, and that it was so is said at that place.
     """
@@ -214,7 +219,7 @@ def _shown(player: Player) -> Iterator[str]:
                 at = 0.0
             else:
                 at = told[0]
-                told[2] = _in_words(told[1], told[2])
+                told[2] = _in_words(told[1], told[2], prepared)
             yield json.dumps(told) + "\n"
     except (SealingError, RecordingError):
         if at is None:
@@ -222,10 +227,14 @@ def _shown(player: Player) -> Iterator[str]:
         yield json.dumps([at, "m", _BROKEN]) + "\n" + json.dumps([at, "o", f"\r\n[{_BROKEN}]\r\n"]) + "\n"
 
 
-def _in_words(kind: str, text: str) -> str:
+def _in_words(kind: str, text: str, prepared: Collection[str]) -> str:
     if kind == "r":
         return "{}x{}".format(*sized(text))
-    return notify.WORDS.get(text.partition(" ")[0], "something was done") if kind == "m" else _lines(text)
+    if kind != "m":
+        return _lines(text)
+    name, _, operation = text.partition(" ")
+    words = notify.WORDS.get(name, "something was done")
+    return f"prepare to {words}" if operation in prepared else words
 
 
 async def _in_pieces(first: str, lines: Iterator[str]) -> AsyncIterator[str]:

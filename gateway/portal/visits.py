@@ -108,7 +108,7 @@ class VisitPages:
             inside = (await scope.execute(query.where(sessions.c.state == SessionState.OPEN))).all()
             found = (await scope.execute(past.limit(_A_PAGE + 1))).all()
             over = found[:_A_PAGE]
-            done = await counted(scope, [row.id for row in (*inside, *over)])
+            done = await counted(self._audit, scope, [row.id for row in (*inside, *over)])
         last = over[-1] if len(found) > _A_PAGE else None
         return asked.show(
             "visits.html", inside=[_listed(row, done, zone) for row in inside], zone=zone.key, ring=self._ring,

@@ -121,14 +121,16 @@ async def test_the_list_says_who_is_in_and_what_was_done_so_far(stage: Stage) ->
     assert "nothing was looked at or changed" in page
     assert "&lt;b&gt;Grace&lt;/b&gt; married" in page
     assert "\u202e" not in page
-    for name in (Operation.FIND, Operation.FIND, Operation.ALTER, Operation.RESET_SIP):
-        await brook.operation(stage.grant, stage.session, name)
-    await brook.operation(stage.grant, stage.session, Operation.ALTER, "unknown")
+    for name in (Operation.FIND, Operation.FIND, Operation.RESET_SIP):  # the last one only looked: nothing was reset
+        await done(brook, stage.grant, stage.session, name)
+    await done(brook, stage.grant, stage.session, Operation.ALTER, before=GRACE, after=GRACE | {"name": "G"})
+    await done(brook, stage.grant, stage.session, Operation.ALTER, state="unknown")
     page = await stage.page("/visits")
     assert (
-        "looked people up, twice; changed a person&#39;s details; reset a telephone password; "
+        "looked people up, twice; looked at what a change would do, once; changed a person&#39;s details; "
         "1 of which it cannot be told whether it happened" in page
     )
+    assert "password" not in page
     assert await stage.looks() == []  # it names no user
 
 
@@ -329,5 +331,5 @@ def test_a_size_is_one_that_a_browser_can_draw(claimed: str, drawn: tuple[int, i
 
 
 def test_operations_are_all_counted_in_words() -> None:
-    told = summaries.did({operation.value: 2 for operation in Operation})
-    assert len(told.split("; ")) == len(Operation)
+    told = summaries.did(dict.fromkeys((*Operation, "prepare"), 2))
+    assert len(told.split("; ")) == len(Operation) + 1

@@ -7,7 +7,7 @@ from typing import Any
 from audit.events import Event, Personal
 from connectors.contract import Operation, SecretKind
 from gateway import notify
-from gateway.access.told import told_by_log
+from gateway.access.told import counted, prepared_in, told_by_log
 from gateway.model import Grant, new_id
 from gateway.session.links import Links, Reset
 from gateway.session.recipients import Recipient
@@ -71,3 +71,22 @@ async def test_a_visit_in_which_nothing_was_done_is_no_change(brook: Furnished) 
     async with brook.store.look(brook.customer) as scope:
         told = await told_by_log(brook.audit, scope, session)
     assert (list(told.lines), told.changed) == ([], False)
+
+
+async def test_whoever_was_looked_up_to_plan_a_change_was_seen_and_not_changed(brook: Furnished) -> None:
+    await brook.agree()
+    grant = await brook.say_yes(await brook.ask(), await brook.approver("Omar", "omar@customer.example"))
+    assert grant is not None
+    session = await brook.session(grant)
+    operation = await brook.operation(grant, session, Operation.ALTER)
+    ids: dict[str, Any] = {"system": brook.system.id, "session": session, "grant": grant.id, "operation": operation}
+    planned = (
+        Event("operation.intended", brook.customer, "e", data={"name": "alter", "fields": ["plan"]}, **ids),
+        Event("operation.done", brook.customer, "e", data={"name": "alter", "count": 500}, **ids),
+    )
+    async with brook.store.scope(brook.customer) as scope:
+        await brook.audit.append_many(scope.connection, planned)
+        told = await told_by_log(brook.audit, scope, session)
+        assert (list(told.lines), told.seen, told.changed) == ([], 500, False)
+        assert await counted(brook.audit, scope, [session]) == {session: "looked at what a change would do, once"}
+        assert await prepared_in(brook.audit, scope, session) == {operation}
