@@ -21,7 +21,7 @@ from audit.sealing import SealingError
 from gateway import notify
 from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
-from gateway.access.told import counted, line_of
+from gateway.access.told import counted, line_of, tells
 from gateway.errors import InvalidError
 from gateway.lifecycle import SessionState
 from gateway.notify import summaries
@@ -66,6 +66,10 @@ _LOOKS: Final = {
     "looked.session": "{who} looked at a visit: {why}",
     "looked.subject": "{who} looked at what is held about a person: {why}",
 }
+
+
+_COUNTED_APART: Final = frozenset({"Who looked at records"})
+"""The customer's own looks are one line for each of their people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,8 @@ class Months:
             ("Who looked at records", "nobody"),
         ):
             lines = told.lines[title]
-            sections.append(Section(title, tuple(lines[:_LONGEST]), none, max(len(lines) - _LONGEST, 0)))
+            left_out = max(len(lines) - _LONGEST, 0) + told.more[title]
+            sections.append(Section(title, tuple(lines[:_LONGEST]), none, left_out))
         return Month(
             month, f"{datetime.fromtimestamp(from_ms / 1000, zone):%B %Y}",
             notify.plain((await scope.execute(name)).scalar_one()), zone.key, from_ms, until_ms,
@@ -204,6 +209,7 @@ class _Telling:
         changed, reset = "What was changed", "Passwords that were reset"
         self._section = {kind: title for title, table in self._tables.items() for kind in table}
         self._section |= {kind: reset if kind == "secret.issued" else changed for kind in DONE}
+        self.more = Counter[str]()
         self.lines: dict[str, list[str]] = {title: [] for title in (*self._tables, changed, reset)}
 
     async def read(self, from_ms: int, until_ms: int) -> None:
@@ -216,6 +222,10 @@ class _Telling:
             after = rows[-1].seq
             for row in rows:
                 title = self._section[row.body["kind"]]
+                if len(self.lines[title]) >= _LONGEST and title not in _COUNTED_APART:
+                    # More than anybody reads: counted, and not opened.
+                    self.more[title] += title in self._tables or tells(row)
+                    continue
                 words = await self._line(row, title)
                 if words == OWN:
                     own[row.body["actor"]] += 1

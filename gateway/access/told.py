@@ -4,44 +4,77 @@ gone."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from audit.log import AuditLog, Erased, Row
 from audit.sealing import SealingError
 from gateway.notify import SECRETS, WORDS, Told, summaries
+from gateway.notify.letters import LINES
 from gateway.notify.words import masked
 from gateway.store.engine import Scope
 
 KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
 """The events that `line_of` has words for."""
 _LOOKS: Final = frozenset({"find", "list-all", "view"})
-_ALL: Final = 1 << 31
+_A_READ: Final = 1000
+_COUNTED: Final = 10 * _A_READ
+"""Entries of one visit that a line in a list is worth."""
 _FALSE: Final = "what the log sealed of this does not hold: have the log verified"
 
 
 async def told_by_log(
     audit: AuditLog, scope: Scope, session_id: str, ended: str = "Frameroom stopped in the middle of it"
 ) -> Told:
-    """Everything that was done for certain, and what cannot be told. `ended`: why the visit ended."""
-    kinds = (*KINDS, "operation.intended")
-    rows = await audit.read(scope.connection, scope.customer_id, session=session_id, kinds=kinds, limit=_ALL)
-    intended = {row.body["operation"]: row for row in rows if row.body["kind"] == "operation.intended"}
-    lines, seen, changed = [], 0, False
-    for row in rows:
-        kind, data = row.body["kind"], row.body["data"]
-        first = intended.get(row.body["operation"])
-        if kind == "operation.done" and (data["name"] in _LOOKS or _only_prepared(first)):
+    """Everything that was done for certain, and what cannot be told. `ended`: why the visit ended.
+
+    Lines beyond what anybody reads (letters.LINES) are only counted.
+    """
+    lines, seen, prepared = list[str](), 0, set[str]()
+    resets: dict[str, Row] = {}
+    async for row in _entries(audit, scope, session_id, (*KINDS, "operation.intended")):
+        kind, data, operation = row.body["kind"], row.body["data"], row.body["operation"]
+        if kind == "operation.intended":
+            if _only_prepared(row):
+                prepared.add(operation)
+            elif str(data["name"]).startswith("reset-"):
+                resets[operation] = row
+        elif kind == "operation.done" and (data["name"] in _LOOKS or operation in prepared):
             seen += int(data["count"])
-        elif kind in KINDS and (line := await line_of(audit, scope, row, first)):
-            lines.append(line)
-            changed = True
+        elif tells(row):
+            lines.append(await line_of(audit, scope, row, resets.get(operation)) if len(lines) < LINES else "more")
+    lines = [line for line in lines if line]
     # Whoever was looked at twice counts twice here: the log holds how many, not whom.
-    return Told(lines, seen, changed, ended, at_most=True)
+    return Told(lines, seen, bool(lines), ended, at_most=True)
+
+
+async def _entries(
+    audit: AuditLog, scope: Scope, session_id: str, kinds: Sequence[str], at_most: int = 1 << 31
+) -> AsyncIterator[Row]:
+    """A visit's entries in order, some at a time: a long one must not hold up whatever else goes on."""
+    after = read = 0
+    while read < at_most:
+        rows = await audit.read(
+            scope.connection, scope.customer_id, session=session_id, kinds=kinds, after_seq=after, limit=_A_READ
+        )
+        for row in rows:
+            yield row
+        if len(rows) < _A_READ:
+            return
+        after, read = rows[-1].seq, read + len(rows)
+
+
+def tells(row: Row) -> bool:
+    """True for an entry of KINDS that `line_of` may have words for, as far as can be seen without opening it."""
+    if row.body["kind"] != "operation.done":
+        return True
+    return row.body["data"]["name"] == "diag" or "before" in row.body.get("commit", {})
 
 
 async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None = None) -> str:
     """What an entry of one of KINDS tells of a change; "" when it tells of none. `intended`: its operation's first."""
+    if not tells(row):
+        return ""
     try:
         personal = await audit.personal(scope.connection, row)
         if row.body["kind"] == "secret.issued" and intended is not None:
@@ -87,11 +120,15 @@ async def counted(audit: AuditLog, scope: Scope, ids: Sequence[str]) -> dict[str
 
     From the log, since it alone tells what was done from what was only prepared under the same name.
     """
-    counts = {one: Counter[str]() for one in ids}
+    told: dict[str, str] = {}
     for one in ids:
-        for row in await audit.read(scope.connection, scope.customer_id, session=one, kinds=KINDS, limit=_ALL):
-            counts[one][_counts_as(row)] += 1
-    return {one: summaries.did(found, found["unknown"]) for one, found in counts.items()}
+        counts, read = Counter[str](), 0
+        async for row in _entries(audit, scope, one, KINDS, _COUNTED):
+            counts[_counts_as(row)] += 1
+            read += 1
+        more = "; and more" if read >= _COUNTED else ""
+        told[one] = summaries.did(counts, counts["unknown"]) + more
+    return told
 
 
 def _counts_as(row: Row) -> str:
@@ -101,16 +138,14 @@ def _counts_as(row: Row) -> str:
     if kind == "operation.unknown":
         return "unknown"
     name = str(data["name"])
-    changed = "before" in row.body.get("commit", {})
-    return name if changed or name in _LOOKS or name == "diag" else "prepare"
+    return name if name in _LOOKS or tells(row) else "prepare"
 
 
 async def prepared_in(audit: AuditLog, scope: Scope, session_id: str) -> frozenset[str]:
     """The operations of a visit that only looked, to show what a change or a reset would do."""
-    kinds = ("operation.intended",)
-    rows = await audit.read(scope.connection, scope.customer_id, session=session_id, kinds=kinds, limit=_ALL)
-    return frozenset(str(row.body["operation"]) for row in rows if _only_prepared(row))
+    entries = _entries(audit, scope, session_id, ("operation.intended",))
+    return frozenset([str(row.body["operation"]) async for row in entries if _only_prepared(row)])
 
 
-def _only_prepared(intended: Row | None) -> bool:
-    return intended is not None and intended.body["data"].get("fields") in (["plan"], ["changes"])
+def _only_prepared(intended: Row) -> bool:
+    return intended.body["data"].get("fields") in (["plan"], ["changes"])

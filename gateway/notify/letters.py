@@ -20,7 +20,8 @@ from gateway.notify.words import LOOKED, SECRETS, WORDS, bullets, people_seen, p
 from gateway.store.engine import Scope
 from gateway.store.tables import approvers, customers, engineers, grants, operations, requests, sessions, systems
 
-_LINES: Final = 200
+LINES: Final = 200
+"""Of a list that a person still reads."""
 _RING: Final = "If you did not expect this, ring your telephone maintainer now.\n"
 
 
@@ -67,10 +68,10 @@ async def _why(scope: Scope, request_id: str) -> str:
     return _because(row.ticket, row.reason)
 
 
-def _at_most(lines: Sequence[str]) -> list[str]:
+def at_most(lines: Sequence[str]) -> list[str]:
     """A list that a person still reads: of a long one (a file of changes) its beginning, and how much more."""
-    more = len(lines) - _LINES
-    return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
+    more = len(lines) - LINES
+    return list(lines) if more <= 0 else [*lines[:LINES], f"and {more} more, each in the visit's log"]
 
 
 def _because(ticket: str, reason: str) -> str:
@@ -149,7 +150,7 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
         f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
         f"Permission: {plain(grant.how)}{await given_by(scope, grant.approver_ids.split())}\n\n"
         f"What was looked at:\n{bullets(await looked(scope, session_id, told))}\n"
-        f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
+        f"What was done:\n{bullets(at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
         f"It left {await _entries_of(scope, session_id)} entries in your log, under {session_id}.\n"
     )

@@ -50,9 +50,10 @@ class MonthPages:
     async def month(self, asked: Asked) -> Response:
         """One (`?of=2026-10`; the present one otherwise); the look is logged. InvalidError as `Months.page` says."""
         given = asked.request.query_params.get("of", "")
-        async with self._store.scope(asked.customer_id) as scope:
+        async with self._store.look(asked.customer_id) as scope:
             of = given or month_of(self._audit.clock.now(), await notify.zone_of(scope))
             page = await self._months.page(scope, of)
+        async with self._store.scope(asked.customer_id) as scope:
             await looked(self._audit, scope, "looked.audit", asked.who.approver_id)
         try:
             note = await asyncio.to_thread(self._published, asked.customer_id)

@@ -47,6 +47,8 @@ _CONFIRM_EVERY_S: Final = 2.0
 """How often whoever watches is asked for again: a sign-in that has ended watches no more."""
 _WATCHERS_A_CUSTOMER: Final = 8
 _PIECES: Final = 500
+_LINES: Final = 50
+"""Of what was done that stand beside a live terminal; the newest."""
 _SIZE: Final = re.compile(r"(\d{1,6})x(\d{1,6})")
 _BROKEN: Final = "the rest of this recording does not hold: have the log verified"
 _COLUMNS, _ROWS = (10, 300), (2, 120)
@@ -126,7 +128,7 @@ class TerminalPages:
                     yield _event(message)
                 if len(live.lines) > told:
                     told = len(live.lines)
-                    yield _event([notify.plain(line) for line in live.lines], "told")
+                    yield _event([notify.plain(line) for line in live.lines[-_LINES:]], "told")
                 if ended is not None:
                     why = f"The visit has ended: {notify.plain(ended)}."
                 elif view.dropped:

@@ -123,6 +123,8 @@ class VisitPages:
             await looked(
                 self._audit, scope, "looked.session", asked.who.approver_id, session=row.id, data={"how": "page"}
             )
+        async with self._store.look(asked.customer_id) as scope:
+            row = await visit_of(scope, row.id)
             words = await self._words(scope, row)
         is_open = row.state == SessionState.OPEN
         return asked.show(
@@ -148,7 +150,7 @@ class VisitPages:
             "reason": notify.plain(row.reason), "ticket": notify.plain(row.ticket),
             "permission": notify.plain(row.how) + await letters.given_by(scope, row.approver_ids.split()),
             "until": notify.when(row.until_ms, zone), "looked": await letters.looked(scope, row.id, told),
-            "changes": [notify.plain(line) for line in told.lines], "has_recording": row.segments > 0,
+            "changes": [notify.plain(line) for line in letters.at_most(told.lines)], "has_recording": row.segments > 0,
             "going_on": [notify.WORDS[name] for name in (await scope.execute(going)).scalars()],
             "erased": (await scope.execute(erased_in(scope.customer_id, row.id).limit(1))).first() is not None,
         }  # fmt: skip

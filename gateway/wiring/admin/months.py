@@ -19,9 +19,10 @@ class MonthCommands(Base):
     async def do_customer_month(self, actor: str, customer: str, month: str | None = None) -> Row:
         """The page as it is mailed, the present month's as it stands; the look is logged."""
         parts, customer_id = self._parts, await self._customer(customer)
-        async with parts.store.scope(customer_id) as scope:
+        async with parts.store.look(customer_id) as scope:
             of = month or month_of(parts.audit.clock.now(), await notify.zone_of(scope))
             page = await Months(parts.audit).page(scope, of)
+        async with parts.store.scope(customer_id) as scope:
             await self._look(scope, "looked.audit", actor, _WHY)
         try:
             note = await asyncio.to_thread(parts.published, customer_id)
