@@ -253,8 +253,8 @@ class _Telling:
         return self._tables[title][row.body["kind"]].format_map(_Words(self._shown(values)))
 
     async def _intended(self, row: Row) -> Row | None:
-        """What was intended when a password was reset: it names whose."""
-        if row.body["kind"] != "secret.issued":
+        """What was intended when a password was reset (whose) or a diagnostic was run (which)."""
+        if row.body["kind"] != "secret.issued" and row.body["data"].get("name") != "diag":
             return None
         found = await self._audit.read(
             self._scope.connection, self._scope.customer_id, kinds=("operation.intended",),

@@ -31,18 +31,18 @@ async def told_by_log(
     Lines beyond what anybody reads (letters.LINES) are only counted.
     """
     lines, seen, prepared = list[str](), 0, set[str]()
-    resets: dict[str, Row] = {}
+    named: dict[str, Row] = {}  # what was intended, of those whose outcome does not name it
     async for row in _entries(audit, scope, session_id, (*KINDS, "operation.intended")):
         kind, data, operation = row.body["kind"], row.body["data"], row.body["operation"]
         if kind == "operation.intended":
             if _only_prepared(row):
                 prepared.add(operation)
-            elif str(data["name"]).startswith("reset-"):
-                resets[operation] = row
+            elif data["name"] == "diag" or str(data["name"]).startswith("reset-"):
+                named[operation] = row
         elif kind == "operation.done" and (data["name"] in _LOOKS or operation in prepared):
             seen += int(data["count"])
         elif tells(row):
-            lines.append(await line_of(audit, scope, row, resets.get(operation)) if len(lines) < LINES else "more")
+            lines.append(await line_of(audit, scope, row, named.get(operation)) if len(lines) < LINES else "more")
     lines = [line for line in lines if line]
     # Whoever was looked at twice counts twice here: the log holds how many, not whom.
     return Told(lines, seen, bool(lines), ended, at_most=True)
@@ -81,6 +81,8 @@ async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None 
             personal = await audit.personal(scope.connection, intended) | personal
     except SealingError:
         return _FALSE
+    if intended is not None and row.body["kind"] == "operation.done" and row.body["data"]["name"] == "diag":
+        return f"the diagnostic `{' '.join(intended.body['data'].get('fields', ()))}` was run"
     return _line(row, personal)
 
 

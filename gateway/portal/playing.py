@@ -135,12 +135,19 @@ class TerminalPages:
                     why = "You were too slow to follow; the visit goes on. Load the page again."
                 elif clock() - confirmed >= _CONFIRM_EVERY_S:
                     confirmed = clock()
-                    why = "" if await self._who(cookie) is not None else "You are signed out; the visit goes on."
+                    why = await self._why_no_more(cookie)
                     yield ": still here\n\n"  # and so a browser that is gone is noticed
             yield _event({"why": why}, "over")
         finally:
             view.stop()
             self._watching[customer_id] -= 1
+
+    async def _why_no_more(self, cookie: str) -> str:
+        """Why whoever watches may not go on; "" when they may."""
+        try:
+            return "" if await self._who(cookie) is not None else "You are signed out; the visit goes on."
+        except UnavailableError:
+            return "It cannot be told just now whether you may watch; the visit goes on. Load the page again."
 
     # --- after it ---
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from audit.events import Event, Personal
 from audit.tables import payloads
@@ -209,14 +210,11 @@ async def test_it_goes_once_to_everybody_who_is_told_anything(brook: Furnished) 
         assert await is_present(scope, "kate@customer.example")
 
 
-async def test_whichever_node_is_first_sends_it_alone(brook: Furnished) -> None:
+async def test_of_several_nodes_one_sends_it(brook: Furnished) -> None:
     brook.clock.at_ms = ms(2026, 11, 1, 9)
-    letters = MonthLetters(brook.store, brook.audit)
-    async with brook.store.scope(brook.customer) as scope:
-        values = {"customer_id": brook.customer, "id": "2026-10", "sent_ms": 1}
-        await scope.execute(insert(month_letters).values(**values))
-    assert await letters._send(brook.customer, "2026-10", brook.clock.at_ms) == 0
-    assert [row for row in await brook.waiting() if row.what == "month"] == []
+    sent = await asyncio.gather(*(MonthLetters(brook.store, brook.audit).send_due() for _ in range(4)))
+    assert sum(sent) == 1
+    assert [row.address for row in await brook.waiting() if row.what == "month"] == ["kate@customer.example"]
 
 
 async def test_a_customer_of_today_is_sent_nothing_about_before(brook: Furnished) -> None:
