@@ -10,8 +10,9 @@
     "fill-rule", "height", "id", "mask", "opacity", "points", "preserveAspectRatio", "r", "stroke", "stroke-linecap",
     "stroke-linejoin", "stroke-width", "tabindex", "transform", "type", "version", "viewBox", "width", "x", "x1", "x2",
     "xmlns", "y", "y1", "y2"]);
-  const TAG = /^<(\/?)([a-zA-Z]+)((?:\s*[a-zA-Z0-9-]+=(?:"[^"<>&]*"|[^\s"'<>=`&]+))*)\s*\/?>/;
-  const ATTRIBUTE = /([a-zA-Z0-9-]+)=(?:"[^"<>&]*"|[^\s"'<>=`&]+)/g;
+  // A value without quotes ends where a browser ends it: at white space or at the end of the tag.
+  const TAG = /^<(\/?)([a-zA-Z]+)((?:\s*[a-zA-Z0-9-]+=(?:"[^"<>&]*"|[^\s"'<>=`&]+(?=\s|\/?>)))*)\s*\/?>/;
+  const ATTRIBUTE = /([a-zA-Z0-9-]+)=(?:"[^"<>&]*"|[^\s"'<>=`&]+(?=\s|$))/g;
 
   const isInert = (markup) => {
     for (let rest = markup; rest !== "";) {
