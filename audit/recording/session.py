@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from audit.recording.frames import MARKER, OUTPUT, RESIZE, Segment, pack
 
@@ -36,6 +36,8 @@ class Limits:
     """Of one session that may wait for the disk before a flood is held back (`keep_up`)."""
 
 
+_RECENT: Final = 16 << 10
+"""Bytes of what a terminal showed last that a watcher who joins is shown; up to twice as many are kept."""
 OnSegment = Callable[[Segment], Awaitable[None]]
 Watcher = Callable[[int, bytes], None]
 
@@ -91,6 +93,15 @@ class SessionRecording:
         self.total = 0
         self.failed: str | None = None
         self.watchers: set[Watcher] = set()
+        self.size = "80x24"
+        """Of the terminal, columns and rows."""
+        self.shown = 0
+        """Bytes of output so far."""
+        self._recent = bytearray()
+
+    def recent(self) -> bytes:
+        """What the terminal showed last."""
+        return bytes(self._recent[-_RECENT:])
 
     def _add(self, direction: int, data: bytes) -> None:
         if self.failed is not None:
@@ -111,9 +122,15 @@ class SessionRecording:
     def output(self, data: bytes) -> None:
         """What the terminal is shown."""
         self._add(OUTPUT, data)
+        if self.failed is None:
+            self.shown += len(data)
+            self._recent += data
+            if len(self._recent) > 2 * _RECENT:
+                del self._recent[:-_RECENT]
 
     def resize(self, columns: int, rows: int) -> None:
         """A new size of the terminal."""
+        self.size = f"{columns}x{rows}"
         self._add(RESIZE, f"{columns}x{rows}".encode())
 
     def marker(self, text: str) -> None:

@@ -16,6 +16,7 @@ from gateway.cli import (
     erasing,
     importing,
     keeping,
+    months,
     people,
     permitting,
     places,
@@ -63,7 +64,10 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(play(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention, recovering):
+_PARTS = (
+    deployment, people, months, places, permitting, visiting, auditing, erasing, subjects, retention, recovering,
+)  # fmt: skip
+for part in _PARTS:
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

@@ -37,7 +37,7 @@ from gateway.notify.own_letters import agreement_signed, engineer_named, job_ask
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
-from gateway.notify.words import SECRETS, WORDS, plain, times, when
+from gateway.notify.words import SECRETS, WORDS, bullets, plain, times, when
 
 __all__ = [
     "SECRETS",
@@ -55,6 +55,7 @@ __all__ = [
     "approver_added",
     "approver_confirmed",
     "approver_removed",
+    "bullets",
     "consent_recorded",
     "engineer_named",
     "enrolled",

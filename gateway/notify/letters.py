@@ -30,7 +30,8 @@ from gateway.store.tables import (
     systems,
 )
 
-_LINES: Final = 200
+LINES: Final = 200
+"""Of a list that a person still reads."""
 _RING: Final = "If you did not expect this, ring your telephone maintainer now.\n"
 
 
@@ -47,7 +48,9 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
+    """Of an engineer and of where they are, made harmless."""
+
     engineer: str
     role: str
     system: str
@@ -55,16 +58,18 @@ class _Names:
 
     @property
     def who(self) -> str:
+        """Ana Silva (engineer of your telephone maintainer)."""
         return f"{self.engineer} ({self.role})"
 
 
-async def _names(scope: Scope, engineer_id: str, system_id: str) -> _Names:
+async def names_of(scope: Scope, engineer_id: str, system_id: str) -> Names:
+    """Of an engineer and a phone system of the scope's customer."""
     engineer = (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
     system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
     customer = (await scope.execute(select(customers.c.name).where(customers.c.id == scope.customer_id))).scalar_one()
     role = ", ".join(["engineer of your telephone maintainer", *sorted(engineer.roles.split())])
-    return _Names(plain(engineer.name), plain(role), plain(system), plain(customer))
+    return Names(plain(engineer.name), plain(role), plain(system), plain(customer))
 
 
 async def _why(scope: Scope, request_id: str) -> str:
@@ -73,10 +78,10 @@ async def _why(scope: Scope, request_id: str) -> str:
     return _because(row.ticket, row.reason)
 
 
-def _at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
+def at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
     """A list that a person still reads: of a long one (a file of changes) its beginning, and how much more."""
-    more = max(0, len(lines) - _LINES) + unlisted
-    return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
+    more = max(0, len(lines) - LINES) + unlisted
+    return list(lines) if more <= 0 else [*lines[:LINES], f"and {more} more, each in the visit's log"]
 
 
 def _because(ticket: str, reason: str) -> str:
@@ -85,7 +90,7 @@ def _because(ticket: str, reason: str) -> str:
 
 async def request_waiting(scope: Scope, request: Request, link: str, now: int) -> None:
     """To every approver: somebody waits for an answer. `link` opens the page where they give it; it decides nothing."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     where = f"Say yes or no here, with your passkey:\n{link}\n\n" if link else ""
     body = (
         f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n{where}"
@@ -102,7 +107,7 @@ async def consent_recorded(
     scope: Scope, request: Request, how: str, approver: str, at_ms: int, now: int, missing: int
 ) -> None:
     """To every approver at once: a yes was entered for you. `missing`: how many more persons have to say yes."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     state = "It is permitted now." if not missing else f"It is not permitted yet: {missing} more must say yes."
     body = (
         f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
@@ -118,7 +123,7 @@ async def consent_recorded(
 
 async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
     """Permission was ended."""
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"The permission of {names.who} for {names.system} ({names.customer}) was ended on {when(now, zone)}.\n"
         f"Reason: {plain(reason) or 'none was given'}\n"
@@ -131,7 +136,7 @@ async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
     """Somebody is in."""
     if not await anybody_wishes(scope, "each"):
         return
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"{await _why(scope, grant.request_id)}"
@@ -150,13 +155,13 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
     session = (await scope.execute(select(sessions).where(here))).one()
     its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
     grant = (await scope.execute(select(grants).where(its))).one()
-    names, zone = await _names(scope, session.engineer_id, session.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, session.engineer_id, session.system_id), await zone_of(scope)
     body = (
         f"{names.who} left {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
-        f"Permission: {plain(grant.how)}{await _given_by(scope, grant.approver_ids.split())}\n\n"
-        f"What was looked at:\n{bullets(await _looked(scope, session_id, told))}\n"
-        f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
+        f"Permission: {plain(grant.how)}{await given_by(scope, grant.approver_ids.split())}\n\n"
+        f"What was looked at:\n{bullets(await looked(scope, session_id, told))}\n"
+        f"What was done:\n{bullets(at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
         f"It left {await _entries_of(scope, session_id)} entries in your log, under {session_id}.\n"
     )
@@ -169,7 +174,8 @@ async def _entries_of(scope: Scope, session_id: str) -> int:
     return int((await scope.execute(query)).scalar_one())
 
 
-async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
+async def given_by(scope: Scope, approver_ids: list[str]) -> str:
+    """What follows the words of a permission: who said yes; "" when that is nobody."""
     query = select(approvers.c.name).where(
         approvers.c.customer_id == scope.customer_id, approvers.c.id.in_(approver_ids)
     )
@@ -177,7 +183,8 @@ async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
     return f"; {', '.join(said_yes)} said yes" if said_yes else ""
 
 
-async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+async def looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+    """What was looked at in a visit, a line for each kind of look."""
     query = (
         select(operations.c.name, func.count())
         .where(operations.c.customer_id == scope.customer_id, operations.c.session_id == session_id)
@@ -228,12 +235,12 @@ class FileApplied:
 
 async def file_applied(scope: Scope, told: FileApplied, now: int) -> None:
     """One mail for a whole file: to contacts as they wish, and to every approver when addresses or numbers changed."""
-    names, zone = await _names(scope, told.grant.engineer_id, told.grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, told.grant.engineer_id, told.grant.system_id), await zone_of(scope)
     counted = bullets([f"{number} {_ROWS[result]}" for result, number in sorted(told.counted.items())])
     body = (
         f"{names.who} applied a file of changes to {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"{await _why(scope, told.grant.request_id)}\nRows of the file:\n{counted}\n"
-        f"What was done:\n{bullets(_at_most(told.lines, told.more))}\n{_RING}"
+        f"What was done:\n{bullets(at_most(told.lines, told.more))}\n{_RING}"
     )
     subject = f"{names.engineer} applied a file of changes to {names.system}"
     also = await approvers_of(scope) if told.addresses else []
@@ -263,14 +270,14 @@ async def hold_for_approvers(scope: Scope, held: Held | None, grant: Grant, line
     if held is not None and not await _taken_back(scope, held):
         held = None  # it has gone out: what follows is a mail of its own
     held = held or Held(now + HELD_MS, [])
-    if len(held.lines) < _LINES:
+    if len(held.lines) < LINES:
         held.lines.append(line)
     else:
         held.more += 1
-    names = await _names(scope, grant.engineer_id, grant.system_id)
+    names = await names_of(scope, grant.engineer_id, grant.system_id)
     body = (
         f"{names.who} is changing users of {names.system} ({names.customer}) from a file:\n"
-        f"{bullets(_at_most(held.lines, held.more))}\nIf nobody asked for this, ring us now.\n"
+        f"{bullets(at_most(held.lines, held.more))}\nIf nobody asked for this, ring us now.\n"
     )
     addresses = await approvers_of(scope)
     held.ids = await queue(
@@ -318,7 +325,7 @@ async def reset_undelivered(
 
     `person` and `to` are words: "Grace (extension 2001)", "k…@customer.example"; a name goes to approvers alone.
     """
-    names, zone = await _names(scope, engineer_id, system_id), await zone_of(scope)
+    names, zone = await names_of(scope, engineer_id, system_id), await zone_of(scope)
     went = (
         f"could not be delivered to {to}, and its link opens no more"
         if certain

@@ -37,6 +37,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "file applied",
         "invitation",
         "passkey",
+        "month",
     }
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""

@@ -43,7 +43,7 @@ _REFUSED_TRIES: Final = 12
 """After a refusal that says "never": 10 min, doubled each time, a day at most; about five days in all."""
 
 
-WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily"})
+WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily", "month"})
 _COVERED_WITHIN_MS: Final = 20_000
 """A log is published within a second. When it is not, mail does not wait for it for ever."""
 

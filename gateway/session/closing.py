@@ -17,8 +17,8 @@ from audit.recording.recover import stored_segments
 from audit.sealing import SealingError
 from audit.steps import Step
 from gateway import notify
+from gateway.access.told import told_by_log
 from gateway.lifecycle import OperationState, SessionState, advance
-from gateway.session.told import told_by_log
 from gateway.session.visit import Tools, Visit
 from gateway.store.engine import Scope
 from gateway.store.tables import operations, sessions

@@ -109,6 +109,10 @@ class Visits:
         """Those that are open."""
         return list(self._open.values())
 
+    def find(self, session_id: str) -> Visit | None:
+        """The open visit of a session; None when it is over, or another process serves it."""
+        return next((visit for visit in self._open.values() if visit.id == session_id), None)
+
     # --- 4 decide, 5 open ---
 
     async def open(self, identity: Identity, customer: str, system: PhoneSystem, grant: Grant) -> Visit:

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from gateway.store import duties as duties
+from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
 from gateway.store.access_tables import access as access

@@ -15,6 +15,7 @@ from audit.storage import StorageError
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
 from gateway.access.jobs import Jobs
+from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
 from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
@@ -27,10 +28,13 @@ from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
+from gateway.portal.months import MonthPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
+from gateway.portal.playing import TerminalPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import Portal
+from gateway.portal.visits import LiveVisits, VisitPages
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
 from gateway.session.resets import Resets
@@ -118,6 +122,7 @@ class App:
         permission, directory = opened.permission, opened.directory
         approving = Approving(store, audit, permission, passkeys)
         agreeing = Agreeing(store, audit, directory, permission, passkeys)
+        live = LiveVisits(self.visits.find, self.visits.look_now)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
             *People(store, directory, passkeys, recovering_of(opened)).pages(),
@@ -125,6 +130,9 @@ class App:
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *VisitPages(store, audit, opened.permission, live, ring).pages(),
+            *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
+            *MonthPages(store, audit, opened.published, ring).pages(),
         ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
@@ -224,6 +232,7 @@ class App:
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+        await MonthLetters(self.parts.store, self.parts.audit).send_due()
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from audit.storage import LocalObjects
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
 from gateway.access.jobs import Jobs
@@ -22,10 +23,13 @@ from gateway.portal.access import AccessPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.jobs import JobPages
+from gateway.portal.months import MonthPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
+from gateway.portal.playing import TerminalPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
+from gateway.portal.visits import Live, LiveVisits, VisitPages
 from gateway.store.engine import Store
 from tests.support.browser_passkey import SoftwarePasskey
 from tests.support.furnished import Furnished, furnish
@@ -43,6 +47,8 @@ class Site:
     recovering: Recovering
     portal: Portal
     client: httpx.AsyncClient
+    live: dict[str, Live]
+    objects: LocalObjects
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -92,6 +98,8 @@ async def site(store: Store, tmp_path: Path) -> Site:
     recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
     approving = Approving(store, brook.audit, brook.permission, passkeys)
     agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
+    live: dict[str, Live] = {}
+    visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
         *People(store, brook.directory, passkeys, recovering).pages(),
@@ -99,8 +107,11 @@ async def site(store: Store, tmp_path: Path) -> Site:
         *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
         *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),
         *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
+        *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
+        *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
+        *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),
     ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, recovering, portal, client)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects)

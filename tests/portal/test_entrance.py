@@ -108,7 +108,7 @@ def _filled(page: Page, ids: dict[str, str]) -> str:
 
 async def _there(site: Site, approver: str) -> dict[str, str]:
     """Of everything that an address may name, one of Brook's."""
-    grant = await site.brook.say_yes(await site.brook.ask(), approver)
+    grant = await site.brook.say_yes(await site.brook.ask("Kate Mark asked"), approver)
     assert grant is not None
     request = await site.brook.ask("Kate Mark's telephone")
     async with site.brook.store.scope(site.brook.customer) as scope:
@@ -117,6 +117,7 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
     return {
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
         "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
+        "session": await site.brook.session(grant),
     }  # fmt: skip
 
 

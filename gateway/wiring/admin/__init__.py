@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, access, systems, permission, visits, log, importing, keeping, erasing, subjects, retention,
-recovering.
+file: engineers, customers, months, access, systems, permission, visits, log, importing, keeping, erasing, subjects,
+retention, recovering.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.log import LogCommands
+from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
 from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
@@ -31,7 +32,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
     VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands, ReaderCommands,
-    AccessCommands,
+    AccessCommands, MonthCommands,
 ):  # fmt: skip
     """Every command."""
 

@@ -53,6 +53,7 @@ COLUMNS: Final = {
     "sign_ins": "customer_id",
     "signatures": "customer_id",
     "jobs": "customer_id",
+    "month_letters": "customer_id",
 }
 
 
@@ -585,6 +586,7 @@ def upgrade() -> None:
     _duties()
     _readers()
     _portal()
+    _months()
 
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
@@ -738,6 +740,10 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _months() -> None:
+    op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
+
+
 def _readers() -> None:
     op.create_table(
         "readers",
@@ -762,7 +768,7 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+    for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
     op.drop_table("jobs")
     op.drop_table("signatures")
