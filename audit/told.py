@@ -21,6 +21,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
+    "request.asked": "asked for an answer ({occasion}): {approvers}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",

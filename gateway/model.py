@@ -15,6 +15,10 @@ from connectors.contract import Operation, SecretKind
 from gateway.lifecycle import AgreementState, GrantState, RequestState
 
 MINUTE: Final = 60_000
+NOTICES: Final = ("each", "changes", "daily", "none")
+"""Of which visits somebody is told: from the most to the least."""
+STANDINGS: Final = ("prospective", "current", "former")
+"""What a contact is to the customer's side of the business. Only who is current is told of visits."""
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 

@@ -1,6 +1,7 @@
 """`frameroom`: the operator's command line. It talks to a running `serve`, or opens the deployment itself.
 
-Each part has a file: people, places (phone systems), permitting, visiting, auditing, deployment, keeping, importing.
+Each part has a file: people, asking, places (phone systems), permitting, visiting, auditing, deployment, keeping,
+importing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import click
 import uvloop
 
 from gateway.cli import (
+    asking,
     auditing,
     deployment,
     erasing,
@@ -60,7 +62,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention):
+for part in (deployment, people, asking, places, permitting, visiting, auditing, erasing, subjects, retention):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

@@ -37,7 +37,9 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
+    """Who asks, where, in words that are harmless."""
+
     engineer: str
     role: str
     system: str
@@ -45,22 +47,24 @@ class _Names:
 
     @property
     def who(self) -> str:
+        """ "Ana Silva (engineer of your telephone maintainer)"."""
         return f"{self.engineer} ({self.role})"
 
 
-async def _names(scope: Scope, engineer_id: str, system_id: str) -> _Names:
+async def names_of(scope: Scope, engineer_id: str, system_id: str) -> Names:
+    """The names of an engineer and a phone system of this customer."""
     engineer = (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
     system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
     customer = (await scope.execute(select(customers.c.name).where(customers.c.id == scope.customer_id))).scalar_one()
     role = ", ".join(["engineer of your telephone maintainer", *sorted(engineer.roles.split())])
-    return _Names(plain(engineer.name), plain(role), plain(system), plain(customer))
+    return Names(plain(engineer.name), plain(role), plain(system), plain(customer))
 
 
 async def _why(scope: Scope, request_id: str) -> str:
     here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request_id)
     row = (await scope.execute(select(requests.c.ticket, requests.c.reason).where(here))).one()
-    return _because(row.ticket, row.reason)
+    return because(row.ticket, row.reason)
 
 
 def _at_most(lines: Sequence[str]) -> list[str]:
@@ -69,35 +73,22 @@ def _at_most(lines: Sequence[str]) -> list[str]:
     return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
 
 
-def _because(ticket: str, reason: str) -> str:
+def because(ticket: str, reason: str) -> str:
+    """Why they come, as they gave it."""
     return f"Why: {plain(reason) or 'no reason was given'}\nTicket: {plain(ticket) or 'none'}\n"
-
-
-async def request_waiting(scope: Scope, request: Request, now: int) -> None:
-    """To every approver: somebody waits for an answer. It carries no link that decides."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
-    body = (
-        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n"
-        f"{_because(request.ticket, request.reason)}"
-        f"From: {when(request.from_ms, zone)}\nUntil: {when(request.until_ms, zone)}\n"
-        f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        f"Nothing is permitted before you say so. This is request {request.id}.\n"
-    )
-    subject = f"Waiting for your answer: {names.engineer}"
-    await queue(scope, await approvers_of(scope), "request waiting", subject, body, now)
 
 
 async def consent_recorded(
     scope: Scope, request: Request, how: str, approver: str, at_ms: int, now: int, missing: int
 ) -> None:
     """To every approver at once: a yes was entered for you. `missing`: how many more persons have to say yes."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     state = "It is permitted now." if not missing else f"It is not permitted yet: {missing} more must say yes."
     body = (
         f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
         f"Said yes: {plain(approver)}, {when(at_ms, zone)}\nWho may come in: {names.who}\n"
         f"Phone system: {names.system} ({names.customer})\nUntil: {when(request.until_ms, zone)}\n"
-        f"{_because(request.ticket, request.reason)}"
+        f"{because(request.ticket, request.reason)}"
         f"What they may do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
         "If nobody of yours said this yes, ring us now and ask for it to be ended.\n"
     )
@@ -107,7 +98,7 @@ async def consent_recorded(
 
 async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
     """Permission was ended."""
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"The permission of {names.who} for {names.system} ({names.customer}) was ended on {when(now, zone)}.\n"
         f"Reason: {plain(reason) or 'none was given'}\n"
@@ -120,7 +111,7 @@ async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
     """Somebody is in."""
     if not await anybody_wishes(scope, "each"):
         return
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"{await _why(scope, grant.request_id)}"
@@ -139,7 +130,7 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
     session = (await scope.execute(select(sessions).where(here))).one()
     its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
     grant = (await scope.execute(select(grants).where(its))).one()
-    names, zone = await _names(scope, session.engineer_id, session.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, session.engineer_id, session.system_id), await zone_of(scope)
     body = (
         f"{names.who} left {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
@@ -218,7 +209,7 @@ async def reset_undelivered(
 
     `person` and `to` are words: "Grace (extension 2001)", "k…@customer.example"; a name goes to approvers alone.
     """
-    names, zone = await _names(scope, engineer_id, system_id), await zone_of(scope)
+    names, zone = await names_of(scope, engineer_id, system_id), await zone_of(scope)
     went = (
         f"could not be delivered to {to}, and its link opens no more"
         if certain

@@ -17,7 +17,7 @@ from gateway.errors import FrameroomError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
-from gateway.notify import MailSettings, Postman
+from gateway.notify import Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
@@ -98,6 +98,22 @@ class App:
         """What links in mails begin with."""
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
 
+    def public_url(self) -> str:
+        """The address that mails name; "" where customers have none to open. A free port is a trial's on this machine,
+        and its mails are read here too."""
+        portal = self.parts.settings.portal
+        return portal.url or (self.portal_url() if portal.port == 0 else "")
+
+    def tellers(self) -> tuple[Postman | Courier | Chaser, ...]:
+        """The loops that tell and ask people."""
+        opened, telling = self.parts, self.parts.settings.telling
+        waits = Waits(telling.remind_minutes, telling.next_minutes, telling.deputy_minutes)
+        return (
+            Postman(opened.store, opened.audit, self.mail, opened.published, self.public_url),
+            Courier(opened.store, opened.audit, opened.vault, opened.carrier, self.public_url),
+            Chaser(opened.store, opened.audit, waits),
+        )
+
     def pages(self) -> Portal:
         """What customers see."""
         opened, settings = self.parts, self.parts.settings
@@ -131,7 +147,8 @@ class App:
                 group.create_task(self.visits.run())
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
-                group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
+                for loop in self.tellers():
+                    group.create_task(loop.run())
                 group.create_task(watch.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)

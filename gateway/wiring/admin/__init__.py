@@ -1,7 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, access, systems, permission, visits, log, importing, keeping, erasing, subjects, retention.
+file: engineers, customers, telling, access, systems, permission, visits, log, importing, keeping, erasing,
+subjects, retention.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.retention import RetentionCommands
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
+from gateway.wiring.admin.telling import TellingCommands
 from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
-    LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
+    EngineerCommands, TellingCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
+    VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
     RetentionCommands, ReaderCommands, AccessCommands,
 ):  # fmt: skip
     """Every command."""
