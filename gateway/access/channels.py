@@ -76,7 +76,7 @@ class Channels:
         looked = await self._carrier.look(url)
         if looked.code:
             raise InvalidError(f"It cannot be used: {WORDS[looked.code]}.", next_step="Ask your telephone maintainer.")
-        if not label or len(label) > _LONGEST_NAME:
+        if not label or len(label) > _LONGEST_NAME or not label.isprintable():
             raise InvalidError(f"Say what you call it, in at most {_LONGEST_NAME} characters.")
         one = Channel(new_id("chn"), person_id, label, looked.service, self._audit.clock.now())
         digest = self._vault.digest("channel", customer_id, person_id, url)

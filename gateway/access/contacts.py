@@ -94,6 +94,11 @@ class Contacts:
             raise NotFoundError("there is no such contact", next_step="`frameroom contact list` shows them.")
         return row
 
+    async def all(self, scope: Scope) -> list[Any]:
+        """The customer's, by name."""
+        here = (contacts.c.customer_id == scope.customer_id) & contacts.c.removed_ms.is_(None)
+        return list((await scope.execute(select(contacts).where(here).order_by(contacts.c.name, contacts.c.id))).all())
+
     async def change(self, actor: str, customer_id: str, contact_id: str, values: Values, by: str = "") -> list[str]:
         """Change some of a contact's values; what became what, in words: [] when it was so already."""
         async with self._store.scope(customer_id) as scope:

@@ -24,7 +24,7 @@ from gateway.notify.letters import (
     visit_closed,
     visit_opened,
 )
-from gateway.notify.outbox import queue, zone_of
+from gateway.notify.outbox import queue, wishes_of, zone_of
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
@@ -71,5 +71,6 @@ __all__ = [
     "visit_closed",
     "visit_opened",
     "when",
+    "wishes_of",
     "zone_of",
 ]

@@ -53,10 +53,10 @@ class Delivered:
     def words(self, zone: ZoneInfo) -> str:
         """ "mail sent 09:12", "text message failed 09:14 (refused)"."""
         clock = datetime.fromtimestamp(self.at_ms / 1000, zone).strftime("%H:%M")
-        again = self.trouble and self.state is Delivery.WAITING
-        tail = " (tried, and tried again)" if again else f" ({self.trouble})" if self.trouble else ""
-        again_asked = "reminder by " if self.occasion is Occasion.REMINDED else ""
-        return f"{again_asked}{self.way} {self.state.value} {clock}{tail}"
+        again = "; it is tried again" if self.state is Delivery.WAITING else ""
+        tail = f" ({self.trouble}{again})" if self.trouble else ""
+        reminder = "reminder by " if self.occasion is Occasion.REMINDED else ""
+        return f"{reminder}{self.way} {self.state.value} {clock}{tail}"
 
 
 async def note(

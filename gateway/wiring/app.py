@@ -18,9 +18,11 @@ from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import Chaser, Courier, MailSettings, Postman, Waits
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.log import LogPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.site import Portal
 from gateway.session.commands import Commands
@@ -122,7 +124,13 @@ class App:
         sign_ins = SignIns(store, audit, opened.vault, passkeys, settings.portal.sign_in_hours)
         logs = LogPages(Readers(store, audit), opened.objects, Guesses(audit.clock.now), opened.signing.handovers)
         once = OneTimePages(store, audit, ring, self.portal_url)
-        pages = Entrance(store, audit, passkeys, sign_ins, ring).pages()
+        texts = settings.telling.text_url is not None
+        contacts = opened.directory.contacts
+        pages = [
+            *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
+            *NoticesPages(store, opened.asking, opened.channels, contacts, texts).pages(),
+            *ContactPages(store, contacts).pages(),
+        ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
     async def run(self) -> None:

@@ -10,9 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.notify import Carrier, Ways
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.site import COOKIE, Portal
 from gateway.store.engine import Store
@@ -77,7 +82,13 @@ async def site(store: Store, tmp_path: Path) -> Site:
     passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
     sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
-    pages = Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages()
+    contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
+    channels = Channels(store, brook.audit, brook.vault, ways)
+    pages = [
+        *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
+        *ContactPages(store, contacts).pages(),
+    ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
