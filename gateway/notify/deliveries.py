@@ -18,6 +18,8 @@ from gateway.store.tables import approvers, requests
 from gateway.store.telling_tables import deliveries
 
 MAIL: Final = "mail"
+_MOMENT: Final = 16
+"""Characters of a message's id that say when it was written."""
 
 
 class Delivery(StrEnum):
@@ -95,7 +97,10 @@ async def deliveries_of(scope: Scope, request_id: str) -> list[Delivered]:
         .where(deliveries.c.customer_id == scope.customer_id, deliveries.c.request_id == request_id)
         .order_by(deliveries.c.id)
     )
-    return [_delivered(row) for row in await scope.execute(query)]
+    rows = (await scope.execute(query)).all()
+    # Ids grow with the millisecond; of what was written in one, mail comes first.
+    rows = sorted(rows, key=lambda row: (row.id[:_MOMENT], row.way != MAIL))
+    return [_delivered(row) for row in rows]
 
 
 def _delivered(row: Any) -> Delivered:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from connectors.contract import Operation
 from gateway import notify
-from gateway.errors import NotPermittedError, UsageError
+from gateway.errors import FrameroomError, NotPermittedError, UsageError
 from gateway.lifecycle import RequestState
 from gateway.model import Grant, Request
 from gateway.session.answers import Answer, Answers
@@ -60,7 +61,7 @@ class Asking:
             given["reason"],
         )  # fmt: skip
         wait = "wait" in switches
-        asked = await self._asked(request)
+        asked = ", ".join(name for name, _ in await self._asked(request))
         caller.say(f"Asked: {asked or 'nobody yet, since the customer has no approver'}.")
         if not wait:
             caller.out([{"request": request.id, "system": place.system.name, "state": request.state.value}])
@@ -71,12 +72,20 @@ class Asking:
             raise NotPermittedError(f"The request was {answer.request.state.value}.")
         await self._desk.enter(caller, place)
 
-    async def _asked(self, request: Request) -> str:
-        """Who was asked so far, and what became of what was sent to them: "Kate Brook (mail sent 09:12)"."""
+    async def _asked(self, request: Request) -> list[tuple[str, str]]:
+        """Who was asked so far, and what became of what was sent to them: ("Kate Brook", "mail sent 09:12")."""
         async with self._desk.store.look(request.customer_id) as scope:
             found = await notify.deliveries_of(scope, request.id)
             zone = await notify.zone_of(scope)
-        return ", ".join(f"{name} ({words})" for name, words in notify.by_person(found, zone))
+        return notify.by_person(found, zone)
+
+    async def _news(self, caller: Caller, request: Request, known: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Say what was not known of who was asked; all that is known now."""
+        asked = await self._asked(request)
+        for name, words in asked:
+            if (name, words) not in known:
+                caller.say(f"Asked: {name} ({words}).")
+        return asked
 
     async def _wait(self, caller: Caller, request: Request) -> Answer:
         caller.say("Waiting for the customer's answer (Ctrl-C stops waiting; the request stays).")
@@ -87,7 +96,7 @@ class Asking:
                 answered.set_result(answer)
 
         begun = looked = time.monotonic()
-        known = ""
+        known: list[tuple[str, str]] = []
         every = 1 if caller.channel.redraws else _LINE_EVERY_S
         with self._answers.listening(caller.identity.engineer_id, told, request.id):
             while True:
@@ -101,9 +110,9 @@ class Asking:
                     return answered.result()
                 if time.monotonic() - looked >= _LOOK_EVERY_S:
                     looked = time.monotonic()
-                    if (asked := await self._asked(request)) != known:
-                        known = asked
-                        caller.say(f"Asked: {asked}.")
+                    # A database that is away for a moment ends nobody's wait.
+                    with suppress(FrameroomError):
+                        known = await self._news(caller, request, known)
                 caller.channel.status(f"Waiting for {waited // 60}:{waited % 60:02d}")
 
     async def requests(self, caller: Caller) -> None:
