@@ -25,6 +25,8 @@ from gateway.vault import Vault
 
 _AT_MOST: Final = 5
 _TEST_EVERY_MS: Final = 20_000
+_DIALLED: Final = frozenset("+0123456789 ()-./")
+"""Of a telephone number: what else goes into the operator's own address of their gateway nobody else writes."""
 _LONGEST_NAME, _LONGEST_URL = 60, 2_000
 TEST_LINE: Final = "This is a test from Frameroom: from now on you hear here when somebody waits for your answer."
 
@@ -49,15 +51,18 @@ def address_of(given: str, region: str = "GB") -> str:
     text = given.strip()
     if not text or len(text) > _LONGEST_URL or any(not c.isprintable() for c in text):
         raise InvalidError("that is no address", next_step="Give a telephone number, or the address of a webhook.")
-    if ":" in text:
+    number_alone = text.removeprefix(TEXT_SCHEME)
+    if ":" in number_alone:
         return text
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException as error:
+    if not set(number_alone) <= _DIALLED:
         raise InvalidError(
             "that is neither a telephone number nor the address of a webhook",
             next_step="A number looks like +44 7700 900123, an address like https://… or slack://…",
-        ) from error
+        )
+    try:
+        number = phonenumbers.parse(number_alone, region)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidError("that is no telephone number", next_step="It looks like +44 7700 900123.") from error
     if not phonenumbers.is_possible_number(number):
         raise InvalidError("that is no telephone number", next_step="It looks like +44 7700 900123.")
     return TEXT_SCHEME + str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

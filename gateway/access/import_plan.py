@@ -56,7 +56,11 @@ class Step:
 
 
 def _from_to(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    return "; ".join(f"{name}: {was or 'nothing'} → {becomes or 'nothing'}" for name, (was, becomes) in changes.items())
+    def word(value: Any) -> str:
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value or "nothing")
+
+    told = ((name.replace("marketing_out", "no marketing"), pair) for name, pair in changes.items())
+    return "; ".join(f"{name}: {word(was)} → {word(becomes)}" for name, (was, becomes) in told)
 
 
 def _differs(held: Values, wanted: Values) -> dict[str, tuple[Any, Any]]:

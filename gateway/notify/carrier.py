@@ -13,6 +13,8 @@ from typing import Any, Final
 
 _CHILD: Final = Path(__file__).with_name("apprise_child.py")
 _GRACE_S: Final = 5
+_BESIDE: Final = 2
+_QUEUE: Final = 10
 TEXT_SCHEME: Final = "tel:"
 """Before a telephone number: a text, by the operator's own gateway."""
 NUMBER: Final = "{number}"
@@ -22,6 +24,7 @@ WORDS: Final[Mapping[str, str]] = {
     "internal": "it leads to an address inside our own network, which is not reached",
     "refused": "the service did not take it",
     "deadline": "the service did not answer in time",
+    "busy": "too many are being tried just now",
     "broken": "it could not be sent",
     "no-gateway": "there is no gateway for text messages here",
 }
@@ -53,6 +56,8 @@ class Carrier:
 
     def __init__(self, ways: Ways) -> None:
         self._ways = ways
+        self._beside = asyncio.Semaphore(_BESIDE)
+        self._inside = 0
 
     async def look(self, url: str) -> Carried:
         """Whether the address can be one, without reaching for it."""
@@ -72,6 +77,17 @@ class Carrier:
         return Carried(done.code, "text message")
 
     async def _run(self, url: str, body: str | None, schemes: tuple[str, ...] | None) -> Carried:
+        """A few processes at a time, and no long queue for them: whoever floods this is told so."""
+        if self._inside >= _QUEUE:
+            return Carried("busy", "")
+        self._inside += 1
+        try:
+            async with self._beside:
+                return await self._child(url, body, schemes)
+        finally:
+            self._inside -= 1
+
+    async def _child(self, url: str, body: str | None, schemes: tuple[str, ...] | None) -> Carried:
         networks = ["0.0.0.0/0", "::/0"] if schemes is None else list(self._ways.networks)
         job: dict[str, Any] = {"url": url, "schemes": schemes, "networks": networks, "seconds": self._ways.seconds}
         if body is not None:

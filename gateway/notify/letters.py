@@ -90,7 +90,7 @@ async def consent_recorded(
         f"Phone system: {names.system} ({names.customer})\nUntil: {when(request.until_ms, zone)}\n"
         f"{because(request.ticket, request.reason)}"
         f"What they may do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        "If nobody of yours said this yes, ring us now and ask for it to be ended.\n"
+        "If nobody of yours said this yes, ring your telephone maintainer now and have it ended.\n"
     )
     subject = f"A yes by telephone was entered: {names.engineer}"
     await queue(scope, await approvers_of(scope), "consent by telephone", subject, body, now)
@@ -178,7 +178,7 @@ async def person_changed(scope: Scope, before: Person, told: str, *, email_chang
         addresses.append(before.email)
     body = (
         f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {when(now, await zone_of(scope))}: "
-        f"{plain(told)}.\nIf nobody asked for this, ring us now.\n"
+        f"{plain(told)}.\nIf nobody of yours asked for this, ring your telephone maintainer now.\n"
     )
     await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)
 
@@ -195,9 +195,11 @@ async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to:
 async def key_changed(scope: Scope, handover: str, vkey: str, now: int) -> None:
     """To every approver: the log is signed with a new key, which the old one signed over."""
     body = (
-        f"Since {when(now, await zone_of(scope))} your log is signed with a new key:\n\n  {vkey}\n\n"
-        "Whoever checks with the old key needs do nothing: reports carry the handover that both keys signed. Write the "
-        f"new key beside the old one on your agreement.\n\n{handover}\n{_RING}"
+        "Every visit to your phone systems is written into a log, which is signed, so that nobody can change it "
+        f"unseen. Since {when(now, await zone_of(scope))} it is signed with a new key:\n\n  {vkey}\n\n"
+        "Please write this key beside the old one on your copy of the agreement. Nothing else is needed: what you were "
+        "sent before still holds, and this note, signed with both keys, joins them. Keep it with the agreement:\n\n"
+        f"{handover}\n{_RING}"
     )
     await queue(scope, await approvers_of(scope), "key changed", "The key of your log was changed", body, now)
 

@@ -17,7 +17,7 @@ from gateway.errors import FrameroomError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
-from gateway.notify import Chaser, Courier, MailSettings, Postman, Waits
+from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
@@ -112,7 +112,7 @@ class App:
         waits = Waits(telling.remind_minutes, telling.next_minutes, telling.deputy_minutes)
         return (
             Postman(opened.store, opened.audit, self.mail, opened.published, self.public_url),
-            Courier(opened.store, opened.audit, opened.vault, opened.carrier, self.public_url),
+            Courier(opened.store, opened.audit, opened.vault, Carrier(opened.ways), self.public_url),
             Chaser(opened.store, opened.audit, waits),
         )
 

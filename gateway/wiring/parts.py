@@ -80,7 +80,7 @@ class Parts:
     directory: Directory
     permission: Permission
     steps: Steps
-    carrier: notify.Carrier
+    ways: notify.Ways
     channels: Channels
     asking: Asking
     unpublished: dict[str, str] = field(default_factory=dict)
@@ -156,13 +156,13 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     lock = _only_process(data) if store.is_sqlite else None
     keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
     audit = AuditLog(keys, clock)
-    carrier = notify.Carrier(_ways(settings))
+    ways = _ways(settings)
     sequencer = Sequencer(signed.signer, settings.deployment.name, objects, steps, signed.trusted)
     try:
         opened = Parts(
             settings, store, audit, objects, keys, vault, signed, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(), carrier, Channels(store, audit, vault, carrier), Asking(store, audit),
+            steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)), Asking(store, audit),
         )  # fmt: skip
         await opened.catch_up()
         async with store.look_at_everyone() as scope:

@@ -139,7 +139,8 @@ async def test_a_service_that_never_answers_is_ended(brook: Furnished) -> None:
 
 @pytest.mark.parametrize(
     "given", ["", "nonsense", "http://x y", "file:///etc/passwd", "mailto://a:b@c.example", "syslog://", "x" * 3000,
-              "json://h/\x00", "12", "dbus://"],
+              "json://h/\x00", "12", "dbus://",
+              "tel:+447700900123/../../x?to=evil", "tel:+44@evil.example", "+44 7700 900123@evil"],
 )  # fmt: skip
 async def test_what_is_no_address_or_not_allowed_is_refused(brook: Furnished, given: str) -> None:
     approver = await kate(brook)
