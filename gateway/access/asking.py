@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, insert, select, update
 
@@ -166,6 +167,24 @@ class Asking:
             one.id: How(turns[one.id], one.deputy_id, wishes.get(one.id) or "each", tuple(away.get(one.id, ())))
             for one in rota.approvers
         }
+
+    async def words(self, scope: Scope) -> dict[str, list[str]]:
+        """For each approver, by id: in which turn they are asked, who stands in, when they are away, as people read it."""
+        """By approver: in which turn they are asked, who stands in, when they are away, as people read it."""
+        rota = await notify.rota_of(scope, self._audit.clock.now())
+        names = {one.id: notify.plain(one.name) for one in rota.approvers}
+        return {approver_id: _words(how, names, zone) for approver_id, how in hows.items()}
+
+
+def _words(how: How, names: Mapping[str, str], zone: ZoneInfo) -> list[str]:
+    told = [f"Asked {('first', 'second', 'third')[how.turn - 1] if how.turn <= 3 else f'as number {how.turn}'}"]
+    if deputy := names.get(how.deputy_id or ""):
+        told.append(f"{deputy} stands in")
+    for one in how.away:
+        first, last = (notify.when(at, zone).partition(",")[0] for at in (one.from_ms, one.until_ms - 1))
+        stands = names.get(one.deputy_id or "")
+        told.append(f"Away {first} to {last}" + (f" ({stands} stands in)" if stands else ""))
+    return told
 
 
 def _day(text: str) -> date:

@@ -123,7 +123,7 @@ class Permission:
                 },
                 personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
             )  # fmt: skip
-            await notify.request_waiting(scope, self._audit, request, now)
+            await notify.request_waiting(scope, self._audit, request, "", now)
         return request
 
     async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:

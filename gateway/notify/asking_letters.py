@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from sqlalchemy import select
 
-from gateway.model import Request
 from gateway.notify.deliveries import MAIL, Occasion, note
 from gateway.notify.letters import Names, because, names_of
 from gateway.notify.outbox import put, zone_of
@@ -20,6 +20,30 @@ WAITING: Final = "request waiting"
 REMINDER: Final = "request reminder"
 _NAME: Final = 60
 """Characters of a name in a message that may be charged by its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, of a request or of its row. `link`: the page where it is answered, "" when there is none."""
+
+    id: str
+    system_id: str
+    engineer_id: str
+    operations: tuple[str, ...]
+    from_ms: int
+    until_ms: int
+    ticket: str
+    reason: str
+    link: str
+
+    @classmethod
+    def of(cls, given: Any, link: str) -> Self:
+        """Of a model.Request, or of a row of `requests`, whose operations are words in one text."""
+        words = given.operations.split() if isinstance(given.operations, str) else given.operations
+        return cls(
+            given.id, given.system_id, given.engineer_id, tuple(sorted(str(word) for word in words)), given.from_ms,
+            given.until_ms, given.ticket, given.reason, link,
+        )  # fmt: skip
 
 
 def _short(name: str) -> str:
@@ -37,16 +61,17 @@ def _why_you(turn: Turn, occasion: Occasion) -> str:
     return "You are asked because those before you have not answered.\n\n" if occasion is Occasion.NEXT else ""
 
 
-def _letter(names: Names, request: Request, intro: str, begins: str, ends: str) -> str:
+def _letter(names: Names, request: Question, intro: str, begins: str, ends: str) -> str:
+    where = f"Say yes or no here, with your passkey:\n{request.link}\n\n" if request.link else ""
     return (
-        f"{intro}{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n"
+        f"{intro}{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n{where}"
         f"{because(request.ticket, request.reason)}From: {begins}\nUntil: {ends}\n"
-        f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
+        f"What they would do:\n{bullets([WORDS[o] for o in request.operations])}\n"
         f"Nothing is permitted before you say so. This is request {request.id}.\n"
     )
 
 
-async def ask(scope: Scope, request: Request, turns: Sequence[Turn], occasion: Occasion, now: int) -> None:
+async def ask(scope: Scope, request: Question, turns: Sequence[Turn], occasion: Occasion, now: int) -> None:
     """Ask each of these by mail and by every channel of theirs, in the caller's transaction."""
     names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     begins, ends = when(request.from_ms, zone), when(request.until_ms, zone)

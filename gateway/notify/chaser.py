@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,11 +18,10 @@ from sqlalchemy import delete, insert, select, update
 
 from audit.events import Event
 from audit.log import AuditLog
-from connectors.contract import Operation
 from gateway.errors import FrameroomError
 from gateway.lifecycle import RequestState
 from gateway.model import MINUTE, Request
-from gateway.notify.asking_letters import ask
+from gateway.notify.asking_letters import Question, ask
 from gateway.notify.deliveries import Occasion
 from gateway.notify.turns import Rota, Turn, rota_of
 from gateway.store.engine import Scope, Store
@@ -52,7 +52,7 @@ async def _needed(scope: Scope) -> int:
 
 
 async def _ask(
-    scope: Scope, audit: AuditLog, request: Request, turns: list[Turn], occasion: Occasion, actor: str, now: int
+    scope: Scope, audit: AuditLog, request: Question, turns: list[Turn], occasion: Occasion, actor: str, now: int
 ) -> None:  # fmt: skip
     await ask(scope, request, turns, occasion, now)
     data = {"occasion": occasion.value, "approvers": [turn.approver.id for turn in turns]}
@@ -62,21 +62,25 @@ async def _ask(
     await audit.append(scope.connection, event)
 
 
-async def request_waiting(scope: Scope, audit: AuditLog, request: Request, now: int) -> None:
-    """Ask those whose turn it is first, and begin to wait for them, in the caller's transaction."""
+async def request_waiting(scope: Scope, audit: AuditLog, request: Request, link: str, now: int) -> None:
+    """Ask those whose turn it is first, and begin to wait for them, in the caller's transaction. `link` opens the page
+    where they answer, and decides nothing; "" where there is none."""
     turns = (await rota_of(scope, now)).first(await _needed(scope))
     if turns:
-        await _ask(scope, audit, request, turns, Occasion.FIRST, request.engineer_id, now)
+        await _ask(scope, audit, Question.of(request, link), turns, Occasion.FIRST, request.engineer_id, now)
     await scope.execute(
         insert(chases).values(customer_id=scope.customer_id, id=request.id, step=_REMIND, since_ms=now)
     )  # fmt: skip
 
 
 class Chaser:
-    """Takes every step that is due; `run` belongs to the caller's TaskGroup."""
+    """Takes every step that is due; `run` belongs to the caller's TaskGroup. `link`: the page of a request, by its id,
+    "" where there is none."""
 
-    def __init__(self, store: Store, audit: AuditLog, waits: Waits) -> None:
-        self._store, self._audit, self._waits = store, audit, waits
+    def __init__(
+        self, store: Store, audit: AuditLog, waits: Waits, link: Callable[[str], str] = lambda request_id: ""
+    ) -> None:  # fmt: skip
+        self._store, self._audit, self._waits, self._link = store, audit, waits, link
 
     async def run(self) -> None:
         """For ever."""
@@ -109,21 +113,22 @@ class Chaser:
             if found is None or found.state != RequestState.WAITING or found.until_ms <= now:
                 await scope.execute(delete(chases).where(here))
                 return 0
-            following = await self._take(scope, _request(found), row.step, now)
+            following = await self._take(scope, found, row.step, now)
             if following is None:
                 await scope.execute(delete(chases).where(here))
             else:
                 await scope.execute(update(chases).where(here).values(step=following, since_ms=now))
         return 1
 
-    async def _take(self, scope: Scope, request: Request, step: int, now: int) -> int | None:
+    async def _take(self, scope: Scope, request: Any, step: int, now: int) -> int | None:
         """Take the step, or the first after it in which there is somebody to ask; which follows, None when all were."""
         rota = await rota_of(scope, now)
         asked, answered = await _asked(scope, request), await _answered(scope, request)
         for taken in range(step, _REST + 1):
             occasion, turns = _of_step(rota, taken, asked, answered)
             if turns:
-                await _ask(scope, self._audit, request, turns, occasion, "clock", now)
+                question = Question.of(request, self._link(request.id))
+                await _ask(scope, self._audit, question, turns, occasion, "clock", now)
                 asked |= {turn.approver.id for turn in turns}
                 left = rota.following(asked) or rota.deputies(asked - answered)
                 return min(taken + 1, _REST) if left else None
@@ -139,20 +144,12 @@ def _of_step(rota: Rota, step: int, asked: set[str], answered: set[str]) -> tupl
     return Occasion.NEXT, rota.following(asked)
 
 
-async def _asked(scope: Scope, request: Request) -> set[str]:
+async def _asked(scope: Scope, request: Any) -> set[str]:
     here = (deliveries.c.customer_id == scope.customer_id) & (deliveries.c.request_id == request.id)
     return set((await scope.execute(select(deliveries.c.approver_id).where(here))).scalars())
 
 
-async def _answered(scope: Scope, request: Request) -> set[str]:
+async def _answered(scope: Scope, request: Any) -> set[str]:
     here = (approvals.c.customer_id == scope.customer_id) & (approvals.c.request_id == request.id)
     query = select(approvals.c.approver_id).where(here, approvals.c.request_digest == request.digest)
     return set((await scope.execute(query)).scalars())
-
-
-def _request(row: Any) -> Request:
-    return Request(
-        row.customer_id, row.id, row.system_id, row.engineer_id,
-        frozenset(Operation(word) for word in row.operations.split()), row.from_ms, row.until_ms, row.ticket,
-        row.reason, RequestState(row.state), row.digest, row.submitted_ms,
-    )  # fmt: skip

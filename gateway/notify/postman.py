@@ -99,9 +99,8 @@ class Postman:
             if letter.what in (WAITING, REMINDER) and await not_needed(scope, letter.message_id):
                 await self._over(scope, letter, "notice.failed", "answered", state=Delivery.NOT_NEEDED)
                 return
-            url = await self._portal_for(scope, letter)
-        subject, body = letter.text(zone)
-        body += url
+            subject, body = letter.text(zone)
+            body += await self._portal_for(scope, letter, body)
         size = checkpoint.parse(note).size if note else 0
         if note:
             body += _KEEP.format(size=size, note=note)
@@ -113,10 +112,10 @@ class Postman:
             async with self._store.scope(letter.customer) as scope:
                 await self._over(scope, letter, "notice.sent", size=size)
 
-    async def _portal_for(self, scope: Scope, letter: _Letter) -> str:
-        """The portal's address, for a mail to an approver that has no link of its own; "" otherwise."""
+    async def _portal_for(self, scope: Scope, letter: _Letter, body: str) -> str:
+        """The portal's address, for a mail to an approver that has no link there already; "" otherwise."""
         url = self._portal()
-        if not url or letter.what == "invitation":
+        if not url or url in body:
             return ""
         if not any(same_address(letter.address, other) for other in await approvers_of(scope)):
             return ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
@@ -13,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from audit.assertions import to_text
 from audit.log import AuditLog
 from gateway import notify
-from gateway.access.asking import Asking, How
+from gateway.access.asking import Asking
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
@@ -32,18 +30,6 @@ def _customer(asked: Asked) -> str:
     if not _CUSTOMER.fullmatch(given):
         raise NotFoundError("This invitation does not hold any more.", next_step="Ask for a new one.")
     return given
-
-
-def _asked_how(how: How, names: Mapping[str, str], zone: ZoneInfo) -> list[str]:
-    """In which turn somebody is asked, who stands in, and when they are away, in words."""
-    told = [f"Asked {('first', 'second', 'third')[how.turn - 1] if how.turn <= 3 else f'as number {how.turn}'}"]
-    if deputy := names.get(how.deputy_id or ""):
-        told.append(f"{deputy} stands in")
-    for one in how.away:
-        first, last = (notify.when(at, zone).partition(",")[0] for at in (one.from_ms, one.until_ms - 1))
-        stands = names.get(one.deputy_id or "")
-        told.append(f"Away {first} to {last}" + (f" ({stands} stands in)" if stands else ""))
-    return told
 
 
 class Entrance:
@@ -163,13 +149,12 @@ class Entrance:
         async with self._store.look(asked.customer_id) as scope:
             found = (await scope.execute(select(approvers).where(here).order_by(approvers.c.name))).all()
             keys = await self._passkeys.held(scope)
-            hows, zone = await self._asking.of(scope), await notify.zone_of(scope)
-        names = {r.id: notify.plain(r.name) for r in found}
+            asked_how = await self._asking.words(scope)
         rows = [
             {
                 "id": r.id, "name": notify.plain(r.name), "email": r.email, "me": r.id == asked.who.approver_id,
                 "keys": [key.fingerprint for key in keys if key.approver_id == r.id],
-                "asked": _asked_how(hows[r.id], names, zone),
+                "asked": asked_how[r.id],
             }
             for r in found
         ]  # fmt: skip
