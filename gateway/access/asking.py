@@ -169,8 +169,8 @@ class Asking:
         }
 
     async def words(self, scope: Scope) -> dict[str, list[str]]:
-        """For each approver, by id: in which turn they are asked, who stands in, when they are away, as people read it."""
         """By approver: in which turn they are asked, who stands in, when they are away, as people read it."""
+        hows, zone = await self.of(scope), await notify.zone_of(scope)
         rota = await notify.rota_of(scope, self._audit.clock.now())
         names = {one.id: notify.plain(one.name) for one in rota.approvers}
         return {approver_id: _words(how, names, zone) for approver_id, how in hows.items()}
