@@ -73,6 +73,21 @@ class Asking:
         if not (await scope.execute(update(asking).where(here).values(**values))).rowcount:
             await scope.execute(insert(asking).values(customer_id=scope.customer_id, id=approver_id, **values))
 
+    @staticmethod
+    async def _person(scope: Scope, approver_id: str) -> notify.Approver:
+        rota = await notify.rota_of(scope, 0)
+        gone = notify.Approver(approver_id, "somebody who is no approver any more", "")
+        return next((one for one in rota.approvers if one.id == approver_id), gone)
+
+    async def _tell(self, scope: Scope, actor: str, approver_id: str, words: str, deputy_id: str | None) -> None:
+        """To whoever stands in now; and to everybody, when it was not the approver's own doing: who could say who is
+        asked could see to it that somebody is not."""
+        rota = await notify.rota_of(scope, 0)
+        own = actor == approver_id
+        to = [one.email for one in rota.approvers if (one.id == deputy_id if own else True)]
+        by = (await self._person(scope, actor)).name if own else ""
+        await notify.asking_changed(scope, words, by, to, self._audit.clock.now())
+
     async def order(self, actor: str, customer_id: str, approver_ids: Sequence[str], together: bool = False) -> None:
         """Ask in this order, or all of these at once; whoever is not named comes after them."""
         if len(set(approver_ids)) != len(approver_ids):
@@ -83,6 +98,9 @@ class Asking:
             for place, approver_id in enumerate(approver_ids, 1):
                 await self._set(scope, approver_id, place=1 if together else place)
             await self._log(scope, "asking.ordered", actor, order=list(approver_ids), together=together)
+            names = [(await self._person(scope, one)).name for one in approver_ids]
+            words = f"{', '.join(names) or 'as you were named'}{' (all at once)' if together else ''}."
+            await self._tell(scope, actor, "", f"You are asked in this order: {words}", None)
 
     async def deputy(self, actor: str, customer_id: str, approver_id: str, deputy_id: str | None) -> None:
         """Who stands in for them, whenever they are away or do not answer; None: nobody."""
@@ -92,6 +110,9 @@ class Asking:
             await self._named(scope, approver_id, *([deputy_id] if deputy_id else []))
             await self._set(scope, approver_id, deputy_id=deputy_id)
             await self._log(scope, "deputy.set", actor, approver=approver_id, deputy=deputy_id or "")
+            whose = (await self._person(scope, approver_id)).name
+            stands = (await self._person(scope, deputy_id)).name if deputy_id else "Nobody"
+            await self._tell(scope, actor, approver_id, f"{stands} stands in for {whose}.", deputy_id)
 
     async def notices(self, actor: str, customer_id: str, approver_id: str, wish: str) -> None:
         """Of which visits they are told by mail. What they are asked, and alarms, reach them all the same."""
@@ -135,6 +156,12 @@ class Asking:
             )  # fmt: skip
             data = {"approver": approver_id, "absence": one.id, "from_ms": from_ms, "until_ms": until_ms}
             await self._log(scope, "absence.set", actor, **data, deputy=deputy_id or "")
+            whose = await self._person(scope, approver_id)
+            stands = deputy_id or whose.deputy_id
+            who = (await self._person(scope, stands)).name if stands else "the next of you"
+            first_day, last_day = (notify.when(at, zone).partition(",")[0] for at in (from_ms, until_ms - 1))
+            words = f"{whose.name} is away from {first_day} to {last_day}; {who} is asked instead."
+            await self._tell(scope, actor, approver_id, words, stands)
         return one
 
     async def back(self, actor: str, customer_id: str, approver_id: str, absence_id: str | None = None) -> int:

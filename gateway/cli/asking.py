@@ -129,7 +129,7 @@ def _approvers(approver: click.Group) -> None:
         approver, "away", "Away from one day to another, both included, by the customer's clock: the deputy is asked.",
         "approver away 'Brook & Sons' 'Kate Brook' --from 2026-12-24 --until 2027-01-02 --deputy 'Omar Aziz'", *who,
         option("from", type=DAY), option("until", type=DAY), may("deputy", help="Who stands in for this time."),
-        call="approver away", change=lambda g: {**g, "first": g.pop("from"), "last": g.pop("until")},
+        call="approver away", change=lambda g: {"first": g.pop("from"), "last": g.pop("until"), **g},
     )  # fmt: skip
     simple(
         approver, "back", "There again: every absence of theirs ends.", "approver back 'Brook & Sons' 'Kate Brook'",

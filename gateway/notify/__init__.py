@@ -7,7 +7,7 @@ and `apprise_child` (one message by one of them), `words` (text from outside mad
 """
 
 from gateway.notify.access_letters import access_changed
-from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
+from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, asking_changed, log_lost
 from gateway.notify.carrier import Carried, Carrier, Ways
 from gateway.notify.chaser import Chaser, Waits, request_waiting
 from gateway.notify.contact_letters import contact_changed
@@ -28,12 +28,13 @@ from gateway.notify.outbox import queue, wishes_of, zone_of
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
 from gateway.notify.smtp import MailSettings, is_final, send
-from gateway.notify.turns import Rota, rota_of
+from gateway.notify.turns import Approver, Rota, rota_of
 from gateway.notify.words import SECRETS, WORDS, plain, when
 
 __all__ = [
     "SECRETS",
     "WORDS",
+    "Approver",
     "Carried",
     "Carrier",
     "Chaser",
@@ -49,6 +50,7 @@ __all__ = [
     "address_confirmed",
     "approver_added",
     "approver_confirmed",
+    "asking_changed",
     "by_person",
     "consent_recorded",
     "contact_changed",

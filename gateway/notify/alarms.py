@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from gateway.notify.outbox import approvers_of, contacts_of, queue, zone_of
@@ -45,6 +47,16 @@ async def address_confirmed(
         f"be sent there from now on.\n{_OBJECT}"
     )
     await queue(scope, await approvers_of(scope), "address confirmed", "An address was confirmed", body, now)
+
+
+async def asking_changed(scope: Scope, words: str, by: str, addresses: Sequence[str], now: int) -> None:
+    """To `addresses`: who is asked when somebody waits is another one now. `by`: an approver's name, "" for staff."""
+    who = plain(by) or "Your telephone maintainer"
+    body = (
+        f"{who} changed who of you is asked when an engineer waits for an answer, on {when(now, await zone_of(scope))}:"
+        f"\n\n{plain(words)}\n\nEvery approver may still answer at any time, asked or not.\n{_OBJECT}"
+    )
+    await queue(scope, addresses, "asking changed", "Who is asked was changed", body, now)
 
 
 async def log_lost(scope: Scope, lost: int, size: int, now: int) -> None:

@@ -92,11 +92,10 @@ class Carrier:
         job: dict[str, Any] = {"url": url, "schemes": schemes, "networks": networks, "seconds": self._ways.seconds}
         if body is not None:
             job["body"] = body
-        nothing = asyncio.subprocess.DEVNULL
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=nothing, env={"PATH": os.environ.get("PATH", "")},
-        )  # fmt: skip
+        try:
+            child = await self._start()
+        except OSError:  # no process, or no descriptor, to be had just now
+            return Carried("broken", "")
         try:
             async with asyncio.timeout(self._ways.seconds + _GRACE_S):
                 told, _ = await child.communicate(json.dumps(job).encode())
@@ -110,6 +109,14 @@ class Carrier:
             return Carried("deadline", "")
         answer = json.loads(told)
         return Carried(str(answer["code"]), _in_words(str(answer["service"])))
+
+    @staticmethod
+    async def _start() -> asyncio.subprocess.Process:
+        nothing = asyncio.subprocess.DEVNULL
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-I", str(_CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=nothing, env={"PATH": os.environ.get("PATH", "")},
+        )  # fmt: skip
 
 
 def _in_words(service: str) -> str:

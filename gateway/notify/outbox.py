@@ -28,6 +28,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "request waiting",
         "request reminder",
         "contact changed",
+        "asking changed",
         "approver added",
         "approver confirmed",
         "address confirmed",

@@ -10,6 +10,7 @@ from gateway.access.asking import Asking
 from gateway.errors import InvalidError, NotFoundError, StateError
 from gateway.model import DAY, HOUR, MINUTE
 from gateway.notify import Chaser, Waits, deliveries_of, rota_of
+from gateway.store.tables import outbox
 from gateway.store.telling_tables import chases
 from tests.support.furnished import Furnished
 
@@ -144,6 +145,25 @@ async def test_what_is_no_deputy_and_no_absence_is_refused(brook: Furnished, ask
     assert await asking.back("t", brook.customer, kate) == 2
     with pytest.raises(NotFoundError):
         await asking.back("t", brook.customer, kate)
+
+
+async def test_who_is_asked_is_not_changed_behind_anybodys_back(brook: Furnished, asking: Asking) -> None:
+    who = await ids(brook)
+
+    async def told() -> set[str]:
+        rows = [row for row in await brook.waiting() if row.what == "asking changed"]
+        async with brook.store.scope(brook.customer) as scope:
+            await scope.execute(outbox.delete())
+        return {row.address for row in rows}
+
+    await asking.deputy("an operator", brook.customer, who["Kate"], who["Omar"])
+    assert await told() == {KATE, OMAR, ZOE}
+    await asking.order("an operator", brook.customer, [who["Zoe"]])
+    assert await told() == {KATE, OMAR, ZOE}
+    await asking.away("an operator", brook.customer, who["Kate"], "2026-10-01", "2026-10-02")
+    assert await told() == {KATE, OMAR, ZOE}
+    await asking.away(who["Kate"], brook.customer, who["Kate"], "2026-11-01", "2026-11-02", who["Zoe"])
+    assert await told() == {ZOE}  # her own doing: whoever stands in hears of it
 
 
 async def test_a_removed_approver_is_asked_no_more_and_no_deputy(brook: Furnished, asking: Asking) -> None:
