@@ -51,13 +51,14 @@ def may_reach(host: Any, networks: list[str]) -> bool:
     return all(part.is_global and not part.is_multicast for part in parts)
 
 
-class _Guard:
-    """The hook. `refused`: something was not let through."""
+class Guard:
+    """The hook: PermissionError for what is not let through. `refused`: something was not."""
 
     def __init__(self, networks: list[str]) -> None:
         self._networks, self.refused = networks, False
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        """Judge one event of the interpreter."""
         if event in _STARTS:
             self.refused = True
             raise PermissionError("nothing is started here")
@@ -93,7 +94,7 @@ def act(job: dict[str, Any]) -> dict[str, Any]:
     import apprise
 
     asset = _asset()
-    guard = _Guard(job["networks"])
+    guard = Guard(job["networks"])
     sys.addaudithook(guard)
     plugin = apprise.Apprise.instantiate(job["url"], asset=asset, suppress_exceptions=True)
     if plugin is None:

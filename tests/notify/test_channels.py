@@ -12,7 +12,7 @@ from gateway.access.contacts import Contacts
 from gateway.errors import ConflictError, InvalidError, NotFoundError, StateError, UnavailableError
 from gateway.model import MINUTE
 from gateway.notify import Carrier, Courier, Ways, by_person, deliveries_of, zone_of
-from gateway.notify.apprise_child import may_reach
+from gateway.notify.apprise_child import Guard, may_reach
 from gateway.notify.outbox import tell_contacts
 from gateway.store.tables import outbox
 from gateway.store.telling_tables import channels
@@ -127,6 +127,20 @@ async def test_a_redirect_leads_nowhere(brook: Furnished) -> None:
 def test_what_is_reached_is_public(host: str, may: bool) -> None:
     assert may_reach(host, []) is may
     assert may_reach("10.0.0.1", ["10.0.0.0/24"])
+
+
+@pytest.mark.parametrize(
+    ("event", "args"),
+    [("os.system", ("x",)), ("subprocess.Popen", ("x",)), ("os.exec", ("x",)), ("socket.connect", (None, "/run/x")),
+     ("socket.connect", (None, ("127.0.0.1", 80))), ("socket.sendto", (None, ("10.0.0.1", 53)))],
+)  # fmt: skip
+def test_the_process_that_sends_starts_nothing_and_reaches_nothing_here(event: str, args: tuple[object, ...]) -> None:
+    guard = Guard([])
+    guard("socket.connect", (None, ("8.8.8.8", 443)))
+    assert not guard.refused
+    with pytest.raises(PermissionError):
+        guard(event, args)
+    assert guard.refused
 
 
 async def test_a_service_that_never_answers_is_ended(brook: Furnished) -> None:
