@@ -122,6 +122,9 @@ class Asking:
             await self._named(scope, approver_id)
             await self._set(scope, approver_id, notices=wish)
             await self._log(scope, "notices.set", actor, approver=approver_id, notices=wish)
+            if actor != approver_id:
+                email = (await self._person(scope, approver_id)).email
+                await notify.wish_changed(scope, email, wish, self._audit.clock.now())
 
     async def away(
         self, actor: str, customer_id: str, approver_id: str, first: str, last: str, deputy_id: str | None = None

@@ -10,7 +10,7 @@ from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, asking_changed, log_lost
 from gateway.notify.carrier import Carried, Carrier, Ways
 from gateway.notify.chaser import Chaser, Waits, request_waiting
-from gateway.notify.contact_letters import contact_changed
+from gateway.notify.contact_letters import contact_changed, wish_changed
 from gateway.notify.courier import Courier
 from gateway.notify.deliveries import Delivered, by_person, deliveries_of
 from gateway.notify.letters import (
@@ -73,6 +73,7 @@ __all__ = [
     "visit_closed",
     "visit_opened",
     "when",
+    "wish_changed",
     "wishes_of",
     "zone_of",
 ]

@@ -27,3 +27,14 @@ async def contact_changed(
     )
     addresses = [*await approvers_of(scope), *also]
     await queue(scope, addresses, "contact changed", f"A contact was {what}: {plain(name)}", body, now)
+
+
+async def wish_changed(scope: Scope, email: str, wish: str, now: int) -> None:
+    """To an approver for whom somebody else chose what they are told of visits."""
+    told = {"each": "each of them", "changes": "only those in which something was changed",
+            "daily": "all of them, in one mail a day", "none": "none of them"}[wish]  # fmt: skip
+    body = (
+        f"Your telephone maintainer changed of which visits to your phone systems you are told, on "
+        f"{when(now, await zone_of(scope))}: {told}.\nYou choose it yourself in the portal, under My notices.\n{_RING}"
+    )
+    await queue(scope, [email], "asking changed", "What you are told of visits was changed", body, now)

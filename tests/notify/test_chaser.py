@@ -162,6 +162,8 @@ async def test_who_is_asked_is_not_changed_behind_anybodys_back(brook: Furnished
     assert await told() == {KATE, OMAR, ZOE}
     await asking.away("an operator", brook.customer, who["Kate"], "2026-10-01", "2026-10-02")
     assert await told() == {KATE, OMAR, ZOE}
+    await asking.notices("an operator", brook.customer, who["Kate"], "none")
+    assert await told() == {KATE}
     await asking.away(who["Kate"], brook.customer, who["Kate"], "2026-11-01", "2026-11-02", who["Zoe"])
     assert await told() == {ZOE}  # her own doing: whoever stands in hears of it
 
