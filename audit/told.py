@@ -33,6 +33,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "job.done": "the job {job} is done, says the engineer: {words}",
     "job.withdrawn": "the job {job} was withdrawn",
     "approval.signed": "{approver} signed with their own key: {request}",
+    "request.asked": "asked for an answer ({occasion}): {approvers}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",

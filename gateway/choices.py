@@ -11,7 +11,9 @@ from typing import Final
 from audit.events import KINDS
 
 NOTICES: Final = ("each", "changes", "daily", "none")
-"""Of which visits a contact is told."""
+"""Of which visits somebody is told: from the most to the least."""
+STANDINGS: Final = ("prospective", "current", "former")
+"""What a contact is to the customer's side of the business. Only who is current is told of visits."""
 ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
 """Of engineers."""
 ROWS: Final = ("customer", "site", "agreement", "system", "contact", "approver")

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.contract import Operation, SecretKind
+from gateway.choices import NOTICES as NOTICES
+from gateway.choices import STANDINGS as STANDINGS
 from gateway.choices import AccessMode as AccessMode
 from gateway.lifecycle import AgreementState, GrantState, RequestState
 

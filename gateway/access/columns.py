@@ -288,9 +288,12 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
         _CUSTOMER,
         Column("name", _NAME, _text, True),
         _MAIL,
-        _PHONE,
+        Column("phone", ("telephone", "tel", "phone number", "telephone number"), telephone),
+        Column("mobile", ("mobile number", "mobile phone", "cell"), telephone),
         Column("position", ("role", "job title", "title", "function"), _text),
         Column("notices", ("notify", "notifications", "mails"), _one_of("each", "changes", "daily", "none")),
+        Column("standing", ("status", "contact status"), _one_of("prospective", "current", "former")),
+        Column("no marketing", ("marketing opt out", "opt out", "opted out", "do not market"), yes_or_no),
     ),
     "approver": (_CUSTOMER, Column("name", (*_NAME, "approver", "approver name"), _text, True), _MAIL, _PHONE),
 }
@@ -303,6 +306,7 @@ _PLURALS: Final = {f"{kind}s": kind for kind in KINDS} | {
 # What only one kind has tells it; a name, an email and a telephone could be a contact's or an approver's.
 _TELLING: Final = {
     "operations": "agreement", "connector": "system", "host": "system", "notices": "contact", "position": "contact",
+    "standing": "contact", "no marketing": "contact",
 }  # fmt: skip
 
 

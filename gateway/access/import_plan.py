@@ -58,7 +58,11 @@ class Step:
 
 
 def _from_to(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    return "; ".join(f"{name}: {was or 'nothing'} → {becomes or 'nothing'}" for name, (was, becomes) in changes.items())
+    def word(value: Any) -> str:
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value or "nothing")
+
+    told = ((name.replace("marketing_out", "no marketing"), pair) for name, pair in changes.items())
+    return "; ".join(f"{name}: {word(was)} → {word(becomes)}" for name, (was, becomes) in told)
 
 
 def _differs(held: Values, wanted: Values) -> dict[str, tuple[Any, Any]]:
@@ -139,7 +143,13 @@ class Planner:
     # --- people ---
 
     def _contact(self, values: Values) -> Step:
-        return self._person("contact", contacts, self.held.contacts, values, ("name", "phone", "position", "notices"))
+        if "no marketing" in values:
+            values["marketing_out"] = values.pop("no marketing") == "yes"
+            held = self.held.contacts.get(values.get("email", "").casefold())
+            if held is None or held["marketing_out"] != values["marketing_out"]:
+                values["marketing_ms"] = self._now if values["marketing_out"] else None
+        names = ("name", "phone", "mobile", "position", "notices", "standing", "marketing_out", "marketing_ms")
+        return self._person("contact", contacts, self.held.contacts, values, names)
 
     def _approver(self, values: Values) -> Step:
         email = values.get("email", "")
@@ -163,13 +173,17 @@ class Planner:
         found = held.get(email.casefold())
         if found is None:
             self._complete(kind, values)
-            contact: Values = {"position": "", "notices": "each"}
+            contact: Values = {
+                "position": "", "mobile": "", "notices": "each", "standing": "current", "marketing_out": False,
+                "marketing_ms": None,
+            }  # fmt: skip
             plain: Values = {"name": "", "phone": ""}
             plain |= contact if kind == "contact" else {"added_ms": self._now, "confirmed_by": None}
             row = self._row(id=new_id("con" if kind == "contact" else "apr"), email=email, **(plain | wanted))
             held[email.casefold()] = row
             return Step("add", inserts=[(table, row)], events=[self._person_event(f"{kind}.added", kind, row)])
         changes = _differs(found, wanted)
+        changes.pop("marketing_ms", None)
         if not changes:
             return Step("same")
         found.update(wanted)
@@ -177,8 +191,11 @@ class Planner:
         return Step("change", _from_to(changes), [], [(table, found["id"], wanted)], [event])
 
     def _person_event(self, name: str, kind: str, row: Values) -> Event:
-        fields = ("name", "email", "phone", "position") if kind == "contact" else ("name", "email", "phone")
-        data = {kind: row["id"]} | ({"notices": row["notices"]} if kind == "contact" else {})
+        fields: tuple[str, ...] = ("name", "email", "phone")
+        data = {kind: row["id"]}
+        if kind == "contact":
+            fields += ("mobile", "position")
+            data |= {name: row[name] for name in ("notices", "standing", "marketing_out")}
         personal = tuple(Personal(f, row[f], f"subject:{row['id']}") for f in fields)
         return self._event(name, data=data, personal=personal)
 

@@ -100,7 +100,7 @@ class Permission(Permitted):
                 how = f"{STANDING}, version {agreement.version}"
                 await self._write_grant(scope, engineer_id, request, how, ())
                 return replace(request, state=RequestState.GRANTED)
-            await notify.request_waiting(scope, request, self.link(request.id), now)
+            await notify.request_waiting(scope, self._audit, request, self.link(request.id), now)
         return request
 
     async def _put(self, scope: Scope, request: Request, job_id: str | None = None) -> Request:

@@ -1,6 +1,7 @@
 """`frameroom`: the operator's command line. It talks to a running `serve`, or opens the deployment itself.
 
-Each part has a file: people, places (phone systems), permitting, visiting, auditing, deployment, keeping, importing.
+Each part has a file: people, asking, places (phone systems), permitting, visiting, auditing, deployment, keeping,
+importing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import (
+    asking,
     auditing,
     deployment,
     erasing,
@@ -65,7 +67,8 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
 
 
 _PARTS = (
-    deployment, people, months, places, permitting, visiting, auditing, erasing, subjects, retention, recovering,
+    deployment, people, months, asking, places, permitting, visiting, auditing, erasing, subjects, retention,
+    recovering,
 )  # fmt: skip
 for part in _PARTS:
     part.register(main)

@@ -75,7 +75,7 @@ async def names_of(scope: Scope, engineer_id: str, system_id: str) -> Names:
 async def _why(scope: Scope, request_id: str) -> str:
     here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request_id)
     row = (await scope.execute(select(requests.c.ticket, requests.c.reason).where(here))).one()
-    return _because(row.ticket, row.reason)
+    return because(row.ticket, row.reason)
 
 
 def at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
@@ -84,23 +84,9 @@ def at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
     return list(lines) if more <= 0 else [*lines[:LINES], f"and {more} more, each in the visit's log"]
 
 
-def _because(ticket: str, reason: str) -> str:
+def because(ticket: str, reason: str) -> str:
+    """Why they come, as they gave it."""
     return f"Why: {plain(reason) or 'no reason was given'}\nTicket: {plain(ticket) or 'none'}\n"
-
-
-async def request_waiting(scope: Scope, request: Request, link: str, now: int) -> None:
-    """To every approver: somebody waits for an answer. `link` opens the page where they give it; it decides nothing."""
-    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
-    where = f"Say yes or no here, with your passkey:\n{link}\n\n" if link else ""
-    body = (
-        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n{where}"
-        f"{_because(request.ticket, request.reason)}"
-        f"From: {when(request.from_ms, zone)}\nUntil: {when(request.until_ms, zone)}\n"
-        f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        f"Nothing is permitted before you say so. This is request {request.id}.\n"
-    )
-    subject = f"Waiting for your answer: {names.engineer}"
-    await queue(scope, await approvers_of(scope), "request waiting", subject, body, now)
 
 
 async def consent_recorded(
@@ -113,9 +99,9 @@ async def consent_recorded(
         f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
         f"Said yes: {plain(approver)}, {when(at_ms, zone)}\nWho may come in: {names.who}\n"
         f"Phone system: {names.system} ({names.customer})\nUntil: {when(request.until_ms, zone)}\n"
-        f"{_because(request.ticket, request.reason)}"
+        f"{because(request.ticket, request.reason)}"
         f"What they may do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        "If nobody of yours said this yes, ring us now and ask for it to be ended.\n"
+        "If nobody of yours said this yes, ring your telephone maintainer now and have it ended.\n"
     )
     subject = f"A yes by telephone was entered: {names.engineer}"
     await queue(scope, await approvers_of(scope), "consent by telephone", subject, body, now)
@@ -210,7 +196,7 @@ async def person_changed(
         addresses.append(before.email)
     body = (
         f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {when(now, await zone_of(scope))}: "
-        f"{plain(told)}.\nIf nobody asked for this, ring us now.\n"
+        f"{plain(told)}.\nIf nobody of yours asked for this, ring your telephone maintainer now.\n"
     )
     await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)
 
@@ -311,9 +297,11 @@ async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to:
 async def key_changed(scope: Scope, handover: str, vkey: str, now: int) -> None:
     """To every approver: the log is signed with a new key, which the old one signed over."""
     body = (
-        f"Since {when(now, await zone_of(scope))} your log is signed with a new key:\n\n  {vkey}\n\n"
-        "Whoever checks with the old key needs do nothing: reports carry the handover that both keys signed. Write the "
-        f"new key beside the old one on your agreement.\n\n{handover}\n{_RING}"
+        "Every visit to your phone systems is written into a log, which is signed, so that nobody can change it "
+        f"unseen. Since {when(now, await zone_of(scope))} it is signed with a new key:\n\n  {vkey}\n\n"
+        "Please write this key beside the old one on your copy of the agreement. Nothing else is needed: what you were "
+        "sent before still holds, and this note, signed with both keys, joins them. Keep it with the agreement:\n\n"
+        f"{handover}\n{_RING}"
     )
     await queue(scope, await approvers_of(scope), "key changed", "The key of your log was changed", body, now)
 

@@ -16,12 +16,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from gateway.store import duties as duties
 from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
+from gateway.store import telling_tables as telling_tables
 from gateway.store.access_tables import access as access
 from gateway.store.columns import ID, customer_table, within
 from gateway.store.columns import metadata as metadata
@@ -79,9 +81,15 @@ contacts = customer_table(
     Column("position", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
+    Column("mobile", Text, nullable=False, server_default=""),
     Column("notices", String(12), nullable=False),
+    Column("standing", String(12), nullable=False, server_default="current"),
+    # No advertising, and since when; what a customer must be told (operational, pricing) is not touched by it.
+    Column("marketing_out", Boolean, nullable=False, server_default=false()),
+    Column("marketing_ms", BigInteger),
     Column("removed_ms", BigInteger),
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
+    CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
 )
 # `confirmed_by`: another approver of the customer's, or the agreement that was confirmed when this one was named.
 approvers = customer_table(
@@ -274,8 +282,10 @@ batch_rows = Table(
     ForeignKeyConstraint(["customer_id", "batch_id"], ["batches.customer_id", "batches.id"]),
 )
 # `batch`: messages of one address that are gathered into one mail (a daily digest); empty for one of its own.
+# `channel_id`: the channel that it goes by instead of mail; `address` is empty then.
 outbox = customer_table(
     "outbox",
+    Column("channel_id", ID),
     Column("address", Text, nullable=False),
     Column("what", String(40), nullable=False),
     Column("subject", Text, nullable=False),
@@ -283,6 +293,7 @@ outbox = customer_table(
     Column("batch", String(12), nullable=False, server_default=""),
     Column("tries", Integer, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
+    within("channel_id", "channels"),
     Index("outbox_due", "due_ms"),
 )
 

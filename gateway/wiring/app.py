@@ -21,14 +21,16 @@ from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
-from gateway.notify import MailSettings, Postman
+from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.access import AccessPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
@@ -111,6 +113,22 @@ class App:
         """What links in mails begin with."""
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
 
+    def public_url(self) -> str:
+        """The address that mails name; "" where customers have none to open. A free port is a trial's on this machine,
+        and its mails are read here too."""
+        portal = self.parts.settings.portal
+        return portal.url or (self.portal_url() if portal.port == 0 else "")
+
+    def tellers(self) -> tuple[Postman | Courier | Chaser, ...]:
+        """The loops that tell and ask people."""
+        opened, telling = self.parts, self.parts.settings.telling
+        waits = Waits(telling.remind_minutes, telling.next_minutes, telling.deputy_minutes)
+        return (
+            Postman(opened.store, opened.audit, self.mail, opened.published, self.public_url),
+            Courier(opened.store, opened.audit, opened.vault, Carrier(opened.ways), self.public_url),
+            Chaser(opened.store, opened.audit, waits, opened.permission.link),
+        )
+
     def pages(self) -> Portal:
         """What customers see."""
         opened, settings = self.parts, self.parts.settings
@@ -122,14 +140,17 @@ class App:
         permission, directory = opened.permission, opened.directory
         approving = Approving(store, audit, permission, passkeys)
         agreeing = Agreeing(store, audit, directory, permission, passkeys)
+        texts = settings.telling.text_url is not None
         live = LiveVisits(self.visits.find, self.visits.look_now)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
-            *People(store, directory, passkeys, recovering_of(opened)).pages(),
+            *People(store, directory, passkeys, recovering_of(opened), opened.asking).pages(),
             *Requests(store, permission, approving, passkeys, ring).pages(),
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
+            *ContactPages(store, directory.contacts).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),
             *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
             *MonthPages(store, audit, opened.published, ring).pages(),
@@ -158,7 +179,8 @@ class App:
                 group.create_task(self.visits.run())
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
-                group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
+                for loop in self.tellers():
+                    group.create_task(loop.run())
                 group.create_task(watch.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)

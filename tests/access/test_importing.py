@@ -113,6 +113,19 @@ async def test_every_add_and_change_has_its_event(world: World) -> None:
     assert (await world.events())[6:] == ["site.changed", "system.changed", "contact.changed", "approver.changed"]
 
 
+async def test_an_opt_out_and_a_standing_are_taken_and_keep_their_time(world: World) -> None:
+    await world.take(*ALL)
+    kate = row("contact", email="kate@customer.example", no_marketing="yes", standing="former", mobile="07700 900123")
+    (changed,) = await world.take(kate)
+    assert changed == (
+        "changed", "mobile: nothing → +447700900123; standing: current → former; no marketing: no → yes"
+    )  # fmt: skip
+    assert await world.results(kate) == ["same"]
+    (held,) = (await world.everything())["contacts"]
+    assert "True" in str(held)
+    assert (await world.take(row("contact", email="kate@customer.example", standing="gone")))[0][0] == "refused"
+
+
 async def test_personal_fields_stand_sealed_in_the_log_and_open_again(world: World) -> None:
     await world.take(*ALL)
     customer = await world.directory.customer_id(NAME)

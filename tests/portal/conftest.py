@@ -13,17 +13,22 @@ import pytest
 from audit.storage import LocalObjects
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
 from gateway.access.recovering import Recovering
 from gateway.access.switch import Switch
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.notify import Carrier, Ways
 from gateway.portal.access import AccessPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.jobs import JobPages
 from gateway.portal.months import MonthPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
@@ -98,11 +103,15 @@ async def site(store: Store, tmp_path: Path) -> Site:
     recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
     approving = Approving(store, brook.audit, brook.permission, passkeys)
     agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
+    contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
+    channels = Channels(store, brook.audit, brook.vault, ways)
     live: dict[str, Live] = {}
     visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
-        *People(store, brook.directory, passkeys, recovering).pages(),
+        *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
+        *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
+        *ContactPages(store, contacts).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
         *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
         *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),

@@ -18,10 +18,12 @@ from gateway.store.tables import CUSTOMER_TABLES, LOG_TABLES, customers, enginee
 _WORDS: dict[str, str] = {
     "notices": "each", "operations": "find view", "roles": "", "connector": "lab", "settings": "{}", "region": "uk",
     "batch": "", "kind": "session.opened", "mode": "off", "hours": "[]", "zone": "Europe/London",
+    "standing": "current", "occasion": "first",
 }  # fmt: skip
 _STATES: dict[str, str] = {
     "agreements": "confirmed", "requests": "waiting", "grants": "open", "sessions": "open", "operations": "done",
     "links": "ready", "proposals": "proposed", "batches": "open", "batch_rows": "done",
+    "deliveries": "waiting",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
 file: engineers, customers, months, access, systems, permission, visits, log, importing, keeping, erasing, subjects,
-retention, recovering.
+retention, recovering, telling.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.retention import RetentionCommands
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
+from gateway.wiring.admin.telling import TellingCommands
 from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
-    VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands, ReaderCommands,
-    AccessCommands, MonthCommands,
+    EngineerCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands,
+    ReportCommands, VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
+    ReaderCommands, AccessCommands, MonthCommands,
 ):  # fmt: skip
     """Every command."""
 
