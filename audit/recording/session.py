@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from audit.recording.frames import MARKER, OUTPUT, RESIZE, Segment, pack
+from audit.recording.frames import MARKER, OUTPUT, RESIZE, Segment, head
 
 
 class RecordingRefused(Exception):
@@ -50,6 +50,9 @@ class Journal(Protocol):
 
     def spent(self, customer: str, more: int) -> int:
         """Bytes that the customer's open sessions have recorded, `more` of them now."""
+
+    def hurry(self) -> None:
+        """Do not let the batch wait any longer."""
 
     async def flush_within(self, limit_ms: int) -> bool:
         """Make everything pending durable; False when the disk did not answer in time."""
@@ -96,7 +99,8 @@ class SessionRecording:
         if self.failed is not None:
             return
         self.last_us = (time.monotonic_ns() - self._start) // 1000
-        self.pending += pack(self.last_us, direction, data)
+        self.pending += head(self.last_us, direction, len(data))
+        self.pending += data
         self.total += len(data)
         if self.pending_since is None:
             self.pending_since = time.monotonic()
@@ -139,8 +143,13 @@ class SessionRecording:
             raise RecordingRefused(self.failed)
 
     async def keep_up(self) -> None:
-        """Hold back whoever writes very much: return when the disk is near enough. RecordingRefused as `durable`."""
+        """Hold back whoever writes very much: return when the disk is near enough. RecordingRefused as `durable`.
+
+        Until then the disk works while more comes: from a quarter of what may wait on, no batch is waited for.
+        """
         limits = self._recorder.limits
+        if len(self.pending) >= limits.ahead_bytes // 4:
+            self._recorder.hurry()
         if len(self.pending) >= limits.ahead_bytes or self.lag_ms() > limits.max_lag_ms // 4:
             await self.durable()
         if len(self.uncut) >= 8 * limits.ahead_bytes:
