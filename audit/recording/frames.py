@@ -76,9 +76,7 @@ def unpack(data: bytes) -> Iterator[Frame]:
         place += length
 
 
-def seal_record(
-    key: bytes, customer: str, session: str, chunk: int, frames: bytes | bytearray
-) -> tuple[bytes, bytes]:
+def seal_record(key: bytes, customer: str, session: str, chunk: int, frames: bytes | bytearray) -> tuple[bytes, bytes]:
     """A journal record, in two parts that are written one after the other."""
     header = json.dumps({"customer": customer, "session": session, "chunk": chunk}).encode()
     nonce, sealed = seal_apart(key, b"journal\0" + header, frames)

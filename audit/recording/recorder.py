@@ -267,8 +267,10 @@ class Recorder:
                     recording.unlogged = await self._store_segment(recording)
                 if recording.unlogged is None:
                     return
-                segment, _ = recording.unlogged
+                segment = recording.unlogged
                 await self.steps.reached(Step.STORED)
+                if recording.last_is_the_closers and not recording.uncut:
+                    return
                 await recording.on_segment(segment)
             except Exception as error:  # whatever kept it from being stored and logged ends this one session
                 recording.fail(str(error) if isinstance(error, StorageError) else f"segment: {type(error).__name__}")
@@ -276,7 +278,7 @@ class Recorder:
             recording.segments.append(segment)
             recording.unlogged = None
 
-    async def _store_segment(self, recording: SessionRecording) -> tuple[Segment, bytes] | None:
+    async def _store_segment(self, recording: SessionRecording) -> Segment | None:
         frames, recording.uncut = recording.uncut, bytearray()
         self._uncut.discard(recording)
         if not frames:
@@ -293,13 +295,18 @@ class Recorder:
             recording.uncut_first = first
             self._uncut.add(recording)
             raise
-        return Segment(number, hashlib.sha256(data).hexdigest(), first, last, len(data)), data
+        return Segment(number, hashlib.sha256(data).hexdigest(), first, last, len(data))
 
-    async def finish(self, recording: SessionRecording) -> None:
-        """Flush and cut what is left of one session, and let it go. A dead disk is not waited for."""
+    async def finish(self, recording: SessionRecording, *, log_last: bool = True) -> None:
+        """Flush and cut what is left of one session, and let it go. A dead disk is not waited for.
+
+        With `log_last` false the last segment is stored and `unlogged`: whoever closes the session logs it.
+        """
         await self.flush_within(self.limits.max_lag_ms)
+        recording.last_is_the_closers = not log_last
         await self.cut(recording)
-        if recording.uncut or recording.pending or recording.unlogged or recording in self._in_flight:
+        unlogged = recording.unlogged is not None and log_last
+        if recording.uncut or recording.pending or unlogged or recording in self._in_flight:
             # The journal is all that has the rest: the next start recovers it.
             self._needed = True
             recording.fail("the end of its recording could not be stored")

@@ -60,7 +60,7 @@ class Journal(Protocol):
     async def cut(self, recording: SessionRecording) -> None:
         """Store what is durable as the next segment and have it entered in the log."""
 
-    async def finish(self, recording: SessionRecording) -> None:
+    async def finish(self, recording: SessionRecording, *, log_last: bool = True) -> None:
         """Store what is left of one session, and let it go."""
 
 
@@ -87,7 +87,9 @@ class SessionRecording:
         self.uncut_since = 0.0
         self.uncut_chunk = 0
         self.chunk = 0
-        self.unlogged: tuple[Segment, bytes] | None = None
+        self.unlogged: Segment | None = None
+        self.last_is_the_closers = False
+        """True once nothing more comes, and whoever closes the session enters its last segment in the log."""
         self.cutting = asyncio.Lock()
         self.incident = False
         self.segments: list[Segment] = []
@@ -155,10 +157,18 @@ class SessionRecording:
         if len(self.uncut) >= 8 * limits.ahead_bytes:
             await self._recorder.cut(self)
 
-    async def close(self) -> str:
-        """Cut the last segment; the digest over all segments' digests, in order (hex)."""
-        await self._recorder.finish(self)
-        return recording_digest([s.digest for s in self.segments])
+    @property
+    def stored(self) -> list[Segment]:
+        """Every segment in the object store, in order, the one that the log does not name yet among them."""
+        return self.segments if self.unlogged is None else [*self.segments, self.unlogged]
+
+    async def close(self, *, log_last: bool = True) -> str:
+        """Cut the last segment; the digest over all segments' digests, in order (hex).
+
+        With `log_last` false that segment stays `unlogged`: the caller enters it in the log, with what closes it.
+        """
+        await self._recorder.finish(self, log_last=log_last)
+        return recording_digest([s.digest for s in self.stored])
 
 
 def recording_digest(digests: Sequence[str]) -> str:

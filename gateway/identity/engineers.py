@@ -59,6 +59,9 @@ def _known_roles(roles: frozenset[str]) -> None:
         raise InvalidError(f"{unknown[0]} is not a role", next_step=f"There are: {', '.join(ROLES)}.")
 
 
+_ENABLED: Final = select(engineers.c.id).where(  # built once: it is asked every second
+    engineers.c.id.in_(bindparam("ids", expanding=True)), engineers.c.enabled
+)
 _BY_KEY: Final = (  # built once: every connection asks it
     select(engineers.c.id, engineers.c.name)
     .join(engineer_keys, engineers.c.id == engineer_keys.c.engineer_id)
@@ -331,5 +334,5 @@ class Engineers:
     async def enabled_among(self, ids: frozenset[str]) -> frozenset[str]:
         """Those of these engineers who are enabled."""
         async with self._store.look(OPERATOR_LOG) as scope:
-            found = await scope.execute(select(engineers.c.id).where(engineers.c.id.in_(ids), engineers.c.enabled))
+            found = await scope.execute(_ENABLED, {"ids": list(ids)})
             return frozenset(row.id for row in found)
