@@ -25,7 +25,7 @@ from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
 
 _BATCH = 5_000
-# Built once: a busy gateway asks them four times a second.
+# Built once: a busy gateway asks them several times a second.
 _UNSEQUENCED: Final = select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct()
 _STATE: Final = select(logs).where(logs.c.log_id == bindparam("of_log"))
 _WAITING: Final = (

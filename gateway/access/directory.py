@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
@@ -24,16 +24,17 @@ from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY
 from gateway.store.tables import agreements, approvers, customers, roster, sites, systems
 from gateway.vault import Vault
 
+_NEWEST_AGREEMENT: Final = (  # built once: whatever shows a time asks for its zone
+    select(agreements)
+    .where(agreements.c.customer_id == bindparam("of_customer"))
+    .order_by(agreements.c.version.desc())
+    .limit(1)
+)
+
 
 async def agreement_of(scope: Scope) -> Agreement | None:
     """The customer's newest agreement."""
-    query = (
-        select(agreements)
-        .where(agreements.c.customer_id == scope.customer_id)
-        .order_by(agreements.c.version.desc())
-        .limit(1)
-    )
-    row = (await scope.execute(query)).first()
+    row = (await scope.execute(_NEWEST_AGREEMENT, {"of_customer": scope.customer_id})).first()
     if row is None:
         return None
     return agreement_from(row)

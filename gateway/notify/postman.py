@@ -18,7 +18,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import aiosmtplib
-from sqlalchemy import delete, select, update
+from sqlalchemy import BigInteger, bindparam, delete, select, update
 
 from audit import checkpoint
 from audit.events import Event, Personal
@@ -45,6 +45,12 @@ _REFUSED_TRIES: Final = 12
 """After a refusal that says "never": 10 min, doubled each time, a day at most; about five days in all."""
 
 
+_DUE: Final = (  # built once: it is asked twice a second
+    select(outbox)
+    .where(outbox.c.channel_id.is_(None), outbox.c.due_ms <= bindparam("now", type_=BigInteger))
+    .order_by(outbox.c.due_ms, outbox.c.id)
+    .limit(_AT_ONCE)
+)
 WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily", "month"})
 _COVERED_WITHIN_MS: Final = 20_000
 """A log is published within a second. When it is not, mail does not wait for it for ever."""
@@ -77,8 +83,7 @@ class Postman:
         """Send once what is due; what fails waits longer each time, ten minutes at most, and nothing is lost."""
         now = self._audit.clock.now()
         async with self._store.look_at_everyone() as scope:
-            query = select(outbox).where(outbox.c.channel_id.is_(None), outbox.c.due_ms <= now)
-            due = (await scope.execute(query.order_by(outbox.c.due_ms, outbox.c.id).limit(_AT_ONCE))).all()
+            due = (await scope.execute(_DUE, {"now": now})).all()
         for first in _one_each(due):
             await self._attend(first, now)
 

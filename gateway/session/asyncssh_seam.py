@@ -3,7 +3,8 @@
 asyncssh has no public way to ask for two factors, to see every request a client makes, or to bound what a stranger
 may send. Each private name used stands in `RELIES_ON` with its reason; tests/session/door/test_seam_contract.py fails
 when one goes. A connection decides nothing itself: it asks its `DoorPolicy`. asyncssh_channel.py (channels and their
-line editor) and door_keys.py (keys under a signature) are parts of this seam; nothing else touches private names.
+line editor), asyncssh_cipher.py and door_keys.py (keys under a signature) are parts of this seam; nothing else touches
+private names.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from asyncssh.channel import SSHServerChannel
 from asyncssh.editor import SSHLineEditor
 from asyncssh.packet import SSHPacket
 
+from gateway.session import asyncssh_cipher
 from gateway.session.asyncssh_channel import MAX_PACKET, TappedChannel, wire_name
 from gateway.session.door_keys import Proof, key_kind_taken, read_proof
 from gateway.session.long_packets import LONGEST, LongPackets
@@ -66,6 +68,8 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (SSHLineEditor, "_build_printable", "8 ms each time it is built; the same for the same keys"),
     (SSHLineEditor, "_keymap", "those keys"),
     (SSHLineEditor, "_printable", "what is built"),
+    (asyncssh.SSHServerConnection, "_next_recv_encryption", "a new key's contexts, made to last; and _send_encryption"),
+    *asyncssh_cipher.RELIES_ON,
 )
 
 _MIN_PACKET, _SLICE, _MAX_BACKLOG, _MAX_UNREAD = 5, 16_384, 65_536, 8 << 20
@@ -286,6 +290,12 @@ class DoorConnection(asyncssh.SSHServerConnection):
         if not isinstance(result, bool):
             await result
         self._ignore_first_kex = guessed and (list(names[0][:1]), list(names[1][:1])) != ours
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        """The new keys; their ciphers are set up once and not for each packet."""
+        super().send_newkeys(k, h)
+        asyncssh_cipher.reuse(self._send_encryption)
+        asyncssh_cipher.reuse(self._next_recv_encryption)
 
     def _forget_rekey(self) -> None:
         self._rekeys -= 1

@@ -24,12 +24,15 @@ from gateway.policy import decide
 from gateway.session.visit import Did, SeveralPeople, Tools, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
+from gateway.store.sqlite import UNASKED
 from gateway.store.tables import directory, operations
 
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _INTENDED: Final = insert(operations)
-_DECIDED: Final = update(operations).where(
-    operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation")
+_DECIDED: Final = (
+    update(operations)
+    .where(operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation"))
+    .prefix_with(UNASKED)
 )
 _HELD: Final = select(directory.c.subject, directory.c.email_digest).where(
     directory.c.customer_id == bindparam("of_customer"), directory.c.system_id == bindparam("of_system"),
@@ -55,6 +58,7 @@ class Performing:
             operation_id = new_id("op")
             system = visit.system
             subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
+            visit.undecided.add(operation_id)
             await self._intend(visit, operation, operation_id, person, subject, fields)
             visit.recording.marker(f"{operation.value} {operation_id}")
             await self._tools.steps.reached(Step.INTENDED)
@@ -116,7 +120,7 @@ class Performing:
             decision = decide(facts, operation)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
-            visit.hidden = await restricted(scope, system.id)
+            visit.hidden = await restricted(scope, system.id) if facts.restrictions else frozenset()
             values = {
                 "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,
                 "grant_id": visit.grant.id, "name": operation.value, "state": OperationState.INTENDED,
@@ -157,6 +161,7 @@ class Performing:
                 await self._snapshot(scope, system.id, did.people)
                 if did.also is not None:
                     await did.also(scope)
+        visit.undecided.discard(operation_id)
         if did is not None:
             visit.seen.update(p.id for p in did.people)
             visit.changed |= did.changed

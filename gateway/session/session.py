@@ -32,7 +32,7 @@ from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
 from gateway.session.channel import Identity
-from gateway.session.closing import Closing
+from gateway.session.closing import Closing, segment_event
 from gateway.session.frozen import Frozen
 from gateway.session.performing import Performing
 from gateway.session.visit import Did as Did
@@ -145,11 +145,8 @@ class Visits:
     def _record(self, customer_id: str, session: str) -> SessionRecording:
         async def on_segment(segment: Segment) -> None:
             async with self.store.scope(customer_id) as scope:
-                data = {
-                    "n": segment.number, "digest": segment.digest, "first_us": segment.first_us,
-                    "last_us": segment.last_us, "bytes": segment.size,
-                }  # fmt: skip
-                await self._tools.append(scope, "recording.segment", "recorder", session=session, data=data)
+                event = segment_event(customer_id, session, "recorder", segment)
+                await self.audit.append(scope.connection, event)
 
         def on_failed(reason: str) -> None:
             for visit in self.all():

@@ -64,6 +64,8 @@ class Visit:
     seen: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
     """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
+    undecided: set[str] = field(default_factory=set)
+    """Operations that may have been intended and whose outcome is not known to be written."""
     lines: list[str] = field(default_factory=list)
     changed: bool = False
 

@@ -58,7 +58,7 @@ from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
 
-_BATCH_S = 0.25
+_BATCH_S = 0.4
 """What is appended meanwhile shares one checkpoint, its signature and its way to the disk."""
 _AGAIN_S, _IDLE_S = 0.1, 0.5
 

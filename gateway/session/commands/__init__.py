@@ -73,6 +73,7 @@ class Commands:
                 "A quotation mark is missing.", next_step="Text with an apostrophe goes into double quotes."
             ) from error
         caller.as_json = caller.yes = False
+        caller.grants = ()
         words = await self._take_flags(caller, words)
         if not words:
             if caller.interactive and not line.strip():
@@ -96,7 +97,7 @@ class Commands:
             at = head.index("--system")
             if at + 1 >= len(head):
                 raise UsageError("--system needs a name.")
-            await self.desk.enter(caller, await self.desk.place(caller, head[at + 1]))
+            await self.desk.choose(caller, head[at + 1])
             head = head[:at] + head[at + 2 :]
         return head + tail
 

@@ -67,8 +67,7 @@ class About:
 
     async def use(self, caller: Caller) -> None:
         """Choose a phone system."""
-        place = await self._desk.place(caller, " ".join(caller.words))
-        grant = await self._desk.enter(caller, place)
+        place, grant = await self._desk.choose(caller, " ".join(caller.words))
         row = {"customer": place.customer, "system": place.system.name, "site": place.site, "town": place.town}
         caller.out([row])
         if grant is None:

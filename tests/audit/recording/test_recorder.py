@@ -16,8 +16,16 @@ from pathlib import Path
 import pytest
 
 from audit.recording.disk import Space
+from audit.recording.frames import read_records, unpack
 from audit.recording.player import Player
-from audit.recording.recorder import Limits, Recorder, RecordingRefused, Segment, SessionRecording
+from audit.recording.recorder import (
+    Limits,
+    Recorder,
+    RecordingRefused,
+    Segment,
+    SessionRecording,
+    recording_digest,
+)
 from audit.recording.recover import recover
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.storage import LocalObjects
@@ -406,3 +414,39 @@ async def test_watchers_see_what_is_recorded(case: Case) -> None:
         recording.output(b"live")
         await recording.close()
     assert seen == [b"live"]
+
+
+async def test_the_last_segment_can_be_left_to_whoever_closes_the_session(
+    case: Case, objects: LocalObjects, keys: FileKeyStore
+) -> None:
+    async with running(case):
+        recording = case.open()
+        recording.output(b"first ")
+        await recording.durable()
+        await case.recorder.cut(recording)
+        assert len(case.segments) == 1
+        recording.output(b"last")
+        digest = await recording.close(log_last=False)
+        last = recording.unlogged
+        assert last is not None
+        # Whoever comes late (the loop that cuts, a second closing after the database was away) enters nothing.
+        await case.recorder.cut(recording)
+        assert await recording.close(log_last=False) == digest
+    assert recording.unlogged is last
+    assert [s.number for s in case.segments] == [0]
+    assert [s.number for s in recording.stored] == [0, 1]
+    assert digest == recording_digest([s.digest for s in recording.stored])
+    assert shown(objects, keys) == b"first last"
+    assert case.failures == []
+
+
+async def test_a_batch_of_more_sessions_than_the_kernel_takes_at_once_is_whole(case: Case, keys: FileKeyStore) -> None:
+    sessions = [f"ses_{number:024x}" for number in range(700)]
+    for number, session in enumerate(sessions):
+        case.open(session).output(b"screen %d" % number)
+    await case.recorder.flush_now()
+    found = list(read_records(case.recorder._path.read_bytes()))
+    assert sorted(record.session for record in found) == sessions
+    for record in found:
+        *_, frame = unpack(record.open(keys.get(CUSTOMER, f"session:{record.session}")))
+        assert frame.data == b"screen %d" % sessions.index(record.session)
