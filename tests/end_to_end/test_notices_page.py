@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
 from gateway.cli.demo import CUSTOMER, Demo
-from tests.end_to_end.test_once_page import PHONE, browser
-from tests.end_to_end.test_passkey_page import _AUTHENTICATOR
+from tests.end_to_end.browsing import PHONE, browser, telephone
 
 __all__ = ["browser"]
 _SHOTS = os.environ.get("FRAMEROOM_SCREENSHOTS")
@@ -26,19 +24,10 @@ async def _seen(page: Page, name: str) -> None:
 
 
 async def _signed_in(demo: Demo, browser: Browser) -> Page:
-    await demo.admin("approver invite", customer=CUSTOMER, approver="Kate Brook")
-    found = re.search(r"http\S+/invitation/\S+", await demo.mails.wait_for("/invitation/"))
-    assert found
-    page = await browser.new_page(viewport=PHONE)  # type: ignore[arg-type]
-    tools = await page.context.new_cdp_session(page)
-    await tools.send("WebAuthn.enable")
-    await tools.send("WebAuthn.addVirtualAuthenticator", {"options": _AUTHENTICATOR})
-    await page.goto(found.group())
-    await page.get_by_role("button", name="Make my passkey").click()
-    await page.get_by_role("link", name="Now sign in").click()
-    await page.get_by_role("button", name="Sign in with my passkey").click()
-    await page.get_by_role("link", name="My notices").click()
-    return page
+    phone = await telephone(browser)
+    await phone.invited(demo)
+    await phone.page.get_by_role("link", name="My notices").click()
+    return phone.page
 
 
 async def test_an_approver_says_how_they_are_told_and_corrects_a_contact(demo: Demo, browser: Browser) -> None:
