@@ -27,6 +27,7 @@ from config.settings import Settings
 from connectors.contract import Operation
 from connectors.lab import server as lab_server
 from gateway.cli import story, story_record
+from gateway.model import Request
 from gateway.wiring.app import App, make_keys, migrate
 from gateway.wiring.asking import ask
 from gateway.wiring.serve import serve_until
@@ -218,7 +219,8 @@ def _write_state(demo: Demo, path: Path, invitation: str) -> None:
     state = {
         "folder": str(demo.folder), "config": str(demo.folder / "frameroom.toml"), "ssh_port": demo.app.door.port,
         "mails": str(demo.folder / "mails"),
-        "portal": demo.app.portal_url(), "invitation": invitation, "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
+        "portal": demo.app.portal_url(), "invitation": invitation,
+        "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
         "totp": demo.totp, "ssh": demo.ssh(), "lab": {"ssh_port": demo.lab.ssh_port, "sip_port": demo.lab.sip_port},
         "customer": CUSTOMER, "system": SYSTEM,
     }  # fmt: skip
@@ -260,7 +262,8 @@ def _instructions(demo: Demo, invitation: str) -> None:
         'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag\n\n'
         "A new password leaves in a mail as a link that shows it once, in a browser. Mails are written to\n"
         f"  {demo.mails.folder}\nand named here as they come.\n\n"
-        f"As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n  {invitation}\n\n"
+        "As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n"
+        f"  {invitation}\n\n"
         f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
         f"Files: {demo.folder} (gone at the end). Ctrl-C ends it.\n"
     )
