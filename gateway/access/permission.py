@@ -49,6 +49,10 @@ def _words(operations_: frozenset[Operation]) -> str:
     return " ".join(sorted(operations_))
 
 
+def _unnamed(how: str) -> str:
+    return "; ".join(part.partition(", recorded by")[0] for part in how.split("; "))
+
+
 @dataclass(frozen=True, slots=True)
 class Answerable:
     """A waiting request and an approver who may answer it. `needed`: how many persons have to say yes."""
@@ -349,7 +353,8 @@ class Permission(Permitted):
         )  # fmt: skip
         await self._log(
             scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
-            data={"how": how, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
+            # Who wrote it down is personal, and stands sealed in consent.recorded.
+            data={"how": _unnamed(how), "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
         )  # fmt: skip
         return grant
 

@@ -105,7 +105,8 @@ async def test_whoever_is_away_is_not_asked_the_deputy_is_and_told_why(brook: Fu
     await asking.away("t", brook.customer, who["Kate"], today, today, who["Zoe"])
     await brook.ask()
     assert await asked(brook) == [("zoe", "waiting")]
-    assert (await brook.waiting())[-1].body.startswith("You stand in for Kate, who is away.")
+    (question,) = [row for row in await brook.waiting() if row.what == "request waiting"]
+    assert question.body.startswith("You stand in for Kate, who is away.")
     brook.clock.at_ms += DAY  # tomorrow she is back, by the customer's clock
     await brook.ask()
     assert (await asked(brook))[1:] == [("kate", "waiting")]

@@ -120,7 +120,8 @@ async def test_a_long_list_is_cut_and_says_how_much_more(brook: Furnished) -> No
 
 async def test_hostile_words_break_neither_layout_nor_header(brook: Furnished) -> None:
     evil = "x\r\n\r\nWhat was done:\n  - nothing\u202e https://evil.example/ \x1b[2J"
-    grant = await granted(brook, reason=evil, ticket=evil)
+    seen = "What was done: - nothing https://evil.example/"  # a request takes one line, without what cannot be seen
+    grant = await granted(brook, reason=seen, ticket=seen)
     await brook.contact(KATE, "each")
     session = await brook.session(grant)
     async with brook.store.scope(brook.customer) as scope:
@@ -237,7 +238,7 @@ async def test_two_persons_have_to_say_yes_where_it_is_agreed(brook: Furnished) 
 
 async def test_one_person_says_yes_once_under_however_many_names(brook: Furnished) -> None:
     await brook.agree(approvals_needed=2)
-    kate, again = await brook.approver("Kate", KATE), await brook.approver("K. Brook", "KATE@customer.example")
+    kate, again = await brook.approver("Kate", KATE), await brook.namesake("K. Brook", "KATE@customer.example")
     await brook.approver("Omar", OMAR)
     request = await brook.ask()
     assert await brook.say_yes(request, kate) is None
@@ -259,7 +260,7 @@ async def test_the_yes_of_somebody_removed_since_counts_no_more(brook: Furnished
 async def test_more_yeses_than_there_are_people_is_refused_before_anybody_is_asked(brook: Furnished) -> None:
     await brook.agree(approvals_needed=2)
     await brook.approver("Kate", KATE)
-    await brook.approver("K. Brook", "KATE@customer.example")
+    await brook.namesake("K. Brook", "KATE@customer.example")
     with pytest.raises(NotPermittedError, match="wants 2 people to say yes, and has 1 who may"):
         await brook.ask()
     assert await brook.waiting() == []

@@ -6,6 +6,7 @@ import re
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from audit.assertions import AssertionFault, check, fingerprint
 from gateway.access.proposals import RECOVER, Proposals
@@ -13,6 +14,7 @@ from gateway.errors import NotPermittedError
 from gateway.identity.passkeys import assertion_of
 from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
+from gateway.store.telling_tables import absences, channels
 from tests.portal.conftest import SITE, Site
 from tests.portal.work import a_job
 from tests.support.browser_passkey import SoftwarePasskey
@@ -114,7 +116,16 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
     async with site.brook.store.scope(site.brook.customer) as scope:
         two = Proposals(site.brook.store, site.brook.audit)
         proposal = await two.make(scope, "t", RECOVER, site.brook.customer, "lost", {"name": "Kate Mark"})
-    return {
+    contact = {"name": "Kate Mark", "email": "kate.mark@customer.example"}
+    ids = {"absence": "abs_1", "channel": "chn_1"}
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        ours = {"customer_id": site.brook.customer, "approver_id": approver}
+        values = ours | {"id": ids["absence"], "from_ms": 0, "until_ms": 1 << 42}
+        await scope.execute(insert(absences).values(**values))
+        values = ours | {"id": ids["channel"], "name": "Kate Mark", "service": "x", "sealed": b"", "digest": "d"}
+        await scope.execute(insert(channels).values(**values, added_ms=0))
+    return ids | {
+        "contact": await site.brook.directory.contacts.add("t", site.brook.customer, contact),
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
         "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
         "session": await site.brook.session(grant),

@@ -71,7 +71,7 @@ async def test_a_webhook_is_added_tried_and_taken_away_and_never_shown(site: Sit
 
 async def test_while_away_another_is_asked_and_people_say_so(site: Site, kate: Visitor) -> None:
     brook = site.brook
-    omar = await brook.approver("Omar", OMAR)
+    omar = await brook.approver("Omar", OMAR, kate.id)
     told = await kate.send("/notices/away", first="2026-09-21", last="2026-09-25", deputy=omar)
     assert "Monday 21 September 2026 to Friday 25 September 2026: Omar stands in" in told
     assert "Away Monday 21 September 2026 to Friday 25 September 2026 (Omar stands in)" in await kate.page("/people")
@@ -129,7 +129,7 @@ async def test_what_is_a_neighbours_is_not_here(site: Site, kate: Visitor) -> No
 
 
 async def test_whoever_came_in_without_a_passkey_reads_and_sees_no_button(site: Site, kate: Visitor) -> None:
-    omar = await site.brook.approver("Omar", OMAR)
+    omar = await site.brook.approver("Omar", OMAR, kate.id)
     reader = await site.reader(omar)
     for path in ("/notices", "/contacts"):
         text = (await site.ask("GET", path, reader)).text

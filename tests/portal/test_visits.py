@@ -109,7 +109,7 @@ class Stage:
 async def stage(site: Site) -> Stage:
     kate = await site.brook.approver("Kate", "k@customer.example")
     key, _ = await site.enrol(await site.link(kate))
-    request: Request = await site.brook.ask(reason="<b>Grace</b> married\u202e")
+    request: Request = await site.brook.ask(reason="<b>Grace</b> married")
     grant = await site.brook.say_yes(request, kate)
     assert grant is not None
     return Stage(site, await site.cookie(key), kate, grant, await site.brook.session(grant))
