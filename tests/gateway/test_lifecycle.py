@@ -31,8 +31,8 @@ PICTURE = {
     OperationState: {"intended": "done refused failed unknown", "done": "", "refused": "", "failed": "", "unknown": ""},
     AgreementState: {"draft": "confirmed withdrawn", "confirmed": "withdrawn draft", "withdrawn": "draft"},
     LinkState: {"prepared": "ready void", "ready": "opened expired void", "opened": "", "expired": "", "void": ""},
-    ProposalState: {"proposed": "withdrawn active pending done", "withdrawn": "", "active": "done", "pending": "done withdrawn",
-                    "done": ""},
+    ProposalState: {"proposed": "withdrawn active pending done", "withdrawn": "", "active": "done",
+                    "pending": "done withdrawn", "done": ""},
     JobState: {"asked": "open withdrawn", "open": "taken withdrawn", "taken": "done withdrawn", "done": "",
                "withdrawn": ""},
 }  # fmt: skip

@@ -21,6 +21,11 @@ class Visitor:
     def __init__(self, site: Site, cookie: str, csrf: str) -> None:
         self.site, self.cookie, self._csrf = site, cookie, csrf
 
+    async def id(self) -> str:
+        me = await self.site.sign_ins.who(self.cookie)
+        assert me is not None
+        return me.approver_id
+
     async def page(self, path: str) -> str:
         answer = await self.site.ask("GET", path, self.cookie)
         assert answer.status_code == 200, answer.text
@@ -71,7 +76,7 @@ async def test_a_webhook_is_added_tried_and_taken_away_and_never_shown(site: Sit
 
 async def test_while_away_another_is_asked_and_people_say_so(site: Site, kate: Visitor) -> None:
     brook = site.brook
-    omar = await brook.approver("Omar", OMAR, kate.id)
+    omar = await brook.approver("Omar", OMAR, await kate.id())
     told = await kate.send("/notices/away", first="2026-09-21", last="2026-09-25", deputy=omar)
     assert "Monday 21 September 2026 to Friday 25 September 2026: Omar stands in" in told
     assert "Away Monday 21 September 2026 to Friday 25 September 2026 (Omar stands in)" in await kate.page("/people")
@@ -129,7 +134,7 @@ async def test_what_is_a_neighbours_is_not_here(site: Site, kate: Visitor) -> No
 
 
 async def test_whoever_came_in_without_a_passkey_reads_and_sees_no_button(site: Site, kate: Visitor) -> None:
-    omar = await site.brook.approver("Omar", OMAR, kate.id)
+    omar = await site.brook.approver("Omar", OMAR, await kate.id())
     reader = await site.reader(omar)
     for path in ("/notices", "/contacts"):
         text = (await site.ask("GET", path, reader)).text
