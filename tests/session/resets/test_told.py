@@ -52,7 +52,9 @@ async def test_everything_that_was_done_for_certain_and_what_cannot_be_told(broo
     async with brook.store.scope(brook.customer) as scope:
         told = await told_by_log(brook.audit, scope, session)
         await notify.visit_closed(scope, session, told, brook.clock.now())
-    (body,) = [row.body for row in await brook.waiting() if row.what == "visit closed"]
+    closed = {row.address: row.body for row in await brook.waiting() if row.what == "visit closed"}
+    assert set(closed) == {"kate@customer.example", "omar@customer.example"}
+    body = closed["kate@customer.example"]
     assert "  - at most 5 people were seen\n" in body
     assert body.partition("What was done:\n")[2].partition("It left ")[0] == (
         "  - Grace: email from old@customer.example to nothing; ddi from +441 to +442\n"
