@@ -14,6 +14,8 @@ NOTICES: Final = ("each", "changes", "daily", "none")
 """Of which visits somebody is told: from the most to the least."""
 STANDINGS: Final = ("prospective", "current", "former")
 """What a contact is to the customer's side of the business. Only who is current is told of visits."""
+EXPORTS: Final = ("operational", "pricing", "marketing")
+"""What an export of contacts is for."""
 ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
 """Of engineers."""
 ROWS: Final = ("customer", "site", "agreement", "system", "contact", "approver")

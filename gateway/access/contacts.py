@@ -20,8 +20,6 @@ from gateway.store.engine import Scope, Store
 from gateway.store.tables import contacts, customers
 
 Values = dict[str, Any]
-KINDS: Final = ("operational", "pricing", "marketing")
-"""What an export is for."""
 TEXTS: Final = ("name", "position", "email", "phone", "mobile")
 FIELDS: Final = (*TEXTS, "notices", "standing", "marketing_out")
 _LONGEST: Final = 200

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import click
 
-from gateway.access.contacts import KINDS
+from gateway.choices import EXPORTS, NOTICES, STANDINGS
 from gateway.cli.calling import run, simple
 from gateway.cli.render import show
 from gateway.cli.times import TimeError, parse
 from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
-from gateway.model import NOTICES, STANDINGS
 
 _RISKY: Final = ("=", "-", "@", "\t", "\r")
 
@@ -52,7 +51,7 @@ def register(main: click.Group) -> None:
         "leave nobody out for that. The customer's log tells of it.",
         "contact export --for marketing --csv > mailing.csv", _export,
         click.Argument(["customer"], required=False),
-        click.Option(["--for", "kind"], type=click.Choice(KINDS), help="Without it: everybody, opt-outs marked."),
+        click.Option(["--for", "kind"], type=click.Choice(EXPORTS), help="Without it: everybody, opt-outs marked."),
         may("standing", type=click.Choice(STANDINGS), help="Only these. For what must be told: current, by default."),
         click.Option(["--csv", "as_csv"], is_flag=True, help="A CSV file on standard output."),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import click
 from gateway.cli.calling import run
 from gateway.cli.render import to_json
 from gateway.cli.words import argument, as_json, command, may
-from gateway.session.commands import shown
+from gateway.harmless import shown
 
 
 def register(main: click.Group) -> None:

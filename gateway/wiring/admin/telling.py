@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from gateway import notify
 from gateway.access.asking import How
 from gateway.access.channels import Channel
-from gateway.access.contacts import KINDS, Contacts
+from gateway.access.contacts import Contacts
+from gateway.choices import EXPORTS
 from gateway.errors import InvalidError, NotFoundError
 from gateway.store.engine import Scope
 from gateway.store.portal_tables import passkeys
@@ -189,8 +190,8 @@ class TellingCommands(CustomerCommands):
         self, actor: str, customer: str | None = None, kind: str | None = None, standing: str | None = None
     ) -> list[Row]:
         """Who may be sent notices of a kind; every customer's where none is named. Each customer's log tells of it."""
-        if kind is not None and kind not in KINDS:
-            raise InvalidError(f"{kind} is no kind of notice", next_step=f"There are {', '.join(KINDS)}.")
+        if kind is not None and kind not in EXPORTS:
+            raise InvalidError(f"{kind} is no kind of notice", next_step=f"There are {', '.join(EXPORTS)}.")
         if customer is not None:
             ids = [await self._customer(customer)]
         else:
