@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -78,44 +78,49 @@ def at(time_ms: int) -> str:
         return f"{time_ms} ms"
 
 
-def request_words(text: str) -> str:
-    """The bytes of a request that a yes was signed over, in words; the text itself where it is none."""
+def _in_words(text: str, words: Callable[[Any], str]) -> str:
+    """What was signed, parsed and put into words; the text itself where it is not of that kind."""
     try:
-        asked = json.loads(text)
-        operations = ", ".join(str(name) for name in asked["operations"])
-        return harmless(
-            f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
-            f"{operations}, from {at(asked['from'])} until {at(asked['until'])}. Ticket: {asked['ticket'] or 'none'}. "
-            f"Reason: {asked['reason']}",
-            _SIGNED,
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return harmless(text, _SIGNED)
+        told = words(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        told = text
+    return harmless(told, _SIGNED)
+
+
+def request_words(text: str) -> str:
+    """The bytes of a request that a yes was signed over, in words."""
+    return _in_words(text, _request)
+
+
+def _request(asked: Any) -> str:
+    return (
+        f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
+        f"{', '.join(asked['operations'])}, from {at(asked['from'])} until {at(asked['until'])}. "
+        f"Ticket: {asked['ticket'] or 'none'}. Reason: {asked['reason']}"
+    )
 
 
 def job_words(text: str) -> str:
-    """The bytes of a job that was signed, in words; the text itself where it is none."""
-    try:
-        asked = json.loads(text)
-        operations = ", ".join(str(name) for name in asked["operations"])
-        return harmless(
-            f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
-            f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {operations}",
-            _SIGNED,
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return harmless(text, _SIGNED)
+    """The bytes of a job that was signed, in words."""
+    return _in_words(text, _job)
+
+
+def _job(asked: Any) -> str:
+    return (
+        f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
+        f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {', '.join(asked['operations'])}"
+    )
 
 
 def agreement_words(text: str) -> str:
-    """The bytes of an agreement that was signed, in words; the text itself where it is none."""
-    try:
-        signed = json.loads(text)
-        terms = json.loads(signed["terms"])
-        told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
-        return harmless(f"version {signed['agreement']}: {told}", _SIGNED)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return harmless(text, _SIGNED)
+    """The bytes of an agreement that was signed, in words."""
+    return _in_words(text, _agreement)
+
+
+def _agreement(signed: Any) -> str:
+    terms = json.loads(signed["terms"])
+    told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+    return f"version {signed['agreement']}: {told}"
 
 
 def _shown(name: str, value: Any) -> str:

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, bindparam, insert, select, update
 
 from audit.events import Event, Personal
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.askable import check_askable
 from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
 from gateway.access.facts import grant_of
 from gateway.access.permitted import Permitted
 from gateway.access.proposals import RECOVER, pending
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
-from gateway.harmless import CONTROL
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
 from gateway.model import DAY, MINUTE, Agreement, Grant, PhoneSystem, Request, new_id, same_address
 from gateway.store.engine import Scope
@@ -31,12 +31,9 @@ from gateway.store.tables import (
     systems,
 )
 
-_PENDING_PER_ENGINEER = 10
-_LONGEST_TICKET, _LONGEST_REASON = 100, 500
 BY_PHONE: Final = "by telephone"
 BY_KEY: Final = "signed"
 STANDING: Final = "standing agreement"
-_AFTER_DENIAL_MS: Final = 15 * MINUTE
 _LATE_GRANTS: Final = select(grants).where(
     grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
 )
@@ -90,15 +87,14 @@ class Permission(Permitted):
         ticket: str,
         reason: str,
     ) -> Request:
-        """Ask the customer. Refused when the agreement could never allow it."""
+        """Ask the customer (askable.py: what cannot be asked); granted at once where that stands agreed."""
         customer_id, now = system.customer_id, self.now
         request = Request(
             customer_id, new_id("req"), system.id, engineer_id, wanted, now, now + minutes * MINUTE, ticket, reason,
             RequestState.WAITING, "", now, "",
         )  # fmt: skip
         async with self._store.scope(customer_id) as scope:
-            await self._check_in_service(scope, system.id)
-            agreement = await self._check_request(scope, request, minutes)
+            agreement = await check_askable(scope, request, now)
             request = await self._put(scope, request)
             if wanted <= agreement.terms.standing:
                 how = f"{STANDING}, version {agreement.version}"
@@ -153,76 +149,6 @@ class Permission(Permitted):
     def link(self, request_id: str) -> str:
         """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
         return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
-
-    @staticmethod
-    async def _check_in_service(scope: Scope, system_id: str) -> None:
-        """Until the commit nobody takes it out of service, so that whoever does finds the request and takes it back."""
-        here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
-        query = select(systems.c.removed_ms).where(here).with_for_update(read=True)
-        if (await scope.execute(query)).scalar_one() is not None:
-            raise StateError(
-                "That phone system was taken out of service; nobody was asked.", next_step="`systems` lists the others."
-            )
-
-    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> Agreement:
-        agreement = await agreement_of(scope)
-        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
-            raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
-        beyond = request.operations - agreement.terms.operations
-        if beyond:
-            raise NotPermittedError(
-                f"The customer's agreement does not allow {_words(beyond)}.",
-                next_step=f"It allows {_words(agreement.terms.operations)}.",
-            )
-        if not 1 <= minutes <= agreement.terms.max_minutes:
-            raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")
-        if agreement.terms.ticket_required and not request.ticket:
-            raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
-        if not request.reason.strip():
-            raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
-        # Whoever answers sees exactly the words that the digest is of, whole and in their order.
-        for what, words, most in (
-            ("ticket", request.ticket, _LONGEST_TICKET),
-            ("reason", request.reason, _LONGEST_REASON),
-        ):
-            if len(words) > most or CONTROL.search(words):
-                raise InvalidError(f"A {what} is at most {most} characters, in one line, without control characters.")
-        if agreement.terms.approvals_needed > 1:
-            await self._check_enough_approvers(scope, agreement.terms.approvals_needed)
-        waiting = select(requests.c.id).where(
-            requests.c.customer_id == scope.customer_id,
-            requests.c.engineer_id == request.engineer_id,
-            requests.c.state == RequestState.WAITING,
-        )
-        if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
-            raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
-        await self._check_not_denied(scope, request)
-        return agreement
-
-    async def _check_not_denied(self, scope: Scope, request: Request) -> None:
-        # Whoever may ask again at once wears the approver down until they say yes to be left in peace.
-        query = select(func.max(requests.c.answered_ms)).where(
-            requests.c.customer_id == scope.customer_id, requests.c.engineer_id == request.engineer_id,
-            requests.c.system_id == request.system_id, requests.c.state == RequestState.DENIED,
-        )  # fmt: skip
-        denied_ms = (await scope.execute(query)).scalar_one_or_none()
-        if denied_ms is not None and self.now < denied_ms + _AFTER_DENIAL_MS:
-            wait = -(-(denied_ms + _AFTER_DENIAL_MS - self.now) // MINUTE)
-            raise NotPermittedError(
-                "The customer said no a short while ago.", next_step=f"Ask again in {wait} min, or ring them."
-            )
-
-    @staticmethod
-    async def _check_enough_approvers(scope: Scope, needed: int) -> None:
-        query = select(approvers.c.email).where(
-            approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None)
-        )
-        persons = {email.casefold() for email in (await scope.execute(query)).scalars()}
-        if len(persons) < needed:
-            raise NotPermittedError(
-                f"This customer wants {needed} people to say yes, and has {len(persons)} who may.",
-                next_step="The customer has to name more approvers; nobody was asked.",
-            )
 
     async def record_consent(
         self, actor: str, recorded_by: str, customer_id: str, request_id: str, approver_id: str, at_ms: int, words: str

@@ -71,6 +71,17 @@ async def test_what_was_signed_is_what_stands_in_the_job(site: Site) -> None:
     assert await site.brook.rows(jobs) == []
 
 
+async def test_a_job_that_is_sent_twice_is_one(site: Site) -> None:
+    kate = await approver(site)
+    fields = wanted(site)
+    told = (await kate.post("/jobs/options", fields)).json()
+    sent = fields | told["keep"] | {"answer": kate.key.get(told["challenge"])}
+    assert [(await kate.post("/jobs/yes", sent)).status_code for _ in range(2)] == [200, 409]
+    for made_up in ("job_1", "job_" + "A" * 24, "job_" + "0" * 400):
+        assert (await kate.post("/jobs/yes", sent | {"job": made_up})).status_code == 422
+    assert len(await site.brook.rows(jobs)) == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "status"),
     [
