@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,14 @@ _MEMORY = Path("/dev/shm")
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 4 << 30:
     # A disk that others keep busy makes fdatasync take seconds, and Frameroom rightly ends visits then.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_over_is_not_walked_again() -> None:
+    """What earlier modules left is kept from the garbage collector: in a long run its pauses would count as a disk
+    that hangs, and Frameroom rightly ends visits then."""
+    gc.collect()
+    gc.freeze()
 
 
 _MIGRATED = {"store", "closed"}
@@ -43,16 +52,19 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """(owner's URL, application's URL) of a database, once of each kind: empty, or migrated for whoever wants that."""
     migrated = not _MIGRATED.isdisjoint(request.fixturenames)
     if request.param == "sqlite":
         file = tmp_path / "test.db"
         if migrated:
             shutil.copy(request.getfixturevalue("migrated_file"), file)
-        return f"sqlite:///{file}", f"sqlite:///{file}"
+        yield f"sqlite:///{file}", f"sqlite:///{file}"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.migrated_database() if migrated else server.create_database()
+    made = server.migrated_database() if migrated else server.create_database()
+    yield made
+    server.drop(made[0])  # a thousand of them would be more than the memory that files are kept in
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
 
 from gateway.store import schema
 
@@ -104,6 +106,12 @@ class Postgres:
                 if known is None:
                     connection.execute(f"create role {role} {rest} nosuperuser nobypassrls")
         return self.url(name, "owner"), self.url(name, app)
+
+    def drop(self, url: str) -> None:
+        """Take a database away, whoever is still connected."""
+        name = urlsplit(url).path.lstrip("/")
+        with psycopg.connect(self.url("postgres", "owner"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
         """End it and take its files away."""
