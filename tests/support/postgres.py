@@ -108,10 +108,10 @@ class Postgres:
         return self.url(name, "owner"), self.url(name, app)
 
     def drop(self, url: str) -> None:
-        """Take a database away, whoever is still connected."""
+        """Take a database away, whoever is still connected; it may be gone already."""
         name = urlsplit(url).path.lstrip("/")
         with psycopg.connect(self.url("postgres", "owner"), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
         """End it and take its files away."""
