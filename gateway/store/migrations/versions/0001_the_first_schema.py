@@ -59,6 +59,10 @@ COLUMNS: Final = {
     "absences": "customer_id",
     "deliveries": "customer_id",
     "chases": "customer_id",
+    "oidc_providers": "customer_id",
+    "oidc_accounts": "customer_id",
+    "reading_codes": "customer_id",
+    "code_links": "customer_id",
 }
 
 
@@ -599,6 +603,7 @@ def upgrade() -> None:
     _duties()
     _readers()
     _telling()
+    _signing_in()
     _portal()
     _months()
 
@@ -844,6 +849,51 @@ def _telling() -> None:
     op.create_index("chases_since", "chases", ["since_ms"])
 
 
+def _signing_in() -> None:
+    op.create_table(
+        "oidc_providers",
+        *_owned(),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("domains", sa.Text(), nullable=False),
+        sa.Column("claim", sa.Text(), nullable=False),
+        sa.Column("verified_claim", sa.Text(), nullable=False),
+        sa.Column("set_ms", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("customer_id"),
+    )
+    op.create_table(
+        "oidc_accounts",
+        *_owned(),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("bound_ms", sa.BigInteger(), nullable=False),
+        _approver("id"),
+    )
+    op.create_table(
+        "reading_codes",
+        *_owned(),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
+        _approver("id"),
+    )
+    op.create_table(
+        "code_links",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("following", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        _approver("approver_id"),
+    )
+
+
 def _owned() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -855,6 +905,8 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
+    for name in ("code_links", "reading_codes", "oidc_accounts", "oidc_providers"):
+        op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
     for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
