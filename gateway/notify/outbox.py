@@ -41,6 +41,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "file applied",
         "invitation",
         "passkey",
+        "sign-in",
         "month",
     }
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, String, Text, UniqueConstraint
 
 from gateway.store.columns import ID, customer_table, within
 
 # One a customer. `secret` is the client secret, sealed; `domains`: of addresses, separated by spaces; `claim`:
-# "name=value" that an account must have, or ""; `verified_claim`: what says that the provider verified the address.
+# "name=value" that an account must have, or ""; `verified_claim`: what says that the provider verified the address;
+# `for_contacts`: contacts read too, not approvers alone.
 oidc_providers = customer_table(
     "oidc_providers",
     Column("name", Text, nullable=False),
@@ -17,15 +18,20 @@ oidc_providers = customer_table(
     Column("domains", Text, nullable=False),
     Column("claim", Text, nullable=False),
     Column("verified_claim", Text, nullable=False),
+    Column("for_contacts", Boolean, nullable=False),
     Column("set_ms", BigInteger, nullable=False),
     UniqueConstraint("customer_id"),
 )
-# Whose account is whose; `id` is the approver's. `digest`: keyed, of issuer and subject, which stand nowhere else.
+# Whose account is whose: an approver's, or a contact's. `digest`: keyed, of issuer and subject, which stand nowhere
+# else.
 oidc_accounts = customer_table(
     "oidc_accounts",
+    Column("approver_id", ID),
+    Column("contact_id", ID),
     Column("digest", String(64), nullable=False),
     Column("bound_ms", BigInteger, nullable=False),
-    within("id", "approvers"),
+    within("approver_id", "approvers"),
+    within("contact_id", "contacts"),
 )
 # An approver's secret for one-time codes (RFC 6238), sealed; `id` is the approver's. Without `confirmed_ms` it was
 # shown, and no code of it was ever given back. `last_step`: the newest time step that was used.

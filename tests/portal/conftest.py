@@ -19,19 +19,26 @@ from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
 from gateway.access.recovering import Recovering
 from gateway.access.switch import Switch
+from gateway.identity.codes import Codes
+from gateway.identity.oidc import AccountSignIn
+from gateway.identity.oidc_wire import Wire
 from gateway.identity.passkeys import Passkeys
+from gateway.identity.providers import Providers
 from gateway.identity.sign_ins import SignIns
 from gateway.notify import Carrier, Ways
 from gateway.portal.access import AccessPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.guesses import Guesses
 from gateway.portal.jobs import JobPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
+from gateway.portal.reading import ReadingPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
 from gateway.portal.visits import Live, LiveVisits, VisitPages
@@ -54,6 +61,8 @@ class Site:
     client: httpx.AsyncClient
     live: dict[str, Live]
     objects: LocalObjects
+    providers: Providers
+    codes: Codes
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -105,10 +114,16 @@ async def site(store: Store, tmp_path: Path) -> Site:
     agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
     contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
     channels = Channels(store, brook.audit, brook.vault, ways)
+    wire = Wire()
+    providers = Providers(store, brook.audit, brook.vault, wire, lambda: SITE)
+    accounts = AccountSignIn(store, brook.audit, brook.vault, providers, wire, sign_ins)
+    codes = Codes(store, brook.audit, brook.vault, sign_ins, lambda: SITE)
     live: dict[str, Live] = {}
     visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *ReadingPages(providers, accounts, codes, Guesses(brook.audit.clock.now), "Ring us.").pages(),
+        *OwnWays(store, providers, codes).pages(),
         *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
         *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
         *ContactPages(store, contacts).pages(),
@@ -123,4 +138,4 @@ async def site(store: Store, tmp_path: Path) -> Site:
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects, providers, codes)

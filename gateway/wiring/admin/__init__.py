@@ -2,7 +2,7 @@
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
 file: engineers, customers, months, access, systems, permission, visits, log, importing, keeping, erasing, subjects,
-retention, recovering, telling.
+retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.log import LogCommands
 from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
+from gateway.wiring.admin.providers import ProviderCommands
 from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
 from gateway.wiring.admin.reports import ReportCommands
@@ -31,9 +32,9 @@ from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands,
-    ReportCommands, VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, MonthCommands,
+    EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
+    PermissionCommands, ReportCommands, VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
+    RetentionCommands, ReaderCommands, AccessCommands, MonthCommands,
 ):  # fmt: skip
     """Every command."""
 

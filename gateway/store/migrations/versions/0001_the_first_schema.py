@@ -647,7 +647,8 @@ def _portal() -> None:
         "sign_ins",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("challenge", sa.String(length=96), nullable=False),
         sa.Column("factor", sa.String(length=12), nullable=False),
@@ -656,6 +657,7 @@ def _portal() -> None:
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
@@ -860,15 +862,19 @@ def _signing_in() -> None:
         sa.Column("domains", sa.Text(), nullable=False),
         sa.Column("claim", sa.Text(), nullable=False),
         sa.Column("verified_claim", sa.Text(), nullable=False),
+        sa.Column("for_contacts", sa.Boolean(), nullable=False),
         sa.Column("set_ms", sa.BigInteger(), nullable=False),
         sa.UniqueConstraint("customer_id"),
     )
     op.create_table(
         "oidc_accounts",
         *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("bound_ms", sa.BigInteger(), nullable=False),
-        _approver("id"),
+        _approver("approver_id"),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
     )
     op.create_table(
         "reading_codes",
