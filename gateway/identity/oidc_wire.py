@@ -97,7 +97,14 @@ def may_ask(url: str, *, here: bool) -> bool:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return False
-    if not host or parts.username is not None or parts.fragment or not url.isascii():
+    if (
+        not host
+        or parts.username is not None
+        or parts.fragment
+        or not url.isascii()
+        or not url.isprintable()
+        or " " in url
+    ):
         return False
     return parts.scheme == "https" or (here and parts.scheme == "http" and is_loopback(host))
 
@@ -161,15 +168,7 @@ class Wire:
             async with asyncio.timeout(_SECONDS), httpx2.AsyncClient(transport=self._transport(issuer)) as client:
                 answer = await client.get(url, headers=headers)
             told = answer.json()
-        except (
-            httpx2.HTTPError,
-            httpx2.InvalidURL,
-            OSError,
-            TimeoutError,
-            ValueError,
-            RecursionError,
-            _Inside,
-        ) as error:
+        except (*_AWAY, ValueError, RecursionError) as error:
             raise away(error) from error
         if answer.status_code != 200 or not isinstance(told, dict):
             raise away()

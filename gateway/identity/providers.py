@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from audit.events import Event
 from audit.log import AuditLog
 from gateway import notify
-from gateway.errors import InvalidError, NotFoundError
+from gateway.errors import InvalidError, NotFoundError, UnavailableError
 from gateway.identity.oidc_wire import Client, Wire, may_ask
 from gateway.identity.sign_ins import ACCOUNT
 from gateway.model import is_address, new_id
@@ -111,7 +111,14 @@ class Providers:
         InvalidError for what cannot be one; UnavailableError when it does not answer. Nothing is changed then.
         """
         given = checked(given)
-        await self._wire.discover(given.issuer)
+        try:
+            await self._wire.discover(given.issuer)
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"{given.issuer} does not answer as a provider does",
+                next_step="Look at the address. If it is in a network that is not public, name that in "
+                "portal.provider_networks.",
+            ) from error
         made, now = new_id("oip"), self._audit.clock.now()
         async with self._store.scope(customer_id) as scope:
             before = await self._row(scope)

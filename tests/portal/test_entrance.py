@@ -153,6 +153,11 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
             strange = await site.ask(page.method, path, cookie, headers={"Origin": "https://evil.example"})
             assert strange.status_code == 403, name
         if page.who is Who.PUBLIC:
+            # Whoever is not signed in learns of nobody there, and signs in by none of them.
+            plain = await site.ask(page.method, path)
+            assert plain.status_code < 500, name
+            assert "Kate Mark" not in plain.text, name
+            assert COOKIE not in plain.cookies, name
             continue
         for bad in ("", "x", cookie[:-1] + ("A" if cookie[-1] != "A" else "B"), cookie.replace(mine.id, their.id)):
             answer = await site.ask(page.method, path, bad)
