@@ -74,7 +74,9 @@ class OwnWays:
         address = totp.address_of(secret, f"{me.customer}: {me.email}", "Frameroom")
         groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
         status = 200 if wrong is None else 422
-        return asked.show("new_code.html", status, picture=picture(address), groups=groups, wrong=wrong)
+        return asked.show(
+            "new_code.html", status, address=address, picture=picture(address), groups=groups, wrong=wrong
+        )
 
     async def confirm(self, asked: Asked) -> Response:
         """The first code; a wrong one shows the same picture again."""
