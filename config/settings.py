@@ -106,6 +106,10 @@ class Portal(_Section):
     provider_networks: tuple[str, ...] = Field(
         (), description="networks that are not public in which a customer's own OpenID provider may be, as 10.1.2.0/24"
     )
+    provider_ca_file: Path | None = Field(
+        None, description="certificate authority of such providers, beside the public ones",
+        examples=["provider-ca.pem"],
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

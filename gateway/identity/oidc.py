@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -21,8 +22,8 @@ from audit.events import Event
 from audit.log import AuditLog
 from audit.sealing import SealingError
 from gateway import notify
-from gateway.errors import NotFoundError, NotPermittedError
-from gateway.identity.oidc_wire import Wire, refused
+from gateway.errors import InvalidError, NotFoundError, NotPermittedError
+from gateway.identity.oidc_wire import Endpoints, Wire, away, refused
 from gateway.identity.providers import Provider, Providers
 from gateway.identity.sign_ins import ACCOUNT, SignIns
 from gateway.model import MINUTE, is_address, new_id, same_address
@@ -30,6 +31,8 @@ from gateway.store.engine import Scope, Store
 from gateway.store.sign_in_tables import oidc_accounts
 from gateway.store.tables import approvers, contacts
 from gateway.vault import Vault
+
+log = structlog.get_logger()
 
 BEGUN_MS: Final = 10 * MINUTE
 """How long somebody may take at the provider."""
@@ -76,7 +79,7 @@ class AccountSignIn:
     async def begin(self, customer_id: str, following: str) -> tuple[str, str]:
         """(address of the provider, cookie of what was begun). NotFoundError; UnavailableError when it is down."""
         provider = await self._provider(customer_id)
-        endpoints, client = await self._wire.discover(provider.issuer), await self._providers.client(provider)
+        endpoints, client = await self._endpoints(provider), await self._providers.client(provider)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         begun = {
             "provider": provider.id, "state": state, "nonce": nonce, "verifier": verifier, "next": following,
@@ -90,6 +93,14 @@ class AccountSignIn:
         if provider is None:
             raise NotFoundError("There is no such way to sign in.", next_step="Use your passkey.")
         return provider
+
+    async def _endpoints(self, provider: Provider) -> Endpoints:
+        """UnavailableError also for a document that does not hold any more: what is wrong with it is for staff."""
+        try:
+            return await self._wire.discover(provider.issuer)
+        except InvalidError as error:
+            log.warning("a customer's sign-in provider cannot be asked", issuer=provider.issuer, why=error.message)
+            raise away(error) from error
 
     def _begun(self, customer_id: str, cookie: str, state: str) -> dict[str, Any]:
         """What this browser began, if this answer is to that."""
@@ -116,7 +127,7 @@ class AccountSignIn:
         provider = await self._provider(customer_id)
         if provider.id != begun["provider"]:
             raise NotPermittedError("Signing in was changed meanwhile.", next_step="Begin again from the sign-in page.")
-        endpoints, client = await self._wire.discover(provider.issuer), await self._providers.client(provider)
+        endpoints, client = await self._endpoints(provider), await self._providers.client(provider)
         named = answer.get("iss")
         if (named is None and endpoints.names_itself) or named not in {None, provider.issuer}:
             raise refused()  # RFC 9207: somebody else's answer

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -112,9 +114,9 @@ def may_ask(url: str, *, here: bool) -> bool:
 class _Careful(httpx2.AsyncBaseTransport):
     """Reaches only what may be reached, at the very address that was judged, and reads no more than a megabyte."""
 
-    def __init__(self, networks: tuple[str, ...], *, here: bool) -> None:
+    def __init__(self, networks: tuple[str, ...], tls: ssl.SSLContext, *, here: bool) -> None:
         self._networks, self._here = list(networks), here
-        self._below = httpx2.AsyncHTTPTransport(trust_env=False)
+        self._below = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """One request. _Inside; httpx2's own errors."""
@@ -152,14 +154,17 @@ class _Careful(httpx2.AsyncBaseTransport):
 
 
 class Wire:
-    """Asks providers. `networks` are not public and are reached all the same. What discovery told is kept 5 minutes."""
+    """Asks providers. `networks` are not public and are reached all the same; `ca_file`: an authority that vouches for
+    providers beside the public ones. What discovery told is kept 5 minutes. OSError for a file that is none."""
 
-    def __init__(self, networks: tuple[str, ...] = ()) -> None:
-        self._networks = networks
+    def __init__(self, networks: tuple[str, ...] = (), ca_file: Path | None = None) -> None:
+        self._networks, self._tls = networks, ssl.create_default_context()
+        if ca_file is not None:
+            self._tls.load_verify_locations(ca_file)
         self._known: dict[str, tuple[float, Endpoints]] = {}
 
     def _transport(self, issuer: str) -> _Careful:
-        return _Careful(self._networks, here=is_loopback(urlsplit(issuer).hostname or ""))
+        return _Careful(self._networks, self._tls, here=is_loopback(urlsplit(issuer).hostname or ""))
 
     async def _asked(self, issuer: str, url: str, token: str = "") -> dict[str, Any]:
         """A JSON object by GET. UnavailableError, whatever is wrong with it."""

@@ -106,7 +106,8 @@ class Providers:
         return f"{self._url()}/sign-in/at/{customer_id}"
 
     async def set(self, actor: str, customer_id: str, given: Given) -> Provider:
-        """The customer's provider from now on. Whose account is whose stays while the issuer does.
+        """The customer's provider from now on. Whoever came in by the one before is signed out; whose account is whose
+        stays while the issuer does.
 
         InvalidError for what cannot be one; UnavailableError when it does not answer. Nothing is changed then.
         """
@@ -124,8 +125,7 @@ class Providers:
             before = await self._row(scope)
             if before is not None:
                 await scope.execute(delete(oidc_providers).where(oidc_providers.c.customer_id == customer_id))
-                if before.issuer != given.issuer:
-                    await self._end(scope, now)
+                await self._end(scope, now, forget=before.issuer != given.issuer)
             await scope.execute(
                 insert(oidc_providers).values(
                     customer_id=customer_id, id=made, name=given.name, issuer=given.issuer, client_id=given.client_id,
@@ -154,7 +154,7 @@ class Providers:
                     "they have no provider of their own", next_step="`frameroom customer oidc set` gives them one."
                 )
             await scope.execute(delete(oidc_providers).where(oidc_providers.c.customer_id == customer_id))
-            await self._end(scope, now)
+            await self._end(scope, now, forget=True)
             await self._log(scope, "oidc.removed", actor, provider=row.id)
             await notify.provider_removed(scope, row.name, now)
         return _provider(row)
@@ -188,9 +188,10 @@ class Providers:
         query = select(oidc_providers).where(oidc_providers.c.customer_id == scope.customer_id)
         return (await scope.execute(query)).first()
 
-    async def _end(self, scope: Scope, now: int) -> None:
-        """Whose account was whose is forgotten, and whoever came in by one is signed out."""
-        await scope.execute(delete(oidc_accounts).where(oidc_accounts.c.customer_id == scope.customer_id))
+    async def _end(self, scope: Scope, now: int, *, forget: bool) -> None:
+        """Whoever came in by an account is signed out; `forget`: and whose it was is forgotten."""
+        if forget:
+            await scope.execute(delete(oidc_accounts).where(oidc_accounts.c.customer_id == scope.customer_id))
         by_account = (sign_ins.c.customer_id == scope.customer_id) & (sign_ins.c.factor == ACCOUNT)
         await scope.execute(update(sign_ins).where(by_account, sign_ins.c.ended_ms.is_(None)).values(ended_ms=now))
 

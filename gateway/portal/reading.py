@@ -67,8 +67,11 @@ class ReadingPages:
         return answer
 
     async def to_provider(self, asked: Asked) -> Response:
-        """On to the customer's provider."""
+        """On to the customer's provider. Whoever is here with a passkey stays as they are: any site can lead a browser
+        to this address, and would take the greater sign-in away with the lesser one."""
         following = own_path(asked.request.query_params.get("next"))
+        if asked.me is not None and asked.me.may_approve:
+            return asked.go(following)
         try:
             url, begun = await self._accounts.begin(known_customer(asked), following)
         except UnavailableError:
@@ -90,6 +93,8 @@ class ReadingPages:
 
     async def back(self, asked: Asked) -> Response:
         """From the provider, with an answer."""
+        if asked.me is not None and asked.me.may_approve:
+            return asked.go("/")
         device, given = asked.request.headers.get("user-agent", ""), asked.request.query_params
         answer = {name: given.getlist(name)[0] for name in given if len(given.getlist(name)) == 1}
         begun = asked.request.cookies.get(BEGUN, "")

@@ -7,6 +7,7 @@ from gateway.access.proposals import Proposals
 from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
+from gateway.errors import UnavailableError
 from gateway.identity.codes import Codes
 from gateway.identity.oidc import AccountSignIn
 from gateway.identity.oidc_wire import Wire
@@ -44,13 +45,23 @@ def passkeys_of(opened: Parts) -> Passkeys:
 
 def providers_of(opened: Parts, wire: Wire | None = None) -> Providers:
     """Customers' own OpenID providers."""
-    asked = wire or Wire(opened.settings.portal.provider_networks)
-    return Providers(opened.store, opened.audit, opened.vault, asked, opened.permission.pages)
+    return Providers(opened.store, opened.audit, opened.vault, wire or _wire(opened), opened.permission.pages)
+
+
+def _wire(opened: Parts) -> Wire:
+    portal = opened.settings.portal
+    try:
+        return Wire(portal.provider_networks, portal.provider_ca_file)
+    except OSError as error:  # an SSLError is one too
+        raise UnavailableError(
+            f"portal.provider_ca_file: {portal.provider_ca_file} is no file of certificates that can be read",
+            next_step="It is PEM.",
+        ) from error
 
 
 def ways_to_read(opened: Parts, sign_ins: SignIns) -> tuple[Providers, AccountSignIn, Codes]:
     """What signs in without a passkey."""
-    wire = Wire(opened.settings.portal.provider_networks)
+    wire = _wire(opened)
     providers = providers_of(opened, wire)
     accounts = AccountSignIn(opened.store, opened.audit, opened.vault, providers, wire, sign_ins)
     return providers, accounts, Codes(opened.store, opened.audit, opened.vault, sign_ins, opened.permission.pages)

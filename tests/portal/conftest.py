@@ -96,10 +96,10 @@ class Site:
         assert response.status_code == 200, response.text
         return str(response.cookies[COOKIE])
 
-    async def reader(self, approver: str) -> str:
+    async def reader(self, approver: str, factor: str = "code") -> str:
         """The cookie of a sign-in by something less than a passkey."""
         async with self.brook.store.scope(self.brook.customer) as scope:
-            return await self.sign_ins.begin(scope, approver, "code", approver, "d", "a")
+            return await self.sign_ins.begin(scope, approver, factor, f"{factor} {approver}", "d", "a")
 
 
 @pytest.fixture

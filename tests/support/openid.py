@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import re
 from collections.abc import AsyncIterator
@@ -14,6 +15,10 @@ from urllib.parse import parse_qs, parse_qsl, urljoin, urlsplit
 
 import httpx
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from starlette.applications import Starlette
@@ -107,10 +112,11 @@ class LyingProvider:
     signs_with: Any = None
     asked: list[dict[str, str]] = field(default_factory=list)
     raw: Response | None = None
+    certificate: Path | None = None
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self.certificate is None else f"https://localhost:{self.port}"
 
     def _document(self, _: Request) -> Response:
         told = {
@@ -139,7 +145,9 @@ class LyingProvider:
                 Route("/token", self._token, methods=["POST"]),
             ]
         )  # fmt: skip
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="off")
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ssl_certfile=self.certificate
+        )
         server = uvicorn.Server(config)
         config.load()
         server.lifespan = config.lifespan_class(config)
@@ -161,3 +169,38 @@ def _plain(part: dict[str, Any]) -> str:
 def shared_key() -> OctKey:
     """Our own client secret as a key: what a provider's HS256 would be signed with."""
     return OctKey.import_key(SECRET)
+
+
+def certified(folder: Path, name: str, authority: Path | None = None) -> tuple[Path, Path]:
+    """(an authority's certificate, a file with the key and certificate of a name that it vouches for), both PEM."""
+    ca_file, ca_key_file = folder / "ca.pem", folder / "ca.key"
+    now = datetime.datetime.now(datetime.UTC)
+
+    def made(subject: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, ca: bool) -> bytes:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority")]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)] if not ca else []), critical=False)
+        )
+        return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def text(key: ec.EllipticCurvePrivateKey) -> bytes:
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        return key.private_bytes(pem, pkcs8, serialization.NoEncryption())
+
+    if authority is None:
+        ca_key = ec.generate_private_key(ec.SECP256R1())
+        ca_key_file.write_bytes(text(ca_key))
+        ca_file.write_bytes(made("an authority", ca_key, ca_key, True))
+    signer = serialization.load_pem_private_key(ca_key_file.read_bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    own = ec.generate_private_key(ec.SECP256R1())
+    file = folder / f"{name}.pem"
+    file.write_bytes(text(own) + made(name, own, signer, False))
+    return ca_file, file
