@@ -28,7 +28,7 @@ from gateway.identity.providers import Provider, Providers
 from gateway.identity.sign_ins import ACCOUNT, SignIns
 from gateway.model import MINUTE, is_address, new_id, same_address
 from gateway.store.engine import Scope, Store
-from gateway.store.sign_in_tables import oidc_accounts
+from gateway.store.sign_in_tables import oidc_accounts, oidc_providers
 from gateway.store.tables import approvers, contacts
 from gateway.vault import Vault
 
@@ -135,22 +135,31 @@ class AccountSignIn:
             raise NotPermittedError(
                 f"You were not signed in at {notify.plain(provider.name)}.", next_step="Try again, or use your passkey."
             )
-        claims = await self._wire.claims(endpoints, client, answer["code"], begun["nonce"], begun["verifier"])
+        wanted = ("email", provider.verified_claim, *provider.claim.split("=")[:1])
+        claims = await self._wire.claims(endpoints, client, answer["code"], begun["nonce"], begun["verifier"], wanted)
         try:
             async with self._store.scope(customer_id) as scope:
+                await self._still(scope, provider)
                 person, why = await self._person(scope, provider, claims)
-                if person is not None:
+                if person is not None and not why:
                     made = await self._sign_ins.begin(scope, person.id, ACCOUNT, begun["state"], device, address)
                     return made, begun["next"]
-                data = {"factor": ACCOUNT, "reason": why}
+                data = {"factor": ACCOUNT, "reason": why} | ({"approver": person.id} if person is not None else {})
                 await self._audit.append(scope.connection, Event("portal.refused", customer_id, "portal", data=data))
         except IntegrityError as error:
             raise NotPermittedError("That answer was used already.", next_step="Sign in again.") from error
         words, next_step = _WHY[why]
         raise NotPermittedError(words, next_step=next_step)
 
+    async def _still(self, scope: Scope, provider: Provider) -> None:
+        """NotPermittedError when the provider was set anew meanwhile. Others of the same customer's wait until this one
+        is through, so that two accounts do not become one person's at once."""
+        here = (oidc_providers.c.customer_id == scope.customer_id) & (oidc_providers.c.id == provider.id)
+        if (await scope.execute(select(oidc_providers.c.id).where(here).with_for_update())).first() is None:
+            raise NotPermittedError("Signing in was changed meanwhile.", next_step="Begin again from the sign-in page.")
+
     async def _person(self, scope: Scope, provider: Provider, claims: dict[str, Any]) -> tuple[_Person | None, str]:
-        """Whose account it is; bound to them if it is the first of theirs. Otherwise why it is nobody's."""
+        """Whose account it is, bound to them if it is the first of theirs, and "" ; otherwise why nobody is let in."""
         email = claims.get("email")
         if not isinstance(email, str) or not is_address(email) or not _yes(claims.get(provider.verified_claim)):
             return None, "unverified"
@@ -168,7 +177,7 @@ class AccountSignIn:
         for person in people:
             if same_address(person.email, email):
                 if person.id in bound:
-                    return None, "another"
+                    return person, "another"
                 await self._bind(scope, provider, person, digest)
                 return person, ""
         return None, "nobody"
@@ -208,4 +217,11 @@ def _has(claims: Mapping[str, Any], wanted: str) -> bool:
         return True
     name, _, value = wanted.partition("=")
     held = claims.get(name)
-    return value in [str(one) for one in held] if isinstance(held, list) else held is not None and str(held) == value
+    return value in [_text(one) for one in (held if isinstance(held, list) else [held])]
+
+
+def _text(value: Any) -> str | None:
+    """As it stands after the "=": true and false as JSON writes them; of what is no plain value nothing."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (str, int)) else None

@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -73,7 +73,7 @@ class Client:
     """Who we are there."""
 
     id: str
-    secret: str
+    secret: str = field(repr=False)
     redirect: str
 
 
@@ -221,9 +221,10 @@ class Wire:
         return str(url)
 
     async def claims(
-        self, endpoints: Endpoints, client: Client, code: str, nonce: str, verifier: str
+        self, endpoints: Endpoints, client: Client, code: str, nonce: str, verifier: str, wanted: tuple[str, ...]
     ) -> dict[str, Any]:
-        """What the provider says of whoever came back with `code`, its signature and every bound of it checked.
+        """What the provider says of whoever came back with `code`, its signature and every bound of it checked. Where
+        the id_token lacks one of the `wanted` claims, userinfo is asked too.
 
         UnavailableError when it does not answer, NotPermittedError for everything else.
         """
@@ -240,9 +241,12 @@ class Wire:
             raise refused() from error
         keys = await self._asked(endpoints.issuer, endpoints.keys)
         told = id_token(token, keys, endpoints.issuer, client.id, nonce)
-        if endpoints.userinfo and "email" not in told and isinstance(token.get("access_token"), str):
+        lacks = any(name and name not in told for name in wanted)
+        if lacks and endpoints.userinfo and isinstance(token.get("access_token"), str):
             more = await self._asked(endpoints.issuer, endpoints.userinfo, token["access_token"])
-            if more.get("sub") != told["sub"]:  # Core 5.3.2: or it is somebody else's
+            # Core 5.3.2: or it is somebody else's. And what is said of one address is not said of another.
+            emails = {str(one["email"]) for one in (told, more) if "email" in one}
+            if more.get("sub") != told["sub"] or len(emails) > 1:
                 raise refused()
             told = more | told
         return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import delete, insert, or_, select, update
@@ -32,7 +32,7 @@ class Given:
     name: str
     issuer: str
     client_id: str
-    secret: str
+    secret: str = field(repr=False)
     domains: tuple[str, ...]
     claim: str = ""
     verified_claim: str = "email_verified"

@@ -207,3 +207,30 @@ async def test_a_document_that_turned_bad_is_told_in_a_page(site: Site, lying: L
     answer = await site.ask("GET", f"/sign-in/with/{site.brook.customer}")
     assert answer.status_code == 503
     assert "evil" not in answer.text
+
+
+async def test_userinfo_adds_what_the_token_lacks_and_speaks_of_nobody_else(site: Site, lying: LyingProvider) -> None:
+    await approver(site)
+    lying.document = {"userinfo_endpoint": f"{lying.issuer}/me"}
+    site.providers._wire._known.clear()
+    for odd in ({"sub": "mallory"} | KATE, KATE, {"sub": "kate"}, {"sub": "kate", "email": "kate@customer.example"}):
+        lying.userinfo = odd
+        assert (await lied(site, lying, email=None, email_verified=None)).status_code == 403, odd
+    # An address that it verified is not the one in the token.
+    lying.userinfo = {"sub": "kate", "email": "mine@customer.example", "email_verified": True}
+    assert (await lied(site, lying, email_verified=None)).status_code == 403
+    lying.userinfo = {"sub": "kate"} | KATE
+    assert (await lied(site, lying, email=None, email_verified=None)).status_code == 303
+
+
+CLAIMS = {"ok=true": True, "ok=True": False, "n=7": True, "none=None": False, "map={}": False, "groups=staff": True}
+
+
+@pytest.mark.parametrize(("wanted", "lets_in"), CLAIMS.items(), ids=CLAIMS)
+async def test_a_claim_is_compared_as_it_is_written(
+    site: Site, lying: LyingProvider, wanted: str, lets_in: bool
+) -> None:
+    await approver(site)
+    await site.providers.set("t", site.brook.customer, given(lying.issuer, claim=wanted))
+    answer = await lied(site, lying, ok=True, n=7, map={})
+    assert answer.status_code == (303 if lets_in else 403)

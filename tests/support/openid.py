@@ -112,6 +112,7 @@ class LyingProvider:
     signs_with: Any = None
     asked: list[dict[str, str]] = field(default_factory=list)
     raw: Response | None = None
+    userinfo: dict[str, Any] = field(default_factory=dict)
     certificate: Path | None = None
 
     @property
@@ -128,6 +129,9 @@ class LyingProvider:
     def _keys(self, _: Request) -> Response:
         return JSONResponse({"keys": [self.key.as_dict(private=False)]})
 
+    def _userinfo(self, _: Request) -> Response:
+        return JSONResponse(self.userinfo)
+
     async def _token(self, request: Request) -> Response:
         self.asked.append(dict(parse_qsl((await request.body()).decode())))
         if self.header["alg"] == "none":
@@ -142,6 +146,7 @@ class LyingProvider:
         app = Starlette(
             routes=[
                 Route("/.well-known/openid-configuration", self._document), Route("/keys", self._keys),
+                Route("/me", self._userinfo),
                 Route("/token", self._token, methods=["POST"]),
             ]
         )  # fmt: skip
