@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import json
 import re
+import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -150,21 +152,20 @@ class LyingProvider:
                 Route("/token", self._token, methods=["POST"]),
             ]
         )  # fmt: skip
-        config = uvicorn.Config(
-            app, host="127.0.0.1", port=0, log_config=None, lifespan="off", ssl_certfile=self.certificate
+        # Connections wait in the socket's own queue until the server is up, so nobody waits for it.
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, lifespan="off", loop="asyncio", ssl_certfile=self.certificate)
         )
-        server = uvicorn.Server(config)
-        config.load()
-        server.lifespan = config.lifespan_class(config)
-        await server.startup()
-        self.port = server.servers[0].sockets[0].getsockname()[1]
-        serving = asyncio.create_task(server.main_loop())
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
         try:
             yield self
         finally:
             server.should_exit = True
-            await serving
-            await server.shutdown()
+            await asyncio.to_thread(thread.join)
+            listening.close()
 
 
 def _plain(part: dict[str, Any]) -> str:
