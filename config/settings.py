@@ -136,6 +136,13 @@ class Recording(_Section):
     refuse_free_percent: int = Field(5, ge=1, le=50, description="free disk, per cent, below which none is opened")
 
 
+class Reconcile(_Section):
+    """The phone systems' own records of logins, compared with what we did."""
+
+    every_s: int = Field(60, ge=0, le=3600, description="seconds between two looks at a phone system; 0 never looks")
+    at_once: int = Field(8, ge=1, le=64, description="phone systems that are looked at at once")
+
+
 class Log(_Section):
     """What the process says of itself on stderr; the audit log is another thing."""
 
@@ -164,6 +171,7 @@ class Settings(_Section):
     ops: Ops = Ops()
     mail: Mail = Mail()
     recording: Recording = Recording()
+    reconcile: Reconcile = Reconcile()
     log: Log = Log()
     process: Process = Process()
 

@@ -5,7 +5,7 @@ when), `postman` (the loop), `smtp` (one message), `words` (text from outside ma
 """
 
 from gateway.notify.access_letters import access_changed
-from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, log_lost
+from gateway.notify.alarms import address_confirmed, approver_added, approver_confirmed, foreign_logins, log_lost
 from gateway.notify.letters import (
     Told,
     consent_recorded,
@@ -36,6 +36,7 @@ __all__ = [
     "approver_confirmed",
     "consent_recorded",
     "enrolled",
+    "foreign_logins",
     "invited",
     "is_final",
     "key_changed",

@@ -29,6 +29,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "approver confirmed",
         "address confirmed",
         "log lost",
+        "foreign login",
         "access changed",
         "invitation",
         "passkey",

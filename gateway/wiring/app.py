@@ -31,6 +31,7 @@ from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
 from gateway.wiring.duties import erasing_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
+from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -88,6 +89,7 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self.logins = LoginWatch(opened)
         self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
@@ -133,6 +135,7 @@ class App:
                 group.create_task(self._minute_loop())
                 group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
                 group.create_task(watch.run())
+                group.create_task(self.logins.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
