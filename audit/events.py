@@ -77,6 +77,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),
     "system.removed": _kind("system"),
     "login.foreign": _kind("system", "login at_ms", "address"),
+    "login.unread": _kind("system", "code since_ms"),
     "request.submitted": _kind("system request", "engineer operations from_ms until_ms digest", "ticket reason"),
     "request.granted": _kind("system request grant", "how until_ms operations"),
     "request.denied": _kind("system request", "how", "reason"),

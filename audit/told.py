@@ -20,6 +20,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
+    "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
+    "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",

@@ -21,7 +21,7 @@ from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Login, Logins
 from gateway import notify
-from gateway.model import DAY, PhoneSystem, new_id
+from gateway.model import DAY, MINUTE, PhoneSystem, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.login_tables import dials, foreign_logins, login_looks
 from gateway.store.tables import systems
@@ -35,6 +35,7 @@ _LATE_MS: Final = 20_000
 _SETTLED_MS: Final = 60_000
 """After so long it is known of every dial what became of it."""
 _LONGEST_ID: Final = 80
+_UNREAD_MS: Final = 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +111,29 @@ class Reconciler:
             fresh = await self._fresh(scope, system, [one for one in verdict.foreign if one.at_ms > oldest])
             await self._tell(scope, system, fresh, now)
             until = min([looked.until_ms, *(login.at_ms for login in verdict.waits)])
-            await self._write(scope, system, {"until_ms": until, "looked_ms": now, "failed": "", "failed_ms": None})
-            gone = (dials.c.customer_id == system.customer_id) & (dials.c.system_id == system.id)
-            await scope.execute(delete(dials).where(gone, dials.c.begun_ms < now - KEPT_MS))
+            await self._write(
+                scope, system, {"until_ms": until, "looked_ms": now, "failed": "", "failed_ms": None, "told_ms": None}
+            )
         return verdict
 
     async def could_not(self, system: PhoneSystem, code: str) -> None:
-        """It could not be looked: since when is kept, the first time it is so."""
+        """It could not be looked: since when is kept, and after a while it stands in the customer's log, once each
+        time. Whoever keeps us out (by taking up all of a role's connections, say) is not noticed meanwhile."""
+        now = self._audit.clock.now()
         async with self._store.scope(system.customer_id) as scope:
             found = (await scope.execute(select(login_looks).where(_look_of(system)))).first()
             if found is None or not found.failed:
-                values = {"failed": code, "failed_ms": self._audit.clock.now()}
-                await self._write(scope, system, values)
+                await self._write(scope, system, {"failed": code[:40], "failed_ms": now, "told_ms": None})
+            elif found.told_ms is None and now - found.failed_ms >= _UNREAD_MS:
+                await self._write(scope, system, {"told_ms": now})
+                data = {"code": code[:40], "since_ms": found.looked_ms or found.failed_ms}
+                event = Event("login.unread", system.customer_id, "frameroom", system=system.id, data=data)
+                await self._audit.append(scope.connection, event)
+
+    async def forget(self) -> None:
+        """Dials that no record shows any more."""
+        async with self._store.everyone() as scope:
+            await scope.execute(delete(dials).where(dials.c.begun_ms < self._audit.clock.now() - KEPT_MS))
 
     async def _ours(self, scope: Scope, system: PhoneSystem, now: int) -> list[Dialled]:
         here = (dials.c.customer_id == system.customer_id) & (dials.c.system_id == system.id)

@@ -17,6 +17,7 @@ from gateway.cli.words import Group, argument, as_json, command
 from gateway.errors import UnavailableError, UsageError
 from gateway.store import schema
 from gateway.wiring.app import database_url, make_keys, migrate
+from gateway.wiring.streams import contexts
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -73,7 +74,8 @@ def _completion(shell: str) -> None:
 
 
 def _check() -> None:
-    settings_of(_config())
+    # What only they can tell who use it: certificates, kinds of event.
+    contexts(settings_of(_config()))
     if as_json():
         show({"config": str(_config()), "ok": True}, True)
     else:

@@ -7,9 +7,8 @@ and takes the lock again: two may work at once for the rest of a term. What they
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from enum import IntEnum
-from typing import Final
+import zlib
+from typing import Final, Protocol
 
 import structlog
 
@@ -18,35 +17,48 @@ from gateway.store.engine import Store
 
 log = structlog.get_logger()
 
-_SPACE: Final = 0x46524D44
+_SPACE: Final = 0x46524D44  # so that these locks meet no other use of advisory locks
 _WAIT_S: Final = 0.2
 _TERM_S: Final = 60.0
 _AGAIN_S: Final = 5.0
 
 
-class Duty(IntEnum):
-    """What there is to do, once in a deployment."""
+class Work(Protocol):
+    """What is done alone."""
 
-    LOGINS = 1
-    STREAMS = 2
+    def begin(self) -> None:
+        """Another process may have worked since: trust nothing that was remembered."""
+
+    async def step(self) -> float:
+        """A piece of it; in how many seconds the next one wants to be done."""
 
 
-async def alone(store: Store, duty: Duty, step: Callable[[], Awaitable[float]]) -> None:
-    """Do `step` again and again, each time after the seconds that it asked for, while nobody else does; until
-    cancelled. A database that is away is waited for."""
-    loop = asyncio.get_running_loop()
+async def alone(store: Store, duty: str, work: Work) -> None:
+    """Do `work` step by step while no other process of the deployment does, until cancelled.
+
+    A database that is away is waited for. `duty` names the lock.
+    """
+    time = asyncio.get_running_loop().time
+    key = zlib.crc32(duty.encode()) - (1 << 31)
+    fresh = True
     while True:
-        pause = _AGAIN_S
+        pause = 0.0
         try:
-            async with store.exclusive(_SPACE, duty, _WAIT_S):
-                end = loop.time() + _TERM_S
-                while loop.time() < end:
-                    pause = await step()
-                    if loop.time() + pause >= end:
-                        break
+            async with store.exclusive(_SPACE, key, _WAIT_S):
+                if fresh:
+                    work.begin()
+                    fresh = False
+                end = time() + _TERM_S
+                while time() < end:
                     await asyncio.sleep(pause)
+                    pause = await work.step()
         except TimeoutError:
-            pause = _AGAIN_S  # another process does it
+            pause, fresh = _AGAIN_S, True  # another process does it
         except FrameroomError as error:
-            log.warning("a duty waits for the database", duty=duty.name.lower(), why=error.message)
+            pause, fresh = _AGAIN_S, True
+            log.warning("a duty waits for the database", duty=duty, why=error.message)
+        except Exception as error:
+            # Whatever one duty stumbles over, visits go on. The type alone: a message could carry what was read.
+            pause, fresh = _AGAIN_S, True
+            log.error("a duty stumbled and begins again", duty=duty, kind=type(error).__name__)
         await asyncio.sleep(pause)

@@ -41,6 +41,7 @@ from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
 from gateway.wiring.signing import private
+from gateway.wiring.streams import Stream, contexts
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
@@ -90,6 +91,8 @@ class App:
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
         self.logins = LoginWatch(opened)
+        tls = contexts(settings)
+        self.streams = [Stream(opened, to, tls[to.name]) for to in settings.streams.receivers]
         self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
@@ -124,7 +127,7 @@ class App:
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         portal = web(self.pages().app(), opened.settings.portal.host, opened.settings.portal.port)
-        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
+        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left, self.streams))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
         try:
@@ -136,6 +139,8 @@ class App:
                 group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
                 group.create_task(watch.run())
                 group.create_task(self.logins.run())
+                for stream in self.streams:
+                    group.create_task(stream.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
@@ -207,6 +212,7 @@ class App:
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+            await self.logins.reconciler.forget()
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

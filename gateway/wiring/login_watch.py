@@ -18,7 +18,7 @@ from gateway.access.reconciling import Reconciler, Verdict
 from gateway.errors import FrameroomError
 from gateway.model import PhoneSystem
 from gateway.store.tables import customers, systems
-from gateway.wiring.alone import Duty, alone
+from gateway.wiring.alone import alone
 from gateway.wiring.parts import Parts
 
 log = structlog.get_logger()
@@ -42,16 +42,19 @@ class LoginWatch:
         self._parts = opened
         self._every_s = float(opened.settings.reconcile.every_s)
         self._dials = Dials(opened.store, opened.audit.clock)
-        self._reconciler = Reconciler(opened.store, opened.audit)
+        self.reconciler = Reconciler(opened.store, opened.audit)
         self._several = asyncio.Semaphore(opened.settings.reconcile.at_once)
         self._due: dict[tuple[str, str], _Due] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
         if self._every_s:
-            await alone(self._parts.store, Duty.LOGINS, self.round)
+            await alone(self._parts.store, "logins", self)
 
-    async def round(self) -> float:
+    def begin(self) -> None:
+        """Nothing is remembered but when each is due: what was found stands in the database."""
+
+    async def step(self) -> float:
         """Look at each whose turn it is; in how many seconds the next one's is."""
         now = asyncio.get_running_loop().time()
         here = {(system.customer_id, system.id): system for system in await self._watched()}
@@ -76,14 +79,14 @@ class LoginWatch:
                 due.failures = 0
             except ConnectorError as error:
                 due.failures += 1
-                await self._reconciler.could_not(system, error.code)
+                await self.reconciler.could_not(system, error.code)
             except FrameroomError as error:
                 log.warning("a record of logins could not be compared", system=system.id, why=error.message)
             except Exception as error:
                 # One phone system's trouble (settings that its connector no longer takes) holds up no other's look.
                 due.failures += 1
                 log.error("a record of logins could not be read", system=system.id, kind=type(error).__name__)
-                await self._reconciler.could_not(system, "unreadable")
+                await self.reconciler.could_not(system, "unreadable")
         # A phone system that is away is asked less and less often, so that its timeouts hold up nobody.
         wait = min(self._every_s * 2**due.failures, max(_SLOWEST_S, self._every_s)) if due.failures else self._every_s
         due.at = asyncio.get_running_loop().time() + wait
@@ -110,8 +113,8 @@ class LoginWatch:
         """Read the record over an open connection and judge it. NotSupported when it has none."""
         if not isinstance(connector, ReadsLogins):
             raise NotSupported("this connector cannot read the phone system's record of logins")
-        looked = await connector.logins(await self._reconciler.since(system))
-        verdict = await self._reconciler.compare(system, looked)
+        looked = await connector.logins(await self.reconciler.since(system))
+        verdict = await self.reconciler.compare(system, looked)
         if verdict.foreign:
             log.warning("logins that are none of ours", system=system.id, logins=len(verdict.foreign))
         return verdict

@@ -1,4 +1,4 @@
-"""Which logins are ours, in any order of dials, crashes and looks, and with a thief who reads all that the record shows."""
+"""Which logins are ours: with any order of dials, crashes and looks, and a thief who reads all the record shows."""
 
 from __future__ import annotations
 

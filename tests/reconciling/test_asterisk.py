@@ -10,13 +10,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from connectors.contract import ReadsLogins
 from gateway.access.dials import Dials
 from gateway.access.reconciling import Verdict, watching
 from gateway.model import PhoneSystem
-from gateway.store.login_tables import dials
+from gateway.store.login_tables import dials, login_looks
 from gateway.store.tables import outbox
 from gateway.wiring.admin import Admin
 from gateway.wiring.login_watch import LoginWatch
@@ -78,7 +78,7 @@ async def test_the_stolen_password_used_from_outside_is_told_to_everybody_once(
         assert login.address == "127.0.0.1"
         # However often, by whomever, and after a restart.
         await watch.look(system)
-        await LoginWatch(opened).round()
+        await LoginWatch(opened).step()
         check = await Admin(opened).call("system check", "t", {"system": "Exchange"})
         assert [row["ok"] for row in check if row["what"] == "login record"] == [False]
         rows, to = await alarms(opened)
@@ -169,23 +169,31 @@ async def test_what_cannot_be_looked_at_is_said_and_asked_less_often(
     opened: Parts, system: PhoneSystem, pbx: Pbx
 ) -> None:
     watch = LoginWatch(opened)
-    await watch.round()
+    await watch.step()
     pbx.sql("alter role gateway password 'another'")
     try:
         watch._due[system.customer_id, system.id].at = 0
-        await watch.round()
+        await watch.step()
         async with opened.store.look(system.customer_id) as scope:
             seen = await watching(scope, system)
         assert seen.failed == "credential-refused"
         assert seen.looked_ms is not None
         shown = await Admin(opened).call("system show", "t", {"system": "Exchange"})
         assert any("cannot be looked at since" in words for words in shown["login record"])
+        # A quarter of an hour later it stands in the customer's log, once.
+        for _ in range(3):
+            async with opened.store.scope(system.customer_id) as scope:
+                await scope.execute(update(login_looks).values(failed_ms=login_looks.c.failed_ms - 900_000))
+            await watch.reconciler.could_not(system, "credential-refused")
+        rows = await Admin(opened).call("audit search", "t", {"why": "t", "kinds": ["login.unread"]})
+        assert len(rows) == 1
+        assert "code=credential-refused" in rows[0]["told"]
         due = watch._due[system.customer_id, system.id]
         assert due.at - asyncio.get_running_loop().time() > 60
     finally:
         pbx.sql(f"alter role gateway password '{PASSWORD}'")
     due.at = 0
-    await watch.round()
+    await watch.step()
     async with opened.store.look(system.customer_id) as scope:
         assert (await watching(scope, system)).failed == ""
 
@@ -214,3 +222,13 @@ async def test_a_credential_is_never_presented_without_its_row(
     await watch.look(system)
     assert seen == [0]
     assert calls == [1]
+
+
+async def test_a_customers_report_says_it_in_plain_words(opened: Parts, system: PhoneSystem, pbx: Pbx) -> None:
+    with pbx.as_gateway():
+        await LoginWatch(opened).look(system)
+    given = {"why": "t", "customer": BROOK, "since_ms": 0, "session": None, "grant": None, "held": []}
+    pieces = await Admin(opened).call("audit report", "t", given | {"recording": False})
+    text = "".join(piece["text"] for piece in pieces)
+    assert "WAS USED, AND NOT BY US" in text
+    assert "from 127.0.0.1" in text

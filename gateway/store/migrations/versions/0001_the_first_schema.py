@@ -722,7 +722,6 @@ def _logins() -> None:
         sa.Column("login", sa.String(length=80), nullable=True),
         sa.Column("begun_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
-        sa.ForeignKeyConstraint(["customer_id", "session_id"], ["sessions.customer_id", "sessions.id"]),
     )
     op.create_index("dials_of_system", "dials", ["customer_id", "system_id", "begun_ms"], unique=False)
     op.create_table(
@@ -742,6 +741,7 @@ def _logins() -> None:
         sa.Column("looked_ms", sa.BigInteger(), nullable=True),
         sa.Column("failed", sa.String(length=40), nullable=False),
         sa.Column("failed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("told_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["customer_id", "id"], ["systems.customer_id", "systems.id"]),
     )
 
