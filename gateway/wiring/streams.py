@@ -38,6 +38,7 @@ _PAGE: Final = 500
 _IDLE_S: Final = 0.5
 _SNAPSHOT_S: Final = 1.0
 _SLOWEST_S: Final = 60.0
+_STEADY_S: Final = 10.0
 
 
 def contexts(settings: Settings) -> dict[str, ssl.SSLContext]:
@@ -142,9 +143,6 @@ class Stream:
         self._opened_at = asyncio.get_running_loop().time()
         if not self._were:
             self._were.append((self._opened_at, dict(self._next)))
-        if self._failures:
-            log.info("a receiver of the log is back", receiver=self.name)
-        self._failures = 0
 
     async def _load(self) -> None:
         """Where it goes on; a receiver that is new here begins with what comes, or with everything."""
@@ -181,6 +179,10 @@ class Stream:
             self._next[name] = following
             more |= following < grown[name]
         now = asyncio.get_running_loop().time()
+        if self._failures and now - self._opened_at >= _STEADY_S:
+            # Not before: one that takes a connection and resets it is asked less and less often too.
+            log.info("a receiver of the log is back", receiver=self.name)
+            self._failures = 0
         if grown and now - self._were[-1][0] >= _SNAPSHOT_S:
             self._were.append((now, dict(self._next)))
         if now - self._opened_at >= self._settings.confirm_s:
@@ -227,6 +229,7 @@ class Stream:
             )  # fmt: skip
         if ended is Ended.BROKEN or (ended is Ended.TAKEN and self._to.closes):
             raise ConnectionResetError("the receiver did not end the connection in order")
+        self._were.append((now, dict(self._next)))
         # All of these were read; the newest that is old enough counts, and is where the next confirmation begins.
         while len(self._were) > 1 and self._were[1][0] <= now - self._settings.overlap_s:
             self._were.popleft()

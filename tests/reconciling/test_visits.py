@@ -40,21 +40,19 @@ async def look(demo: Demo) -> None:
 @BOTH
 async def test_visits_and_resets_are_ours_and_a_thief_with_the_key_is_not(demo: Demo, ssh: Master) -> None:
     await permit(demo, "find,view,alter,reset-voicemail,diag")
-    over = asyncio.Event()
-
-    async def looks() -> None:
-        while not over.is_set():
-            await look(demo)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(looks())
-        assert (await ssh.run("show 2001")).code == 0
-        assert (await ssh.run("reset 2001 voicemail --yes")).code == 0
-        (visit,) = demo.app.visits.all()
-        demo.app.visits.end(visit, "so that the next dials again")
-        await visit.over.wait()
-        assert (await ssh.run("show 2002")).code == 0
-        over.set()
+    # Before, after each step, and in the moment in which a visit ends and the next one begins.
+    await look(demo)
+    assert (await ssh.run("show 2001")).code == 0
+    await look(demo)
+    assert (await ssh.run("reset 2001 voicemail --yes")).code == 0
+    await look(demo)
+    (visit,) = demo.app.visits.all()
+    demo.app.visits.end(visit, "so that the next dials again")
+    again = asyncio.ensure_future(look(demo))
+    await visit.over.wait()
+    assert (await ssh.run("show 2002")).code == 0
+    await again
+    await look(demo)
     async with demo.app.parts.store.look_at_everyone() as scope:
         found = (await scope.execute(select(dials.c.why, dials.c.login, dials.c.session_id))).all()
     assert {row.why for row in found} == {"visit", "reset", "watch"}

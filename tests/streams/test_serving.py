@@ -20,9 +20,9 @@ from tests.streams.test_streams import ON_ONE
 from tests.streams.test_streams import siem as siem
 
 
-async def asked(deployment: Deployment, name: str, **given: Any) -> Any:
+async def asked(deployment: Deployment, command: str, /, **given: Any) -> Any:
     """What the command line asks a serving process, without a process for it."""
-    answer = await ask(deployment.data / "control.sock", name, given)
+    answer = await ask(deployment.data / "control.sock", command, given)
     assert answer is not None
     assert "result" in answer, answer
     return answer["result"]
