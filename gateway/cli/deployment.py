@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import get_completion_class
-from sqlalchemy.exc import ProgrammingError
 
-from config import load as loading
-from config.settings import Settings
 from gateway.cli.calling import settings_of
 from gateway.cli.render import show, to_json
 from gateway.cli.words import Group, argument, as_json, command
 from gateway.errors import UnavailableError, UsageError
-from gateway.store import schema
-from gateway.wiring.app import database_url, make_keys, migrate
-from gateway.wiring.streams import contexts
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -55,6 +52,11 @@ def _init(folder: Path) -> None:
     file = folder / "frameroom.toml"
     if file.exists() or (folder / "data").exists():
         raise UsageError(f"{folder} holds a deployment already; nothing was changed.")
+    from config import load as loading
+    from gateway.wiring import telling
+    from gateway.wiring.app import make_keys, migrate
+
+    telling.configure("warning")
     folder.mkdir(parents=True, exist_ok=True)
     make_keys(folder / "data" / "keys")
     file.write_text(loading.reference(), encoding="utf-8")
@@ -74,6 +76,8 @@ def _completion(shell: str) -> None:
 
 
 def _check() -> None:
+    from gateway.wiring.streams import contexts
+
     # What only they can tell who use it: certificates, kinds of event.
     contexts(settings_of(_config()))
     if as_json():
@@ -83,6 +87,8 @@ def _check() -> None:
 
 
 def _show() -> None:
+    from config import load as loading
+
     told = loading.redacted(settings_of(_config()))
     if as_json():
         click.echo(to_json(told))
@@ -95,11 +101,18 @@ def _show() -> None:
 
 
 def _schema() -> None:
+    from config import load as loading
+
     click.echo(to_json(loading.json_schema()))
 
 
 def _schemas(settings: Settings) -> tuple[str | None, str | None]:
     """(what it has, newest): asked as the database's owner, like the upgrade."""
+    from sqlalchemy.exc import ProgrammingError
+
+    from gateway.store import schema
+    from gateway.wiring.app import database_url
+
     try:
         return schema.status(settings.storage.owner_url or database_url(settings))
     except ProgrammingError as error:
@@ -110,6 +123,10 @@ def _schemas(settings: Settings) -> tuple[str | None, str | None]:
 
 
 def _upgrade() -> None:
+    from gateway.wiring import telling
+    from gateway.wiring.app import migrate
+
+    telling.configure("warning")
     settings = settings_of(_config())
     migrate(settings)
     has, newest = _schemas(settings)

@@ -27,6 +27,9 @@ from audit.steps import Step, Steps
 from audit.storage import LocalObjects, Objects, StorageError
 from audit.tables import entries
 from config.settings import Settings
+from gateway import notify
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.access.directory import Directory
 from gateway.access.permission import Permission
 from gateway.errors import UnavailableError
@@ -77,6 +80,9 @@ class Parts:
     directory: Directory
     permission: Permission
     steps: Steps
+    ways: notify.Ways
+    channels: Channels
+    asking: Asking
     unpublished: dict[str, str] = field(default_factory=dict)
     """Log and newest signed checkpoint of what the object store does not have yet."""
 
@@ -150,13 +156,15 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     lock = _only_process(data) if store.is_sqlite else None
     keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
     audit = AuditLog(keys, clock)
+    ways = _ways(settings)
     sequencer = Sequencer(signed.signer, settings.deployment.name, objects, steps, signed.trusted)
     try:
         opened = Parts(
             settings, store, audit, objects, keys, vault, signed, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(),
+            steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)), Asking(store, audit),
         )  # fmt: skip
+        opened.permission.pages = lambda: settings.portal.url or f"http://localhost:{settings.portal.port}"
         await opened.catch_up()
         async with store.look_at_everyone() as scope:
             if not behind:
@@ -175,6 +183,11 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             objects.close()
         if lock is not None:
             os.close(lock)
+
+
+def _ways(settings: Settings) -> notify.Ways:
+    telling = settings.telling
+    return notify.Ways(telling.schemes, telling.networks, telling.text_url)
 
 
 def _objects(settings: Settings) -> LocalObjects | BucketObjects:

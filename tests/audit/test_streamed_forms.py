@@ -138,6 +138,6 @@ def test_hostile_text_stays_inside_its_field() -> None:
 
 
 def test_alarms_stand_out() -> None:
-    assert severity("login.foreign") == severity("log.restored") == 1
+    assert severity("login.foreign") == severity("log.restored") == severity("recovery.begun") == 1
     assert severity("auth.failed") == 4
     assert severity("heartbeat") == 6

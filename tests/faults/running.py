@@ -26,7 +26,7 @@ from audit.steps import Step
 from audit.storage import LocalObjects
 from gateway.store.engine import Store
 from gateway.store.tables import operations, requests, sessions
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 
 ROOT = Path(__file__).parents[2]
 CUSTOMER, SYSTEM = "Brook & Sons", "Head office"

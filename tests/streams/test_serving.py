@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from tests.keeping.deployment import ROOT, Deployment, make, serving
 from tests.keeping.test_serving import figures, get
 from tests.streams.receiver import Receiver
