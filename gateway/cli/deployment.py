@@ -76,7 +76,10 @@ def _completion(shell: str) -> None:
 
 
 def _check() -> None:
-    settings_of(_config())
+    from gateway.wiring.streams import contexts
+
+    # What only they can tell who use it: certificates, kinds of event.
+    contexts(settings_of(_config()))
     if as_json():
         show({"config": str(_config()), "ok": True}, True)
     else:
