@@ -2,11 +2,15 @@
 
 AES-256-GCM is not key-committing, so what binds a sealed value is its commitment SHA256(salt32 ‖ canonical value)
 in the leaf. Destroying a wrapped key erases every payload under it and leaves every proof whole.
+
+The master key wraps the key store's files and nothing else, so that changing it (audit/rewrap.py) rewrites those files
+alone: no row of a database, no object, no name of a file.
 """
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
@@ -14,17 +18,19 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import canonical
 from audit.events import Personal
-from audit.storage import make_folder, write_new
+from audit.storage import make_folder, replace, sync_folder, write_new
 
 _NONCE: Final = 12
 _HEADER: Final = "frameroom-master-key-v1"
@@ -32,10 +38,18 @@ _CACHED: Final = 20_000
 _FRESH_S: Final = 5.0
 """How long a key is used from memory alone: another node that destroys one is heard of within this."""
 _GONE: Final = b"destroyed "
+_INDEX: Final = "index"
+_LOCK: Final = ".lock"
+ID_BYTES: Final = 8
+"""Length of a master key's id, which stands in front of everything that it wrapped."""
 
 
 class SealingError(Exception):
     """A key or sealed value that cannot be used."""
+
+
+class MasterKeyAway(SealingError):
+    """The master key cannot be reached now; what was asked can be asked again."""
 
 
 class KeyMissing(SealingError):
@@ -64,23 +78,49 @@ def open_sealed(key: bytes, context: bytes, sealed: bytes) -> bytes:
         raise SealingError("a sealed value does not open with this key and context") from error
 
 
+class MasterKey(Protocol):
+    """Wraps other keys. Its calls may block for as long as `slow` says."""
+
+    @property
+    def slow(self) -> bool:
+        """True when a call leaves the process (a token): never to be waited for on the event loop."""
+
+    @property
+    def id(self) -> bytes:
+        """What stands in front of everything that it wrapped (8 bytes)."""
+
+    def wrap(self, context: bytes, plain: bytes) -> bytes:
+        """id ‖ the key sealed for this context. MasterKeyAway."""
+
+    def unwrap(self, context: bytes, wrapped: bytes) -> bytes:
+        """The inverse. SealingError when key, context or bytes do not fit; MasterKeyAway."""
+
+
 class FileMasterKey:
-    """The deployment's master key, in a file of mode 0600. Wraps other keys; is never written elsewhere."""
+    """A master key in a file of mode 0600; is never written elsewhere."""
+
+    slow = False
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self.id = hashlib.sha256(b"frameroom-master-key-id\0" + key).digest()[:ID_BYTES]
 
     @classmethod
     def create(cls, path: Path) -> FileMasterKey:
         """Make a key file. FileExistsError when there is one."""
-        key = secrets.token_bytes(32)
-        text = f"{_HEADER}\n{base64.b64encode(key).decode()}\n"
+        made = cls(secrets.token_bytes(32))
+        made.save(path)
+        return made
+
+    def save(self, path: Path) -> None:
+        """Write it, durably. FileExistsError when there is one."""
+        text = f"{_HEADER}\n{base64.b64encode(self._key).decode()}\n"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(fd, "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        return cls(key)
+        sync_folder(path.parent)
 
     @classmethod
     def load(cls, path: Path) -> FileMasterKey:
@@ -97,72 +137,126 @@ class FileMasterKey:
         return cls(key)
 
     def wrap(self, context: bytes, plain: bytes) -> bytes:
-        """Seal under the master key."""
-        return seal(self._key, b"wrap\0" + context, plain)
+        """id ‖ nonce ‖ AES-256-GCM."""
+        return self.id + seal(self._key, b"wrap\0" + context, plain)
 
     def unwrap(self, context: bytes, wrapped: bytes) -> bytes:
-        """Open what `wrap` made."""
-        return open_sealed(self._key, b"wrap\0" + context, wrapped)
+        """Open what `wrap` made. SealingError when another key made it."""
+        return open_sealed(self._key, b"wrap\0" + context, wrapped[ID_BYTES:])
 
-    def derive(self, purpose: str) -> bytes:
-        """A 32-byte key for one purpose (keyed indexes), never the master key itself."""
-        return hmac.new(self._key, b"derive\0" + purpose.encode(), hashlib.sha256).digest()
+
+@dataclass(slots=True)
+class _Held:
+    """A key in memory, as the file `name` has it; until then (monotonic s) nobody need look whether it still has."""
+
+    name: str
+    key: bytes
+    wrapped: bytes
+    until: float = 0
 
 
 class FileKeyStore:
     """Wrapped keys, a file each, in a folder outside the database and its backups.
 
-    File names are keyed hashes, so that the folder's listing tells nothing. A destroyed key leaves a file that says
-    on which day; an empty one is a destroyed key too.
+    File names are keyed hashes, so that the folder's listing tells nothing; the key of those names is the file
+    `index`, wrapped like the others, and outlives every master key. A destroyed key leaves a file that says on which
+    day; an empty one is a destroyed key too.
     """
 
-    def __init__(self, folder: Path, master: FileMasterKey) -> None:
+    def __init__(self, folder: Path, master: MasterKey) -> None:
         self._folder = folder
-        self._master = master
-        self._index = master.derive("keystore names")
-        self._cache: OrderedDict[tuple[str, str], tuple[bytes, float]] = OrderedDict()
+        self.master = master
+        self._cache: OrderedDict[tuple[str, str], _Held] = OrderedDict()
+        self._named: dict[str, _Held] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._secret = self._open_index()
+        self._index = self.derive("keystore names")
 
-    def _place(self, customer: str, key_id: str) -> tuple[Path, bytes]:
-        context = f"{customer}\0{key_id}".encode()
-        name = hmac.new(self._index, context, hashlib.sha256).hexdigest()
-        return self._folder / name[:2] / name, context
+    def _open_index(self) -> bytes:
+        path = self._folder / _INDEX
+        if not path.exists():
+            if any(found.is_dir() for found in self._folder.iterdir()):
+                raise SealingError(f"{path} is missing: put it back from the newest backup of the keys")
+            with self.wrapping():
+                write_new(path, self.master.wrap(_INDEX.encode(), secrets.token_bytes(32)))
+        return self.master.unwrap(_INDEX.encode(), path.read_bytes())
 
-    def _remember(self, customer: str, key_id: str, key: bytes) -> bytes:
-        self._cache[customer, key_id] = key, time.monotonic() + _FRESH_S
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose (keyed digests) that is the same under every master key."""
+        return hmac.new(self._secret, b"derive\0" + purpose.encode(), hashlib.sha256).digest()
+
+    @contextmanager
+    def wrapping(self, *, alone: bool = False) -> Iterator[None]:
+        """Held by whoever wraps a key until its file is durable; `alone`, by whoever changes the master key."""
+        lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    def files(self) -> Iterator[Path]:
+        """Every file that holds a wrapped key or says that one was destroyed, `index` among them."""
+        yield self._folder / _INDEX
+        for inside in sorted(found for found in self._folder.iterdir() if found.is_dir()):
+            yield from sorted(file for file in inside.iterdir() if not file.name.startswith("."))
+
+    def _place(self, customer: str, key_id: str) -> Path:
+        name = hmac.new(self._index, f"{customer}\0{key_id}".encode(), hashlib.sha256).hexdigest()
+        return self._folder / name[:2] / name
+
+    def _remember(self, customer: str, key_id: str, held: _Held) -> bytes:
+        held.until = time.monotonic() + _FRESH_S
+        self._cache[customer, key_id] = held
+        self._named[held.name] = held
         self._cache.move_to_end((customer, key_id))
         if len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
-        return key
+            _, oldest = self._cache.popitem(last=False)
+            self._named.pop(oldest.name, None)
+        return held.key
 
     def cached(self, customer: str, key_id: str) -> bool:
-        """True when the key is at hand without a disk."""
+        """True when the key is at hand without a disk or a token."""
         found = self._cache.get((customer, key_id))
-        return found is not None and found[1] > time.monotonic()
+        return found is not None and found.until > time.monotonic()
 
     def get(self, customer: str, key_id: str) -> bytes:
-        """The key (32 bytes). KeyMissing, KeyDestroyed."""
-        cached = self._cache.get((customer, key_id))
-        if cached is not None and cached[1] > time.monotonic():
-            return cached[0]
-        path, context = self._place(customer, key_id)
+        """The key (32 bytes). KeyMissing, KeyDestroyed, MasterKeyAway."""
+        held = self._cache.get((customer, key_id))
+        if held is not None and held.until > time.monotonic():
+            return held.key
+        path = self._place(customer, key_id)
         try:
-            wrapped = path.read_bytes()
+            wrapped = self.look(path)
         except FileNotFoundError as error:
             raise KeyMissing(key_id) from error
-        if not wrapped or wrapped.startswith(_GONE):
+        if is_destroyed(wrapped):
             self._cache.pop((customer, key_id), None)
-            raise KeyDestroyed(key_id, wrapped[len(_GONE) :].decode("ascii", "replace"))
-        return self._remember(customer, key_id, self._master.unwrap(context, wrapped))
+            raise KeyDestroyed(key_id, wrapped.strip(b"\0")[len(_GONE) :].decode("ascii", "replace"))
+        if held is None or held.wrapped != wrapped:  # a token is asked only for what it was not asked before
+            held = _Held(path.name, self.master.unwrap(path.name.encode(), wrapped), wrapped)
+        return self._remember(customer, key_id, held)
+
+    @staticmethod
+    def look(path: Path) -> bytes:
+        """What a key's file holds, wrapped as it is. FileNotFoundError."""
+        wrapped = path.read_bytes()
+        # Blank: being destroyed, or replaced under another master key between the opening and the reading.
+        return wrapped if wrapped.strip(b"\0") else path.read_bytes()
 
     def get_or_create(self, customer: str, key_id: str) -> bytes:
         """The key, made durable now if it is new. Two who make it at once agree on one."""
         try:
             return self.get(customer, key_id)
         except KeyMissing:
-            path, context = self._place(customer, key_id)
+            path = self._place(customer, key_id)
             make_folder(path.parent)
-            write_new(path, self._master.wrap(context, secrets.token_bytes(32)))
+            key = secrets.token_bytes(32)
+            with self.wrapping():
+                wrapped = self.master.wrap(path.name.encode(), key)
+                made = write_new(path, wrapped)
+            if made:
+                return self._remember(customer, key_id, _Held(path.name, key, wrapped))
             return self.get(customer, key_id)
 
     def living(self, customer: str, key_id: str) -> str:
@@ -194,28 +288,83 @@ class FileKeyStore:
     def destroy(self, customer: str, key_id: str, at_ms: int | None = None) -> None:
         """Overwrite the wrapped key, durably, and leave the day of `at_ms` (Unix ms; now). Nothing when it was
         destroyed before. KeyMissing when there never was one."""
-        path, _ = self._place(customer, key_id)
+        path = self._place(customer, key_id)
         self._cache.pop((customer, key_id), None)
-        try:
-            file = path.open("r+b")
-        except FileNotFoundError as error:
-            raise KeyMissing(key_id) from error
-        with file:
+        at = time.time() if at_ms is None else at_ms / 1000
+        if not path.exists():
+            raise KeyMissing(key_id)
+        with _locked(path) as file:
             if file.read(len(_GONE)) == _GONE:
                 return
-            file.seek(0)
-            size = os.fstat(file.fileno()).st_size
-            file.write(b"\0" * size)
-            file.flush()
-            os.fsync(file.fileno())
+            # A rewrap that was cut short left a second copy beside it.
+            _blank_and_remove(unfinished(path))
+            _blank(file)
             # Empty is destroyed already: a crash in between loses the day alone.
             file.truncate(0)
             os.fsync(file.fileno())
-            at = time.time() if at_ms is None else at_ms / 1000
             file.seek(0)
             file.write(_GONE + datetime.fromtimestamp(at, UTC).date().isoformat().encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def rewrap(self, path: Path) -> bool:
+        """Wrap the key in one of `files` under the master key that wraps new ones; False when it is, or is destroyed.
+
+        The old copy stays until the new one is durable and was seen to open, and is then overwritten. Nobody destroys
+        the key meanwhile. SealingError when it does not open.
+        """
+        with _locked(path) as file:
+            wrapped = file.read()
+            if is_destroyed(wrapped) or wrapped[:ID_BYTES] == self.master.id:
+                return False
+            context = path.name.encode()
+            key = self.master.unwrap(context, wrapped)
+            again = self.master.wrap(context, key)
+            if not hmac.compare_digest(self.master.unwrap(context, again), key):
+                raise SealingError("the new master key does not give back what it wrapped")
+            replace(path, again, unfinished(path))
+            if (held := self._named.get(path.name)) is not None:
+                held.wrapped = again
+            _blank(file)
+        return True
+
+
+def unfinished(path: Path) -> Path:
+    """Where a wrapped key is written before it takes the place of the one at `path`."""
+    return path.with_name(f".{path.name}.again")
+
+
+def is_destroyed(wrapped: bytes) -> bool:
+    """True of the contents of a file of the key store whose key is gone."""
+    return wrapped.startswith(_GONE) or not wrapped.strip(b"\0")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[Any]:
+    """The file at `path`, open for reading and writing, which nobody else destroys or rewraps meanwhile."""
+    while True:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                continue  # rewrapped while we waited: what is open is no longer the key
+            yield file
+            return
+
+
+def _blank(file: Any) -> None:
+    file.seek(0)
+    file.write(b"\0" * os.fstat(file.fileno()).st_size)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _blank_and_remove(path: Path) -> None:
+    try:
+        with path.open("r+b") as file:
+            _blank(file)
+    except FileNotFoundError:
+        return
+    path.unlink()
 
 
 def commitment(salt: bytes, value: Any) -> str:

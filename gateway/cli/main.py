@@ -17,6 +17,7 @@ from gateway.cli import (
     erasing,
     importing,
     keeping,
+    master_keys,
     people,
     permitting,
     places,
@@ -60,7 +61,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
     sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention):
+for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention, master_keys):
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)

@@ -41,7 +41,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
     store = Store(f"sqlite:///{tmp_path}/state.db")
     made = Registry(None, tmp_path)  # type: ignore[arg-type]
     audit = AuditLog(FileKeyStore(tmp_path / "keyring", master), LogClock(lambda: made.now_ms))
-    made.engineers = Engineers(store, audit, Vault(master))
+    made.engineers = Engineers(store, audit, Vault(audit.keys))
     await made.engineers.add("op", LOGIN, "Kim", "kim@maintainer.example", frozenset())
     made.secret = await made.engineers.enrol_totp("op", LOGIN)
     yield made

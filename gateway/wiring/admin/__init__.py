@@ -1,7 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, access, systems, permission, visits, log, importing, keeping, erasing, subjects, retention.
+file: engineers, customers, access, systems, permission, visits, log, importing, keeping, master keys, erasing,
+subjects, retention.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.log import LogCommands
+from gateway.wiring.admin.master_keys import MasterKeyCommands
 from gateway.wiring.admin.permission import PermissionCommands
 from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.reports import ReportCommands
@@ -29,7 +31,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands, VisitCommands,
     LogCommands, ImportCommands, KeepingCommands, SubjectCommands,
-    RetentionCommands, ReaderCommands, AccessCommands,
+    RetentionCommands, ReaderCommands, AccessCommands, MasterKeyCommands,
 ):  # fmt: skip
     """Every command."""
 
