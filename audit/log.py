@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -121,7 +120,7 @@ class AuditLog:
         wanted = {(event.log, item.key_id) for event in events for item in event.personal}
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.living, log, key_id)
+                await self.keys.off_the_loop(self.keys.living, log, key_id)
 
     async def _unwrapped(self, log: str, key_ids: set[str]) -> None:
         """Have keys at hand that a token has to be asked for, in a thread. What is missing shows when it is used."""
@@ -129,7 +128,7 @@ class AuditLog:
             return
         for key_id in key_ids:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.has, log, key_id)
+                await self.keys.off_the_loop(self.keys.has, log, key_id)
 
     async def read(
         self,

@@ -16,8 +16,8 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from audit.sealing import FileMasterKey, MasterKey, MasterKeyAway, SealingError
 from audit.storage import replace
+from audit.wrapping import FileMasterKey, MasterKey, MasterKeyAway, SealingError
 
 NAME: Final = "masters.json"
 FIRST: Final = "master.key"

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from audit.keystore import FileKeyStore, is_destroyed
 from audit.masters import MasterKeys, Named, Open, name_key, opens
-from audit.sealing import ID_BYTES, FileKeyStore, FileMasterKey, MasterKeyAway, SealingError, is_destroyed
+from audit.wrapping import ID_BYTES, FileMasterKey, MasterKeyAway, SealingError
 
 _CHANGING: Final = ".changing"
 _IN_USE: Final = ".in-use"
@@ -110,14 +111,14 @@ def _opens(keys: FileKeyStore, path: Path, wrapped: bytes) -> bool:
     return True
 
 
-def choose(masters: MasterKeys, wanted: Wanted) -> Named:
-    """Step 1: the key to go on with, made and named. It is the current one where a change to it was cut short.
+def choose(keys: FileKeyStore, masters: MasterKeys, wanted: Wanted) -> Named:
+    """Step 1: the key to go on with, made and named. It is the current one while something is not under it yet.
 
     ChangeRefused when it is the one that is used already. SealingError, MasterKeyAway when it cannot be used.
     """
     _forget_unmade(masters, wanted)
     current = masters.current
-    if wanted.is_at(current) and current.moving:
+    if wanted.is_at(current) and (current.moving or left(keys, masters)):
         return current
     if wanted.kind == "pkcs11" and wanted.is_at(current):
         raise ChangeRefused(
@@ -177,28 +178,30 @@ def left(keys: FileKeyStore, masters: MasterKeys) -> list[Path]:
     return [path for path, wrapped in files if not is_destroyed(wrapped) and wrapped[:ID_BYTES] != current]
 
 
-def retire(keys: FileKeyStore, masters: MasterKeys) -> list[Named]:
-    """Take away the old keys, under which nothing is wrapped any more; which those were.
+def needless(keys: FileKeyStore, masters: MasterKeys) -> list[Named]:
+    """The old keys, under which nothing is wrapped any more. ChangeRefused when there is none, or something is."""
+    old = [named for named in masters.listed if named.state == "old"]
+    if not old:
+        raise ChangeRefused("there is no old master key to take away")
+    *_, found = count(keys)
+    for named in old:
+        if found.under[named.id]:
+            raise ChangeRefused(
+                f"{found.under[named.id]} keys are still wrapped under the master key {named.id}",
+                "`frameroom keys rewrap` moves them; `frameroom keys check` says which do not open.",
+            )
+    return old
+
+
+def retire(masters: MasterKeys, old: list[Named]) -> None:
+    """Take away what `needless` gave, under the same locks.
 
     A key's file goes first: cut short, the list names a key that is not there, and the next call forgets it.
-    ChangeRefused when there is none, or something is still wrapped under one.
     """
-    with changing(masters), in_use(masters.folder, alone=True):
-        old = [named for named in masters.listed if named.state == "old"]
-        if not old:
-            raise ChangeRefused("there is no old master key to take away")
-        *_, found = count(keys)
-        for named in old:
-            if found.under[named.id]:
-                raise ChangeRefused(
-                    f"{found.under[named.id]} keys are still wrapped under the master key {named.id}",
-                    "`frameroom keys rewrap` moves them; `frameroom keys check` says which do not open.",
-                )
-        for named in old:
-            if named.kind == "file":
-                _destroy_file(masters.folder / named.file)
-            masters.drop(named.id)
-        return old
+    for named in old:
+        if named.kind == "file":
+            _destroy_file(masters.folder / named.file)
+        masters.drop(named.id)
 
 
 def _destroy_file(path: Path) -> None:

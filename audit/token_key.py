@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,7 +21,7 @@ from typing import Final, Protocol, cast
 import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass, exceptions
 
-from audit.sealing import ID_BYTES, MasterKeyAway, SealingError
+from audit.wrapping import ID_BYTES, MasterKeyAway, SealingError
 
 _NONCE: Final = 12
 _KNOWN: Final = b"Is anybody there?"
@@ -49,6 +50,7 @@ class _Thread:
     """Does one thing after another. A daemon: a module that never answers must not keep a process from ending."""
 
     def __init__(self) -> None:
+        self._since: float | None = None
         self._jobs: queue.SimpleQueue[tuple[Future[bytes], Callable[[], bytes]]] = queue.SimpleQueue()
         threading.Thread(target=self._run, name="pkcs11", daemon=True).start()
 
@@ -57,12 +59,18 @@ class _Thread:
             future, work = self._jobs.get()
             if not future.set_running_or_notify_cancel():
                 continue
+            self._since = time.monotonic()
             try:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
+            finally:
+                self._since = None
 
     def do(self, work: Callable[[], bytes], timeout_s: float) -> bytes:
+        since = self._since
+        if since is not None and time.monotonic() - since > timeout_s:
+            raise TimeoutError  # it hangs: whoever comes now need not find that out by waiting too
         future: Future[bytes] = Future()
         self._jobs.put((future, work))
         try:

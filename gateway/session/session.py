@@ -116,7 +116,8 @@ class Visits:
             with contextlib.suppress(OSError, SealingError):
                 try:
                     key = f"session:{session}"
-                    await asyncio.to_thread(self._recorder.keys.get_or_create, system.customer_id, key)
+                    keys = self._recorder.keys
+                    await keys.off_the_loop(keys.get_or_create, system.customer_id, key)
                 except MasterKeyAway as error:  # the recorder would ask it again, on the loop
                     raise UnavailableError(
                         f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
 from audit import rewrap
+from audit.keystore import FileKeyStore
 from audit.masters import NAME, MasterKeys, Named, Open, create, create_file
 from audit.rewrap import Wanted
-from audit.sealing import FileMasterKey, MasterKey, MasterKeyAway, SealingError
 from audit.token_key import Token, TokenMasterKey
+from audit.wrapping import FileMasterKey, MasterKey, MasterKeyAway, SealingError
 from config.settings import Keys
 from gateway.errors import UnavailableError
 
@@ -100,10 +100,10 @@ def remarks(masters: MasterKeys, keys: Keys) -> list[str]:
     return []
 
 
-async def ready(masters: MasterKeys) -> str:
+async def ready(masters: MasterKeys, keys: FileKeyStore) -> str:
     """Why no key could be wrapped or opened now; "" when the master key answers."""
     try:
-        await asyncio.to_thread(masters.probe)
+        await keys.off_the_loop(masters.probe)
     except SealingError as error:
         return f"master key: {error}"
     return ""

@@ -145,7 +145,7 @@ class Ops:
                 await scope.execute(select(1))
         except FrameroomError as error:
             return error.message
-        return await ready(self._on.parts.masters)
+        return await ready(self._on.parts.masters, self._on.parts.keys)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""

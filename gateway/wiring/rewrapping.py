@@ -33,7 +33,7 @@ async def move(opened: Parts, keys: Keys, actor: str, tell: Tell) -> Row:
     try:
         masters.reach = reaching(masters.folder, keys)
         with rewrap.changing(masters):
-            named = await asyncio.to_thread(rewrap.choose, masters, wanted_by(keys))
+            named = await asyncio.to_thread(rewrap.choose, store, masters, wanted_by(keys))
             await opened.steps.reached(Step.MASTER_NAMED)
             before = [one.id for one in masters.listed if one.id != named.id and one.state != "next"]
             await asyncio.to_thread(rewrap.switch, store, masters, named)
@@ -92,11 +92,15 @@ async def look(store: FileKeyStore, tell: Tell, *, opening: bool) -> rewrap.Foun
 
 async def retire(opened: Parts, actor: str) -> list[Named]:
     """Take away the old master keys; each is told. ConflictError while something is wrapped under one."""
+    masters = opened.masters
     try:
-        gone = await asyncio.to_thread(rewrap.retire, opened.keys, opened.masters)
+        with rewrap.changing(masters), rewrap.in_use(masters.folder, alone=True):
+            old = await asyncio.to_thread(rewrap.needless, opened.keys, masters)
+            # The log first, as with everything that cannot be taken back.
+            async with opened.store.operator_log() as scope:
+                events = [Event("keys.retired", OPERATOR_LOG, actor, data={"key": n.id, "kind": n.kind}) for n in old]
+                await opened.audit.append_many(scope.connection, events)
+            await asyncio.to_thread(rewrap.retire, masters, old)
     except ChangeRefused as error:
         raise ConflictError(str(error), next_step=error.next_step) from error
-    async with opened.store.operator_log() as scope:
-        events = [Event("keys.retired", OPERATOR_LOG, actor, data={"key": n.id, "kind": n.kind}) for n in gone]
-        await opened.audit.append_many(scope.connection, events)
-    return gone
+    return old

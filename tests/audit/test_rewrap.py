@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 from audit import rewrap
+from audit.keystore import FileKeyStore, unfinished
 from audit.masters import MasterKeys, Named, create_file
 from audit.rewrap import ChangeRefused, Wanted
-from audit.sealing import (
-    FileKeyStore,
-    FileMasterKey,
-    KeyDestroyed,
-    KeyMissing,
-    MasterKey,
-    MasterKeyAway,
-    SealingError,
-    unfinished,
-)
+from audit.wrapping import FileMasterKey, KeyDestroyed, KeyMissing, MasterKey, MasterKeyAway, SealingError
 
 IDS = [f"session:ses_{number:024}" for number in range(12)]
 
@@ -47,12 +39,18 @@ class Place:
     def change(self) -> Named:
         """The whole of it, file to file."""
         with rewrap.changing(self.masters):
-            named = rewrap.choose(self.masters, Wanted("file"))
+            named = rewrap.choose(self.store, self.masters, Wanted("file"))
             rewrap.switch(self.store, self.masters, named)
             for path in rewrap.left(self.store, self.masters):
                 self.store.rewrap(path)
             self.masters.settled()
         return named
+
+    def retire(self) -> list[Named]:
+        with rewrap.changing(self.masters), rewrap.in_use(self.folder, alone=True):
+            old = rewrap.needless(self.store, self.masters)
+            rewrap.retire(self.masters, old)
+        return old
 
     def under(self) -> dict[str, int]:
         *_, found = rewrap.count(self.store, opening=True)
@@ -108,7 +106,7 @@ def test_a_destroyed_key_stays_destroyed_whatever_is_cut_short(place: Place) -> 
 
 
 def test_destroyed_while_it_is_rewrapped_it_is_destroyed(place: Place) -> None:
-    new = rewrap.choose(place.masters, Wanted("file"))
+    new = rewrap.choose(place.store, place.masters, Wanted("file"))
     rewrap.switch(place.store, place.masters, new)
     paths = [place.store._place("cus_1", key_id) for key_id in IDS]
     with ThreadPoolExecutor(8) as pool:
@@ -153,16 +151,16 @@ def test_a_key_read_while_its_file_is_replaced_is_read(place: Place) -> None:
 def test_the_old_key_is_taken_away_only_when_nothing_needs_it(place: Place) -> None:
     old = place.masters.current
     with pytest.raises(ChangeRefused, match="no old master key"):
-        rewrap.retire(place.store, place.masters)
-    new = rewrap.choose(place.masters, Wanted("file"))
+        place.retire()
+    new = rewrap.choose(place.store, place.masters, Wanted("file"))
     rewrap.switch(place.store, place.masters, new)
     with pytest.raises(ChangeRefused, match=f"13 keys are still wrapped under the master key {old.id}"):
-        rewrap.retire(place.store, place.masters)
+        place.retire()
     assert (place.folder / old.file).exists()
     place.change()
     with rewrap.in_use(place.folder), pytest.raises(ChangeRefused, match="a backup is being written"):
-        rewrap.retire(place.store, place.masters)
-    assert [named.id for named in rewrap.retire(place.store, place.masters)] == [old.id]
+        place.retire()
+    assert [named.id for named in place.retire()] == [old.id]
     assert not (place.folder / old.file).exists()
     assert [named.id for named in place.masters.listed] == [new.id]
     assert Place(place.folder).store.get("cus_1", IDS[0])
@@ -174,10 +172,12 @@ def test_two_who_change_it_at_once_are_told(place: Place) -> None:
 
 
 def test_what_was_named_and_never_made_is_forgotten(place: Place) -> None:
-    named = rewrap.choose(place.masters, Wanted("file"))
-    assert rewrap.choose(place.masters, Wanted("file")) == named, "cut short before the switch, it is taken up again"
+    named = rewrap.choose(place.store, place.masters, Wanted("file"))
+    assert rewrap.choose(place.store, place.masters, Wanted("file")) == named, (
+        "cut short before the switch, it is taken up again"
+    )
     (place.folder / named.file).unlink()
-    again = rewrap.choose(place.masters, Wanted("file"))
+    again = rewrap.choose(place.store, place.masters, Wanted("file"))
     assert again.id != named.id
     assert [one.id for one in place.masters.listed if one.state == "next"] == [again.id]
 
@@ -187,7 +187,7 @@ def test_a_damaged_file_is_said_and_holds_up_no_other(place: Place) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     *_, found = rewrap.count(place.store, opening=True)
     assert found.damaged == [path.name]
-    rewrap.switch(place.store, place.masters, rewrap.choose(place.masters, Wanted("file")))
+    rewrap.switch(place.store, place.masters, rewrap.choose(place.store, place.masters, Wanted("file")))
     with pytest.raises(SealingError):
         place.store.rewrap(path)
     assert path.stat().st_size, "it is left as it was"

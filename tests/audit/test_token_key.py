@@ -113,8 +113,9 @@ def test_a_module_that_does_not_answer_is_away(key: TokenMasterKey) -> None:
     hanging.start()
     busy.wait()
     try:
-        with pytest.raises(MasterKeyAway, match="did not answer within"):
-            key.wrap(b"", b"x")
+        for _ in range(3):
+            with pytest.raises(MasterKeyAway, match="did not answer within"):
+                key.wrap(b"", b"x")
     finally:
         let_go.set()
         hanging.join()
