@@ -84,6 +84,11 @@ def check(folder: Path, keys: Keys) -> list[str]:
 
 def open_masters(folder: Path, keys: Keys) -> MasterKeys:
     """Those of a deployment's folder of keys. Blocks. UnavailableError when the current one cannot be used."""
+    if not folder.exists():
+        raise UnavailableError(
+            f"No such file: {folder}; {folder.parent} holds no deployment",
+            next_step="`frameroom init` makes one; storage.data_dir in frameroom.toml says where it is.",
+        )
     try:
         return MasterKeys(folder, reaching(folder, keys))
     except SealingError as error:
