@@ -4,15 +4,20 @@ PY := .venv/bin/python
 venv:  ## the environment, pinned and hashed
 	@scripts/venv.sh run
 
+frontend:  ## what the pages with a terminal load, from npm by digest
+	@scripts/frontend.sh must
+
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
 
 demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 3) plays by itself
 	@scripts/venv.sh $(if $(filter 3,$(STORY)),dev,run)
+	@scripts/frontend.sh
 	@.venv/bin/frameroom demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
 test:  ## all tests, on real parts
 	@scripts/venv.sh dev
+	@scripts/frontend.sh
 	@$(PY) -m pytest $(ARGS)
 
 check:  ## lint, types, imports
@@ -28,6 +33,6 @@ lock:  ## pin the requirements again
 	@for f in uv run dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean:  ## take the environment and caches away
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: venv help demo test check bench lock clean
+.PHONY: venv frontend help demo test check bench lock clean

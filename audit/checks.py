@@ -3,61 +3,35 @@
 Checks, in this order: 1 the words are what the entries say, 2 the checkpoint is signed by the pinned key or one that
 it was handed over to, 3 every entry stands where it says under that checkpoint, in this log, 4 personal fields are
 what the log committed to, 5 the checkpoint extends every one that was sent before, 6 nothing is left out of a visit,
-7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on signed approvals.
+7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on the customer's
+approvals, and goes no further (audit/approvals.py), 10 every operation was permitted.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import checkpoint
-from audit.assertions import Assertion, AssertionFault, fingerprint
-from audit.assertions import check as check_assertion
-from audit.checkpoint import Checkpoint, NoteError
+from audit.approvals import check_approvals
+from audit.checked import NOT_EXTENDED, Checked, Fault
+from audit.checkpoint import NoteError
 from audit.events import PROMISES
 from audit.merkle import leaf_hash
+from audit.permitted import Permissions
 from audit.proofs import ProofError, check_consistency, check_inclusion
-from audit.reportfile import Entry, Report
+from audit.reportfile import Report
 from audit.rotation import follow, lineage
 from audit.told import harmless
 
-FALSE: Final = 1
-NOT_EXTENDED: Final = 3
-NOT_PINNED: Final = 4
 LATE_MS: Final = 5_000
 """On PostgreSQL a transaction that commits late is numbered after younger ones; this is how late it may be."""
 _ENDS: Final = frozenset({"session.closed", "session.failed"})
-
-
-class Fault(Exception):
-    """Something that does not hold; `code` is the exit code for it."""
-
-    def __init__(self, words: str, code: int = FALSE) -> None:
-        super().__init__(words)
-        self.code = code
-
-
-@dataclass(slots=True)
-class Checked:
-    """What was pinned by whoever checks, and what was found to hold, in words."""
-
-    vkey: str
-    since: Sequence[str] = ()
-    pinned: Collection[str] = ()
-    """Fingerprints of approvers' keys, as they stand on the agreement."""
-    told: list[str] = field(default_factory=list)
-    trusted: list[str] = field(default_factory=list)
-    root: Checkpoint = field(default_factory=lambda: Checkpoint("", 0, b""))
-    bodies: list[tuple[int, dict[str, Any], Entry]] = field(default_factory=list)
 
 
 def check(report: Report, words: str, by: Checked) -> None:
@@ -73,7 +47,8 @@ def check(report: Report, words: str, by: Checked) -> None:
         _complete(report, by)
         _promises(report, by)
         _recordings(report, by)
-        _approvals(by)
+        check_approvals(by, whole="since" not in report.about)
+        _permitted(report, by)
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"an entry lacks what its kind has ({error}): it was not written by Frameroom") from error
 
@@ -243,67 +218,11 @@ def open_segment(key: bytes, log: str, session: str, number: int, sealed: bytes)
         raise Fault(f"segment {number} of the recording does not open with its key") from error
 
 
-def _approvals(by: Checked) -> None:
-    enrolled: dict[tuple[str, str], Mapping[str, Any]] = {}
-    signed: dict[str, set[str]] = {}
-    spoken: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for index, body, one in by.bodies:
-        kind, data = body.get("kind"), body.get("data", {})
-        if kind == "approver.key_enrolled":
-            enrolled[str(data["approver"]), str(data["credential"])] = data
-        elif kind == "approver.key_removed":
-            enrolled.pop((str(data["approver"]), str(data["credential"])), None)
-        elif kind == "request.submitted":
-            digests[str(body["request"])] = str(data["digest"])
-        elif kind == "consent.recorded":
-            spoken[str(body["request"])] = one.told().partition("  ")[2]
-        elif kind == "approval.signed":
-            _signed(index, body, one, enrolled, digests, by)
-            signed.setdefault(str(body["request"]), set()).add(str(data["approver"]))
-        elif kind == "request.granted":
-            _granted(index, body, signed, spoken, by)
-
-
-def _granted(
-    index: int, body: Mapping[str, Any], signed: Mapping[str, set[str]], spoken: Mapping[str, str], by: Checked
-) -> None:
-    request, grant = str(body["request"]), harmless(str(body["grant"]))
-    how = str(body.get("data", {}).get("how", ""))
-    if persons := signed.get(request):
-        by.told.append(f"the permission {grant} was signed by {len(persons)} approvers with their own keys")
-    elif request in spoken:
-        by.told.append(f"the permission {grant} was NOT signed: {spoken[request]}")
-    elif how.startswith("standing"):
-        by.told.append(f"the permission {grant} rests on the standing agreement: {harmless(how)}")
-    else:
-        raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's said yes")
-
-
-def _signed(
-    index: int, body: Mapping[str, Any], one: Entry, enrolled: Mapping[tuple[str, str], Mapping[str, Any]],
-    digests: Mapping[str, str], by: Checked,
-) -> None:  # fmt: skip
-    data = body["data"]
-    key = enrolled.get((str(data["approver"]), str(data["credential"])))
-    if key is None:
-        raise Fault(f"the approval in entry {index} is by a key that was not enrolled before it")
-    if data["digest"] != digests.get(str(body["request"])):
-        raise Fault(f"the approval in entry {index} is for another request than the one that was asked")
-    shown = one.clear.get("request")
-    if shown is not None and hashlib.sha256(str(shown.value()).encode()).hexdigest() != data["digest"]:
-        raise Fault(f"the words of the request in entry {index} are not those that were signed")
-    try:
-        public = base64.b64decode(key["public_key"], validate=True)
-        parts = [base64.b64decode(data[name], validate=True) for name in _ASSERTED]
-        check_assertion(Assertion(*parts), public, bytes.fromhex(data["digest"]), str(key["rp_id"]))
-    except (AssertionFault, ValueError, binascii.Error) as error:
-        raise Fault(f"the approval in entry {index} does not hold: {error}") from error
-    if by.pinned and fingerprint(public) not in by.pinned:
-        raise Fault(
-            f"the approval in entry {index} was signed by a key that you did not pin: {fingerprint(public)}",
-            NOT_PINNED,
-        )
-
-
-_ASSERTED: Final = ("authenticator_data", "client_data", "signature")
+def _permitted(report: Report, by: Checked) -> None:
+    # A report of a time may begin in the middle of a permission; one of a visit holds what the visit rests on.
+    permissions = Permissions(whole="since" not in report.about)
+    for index, body, _ in by.bodies:
+        if (broken := permissions.read(body)) is not None:
+            raise Fault(f"entry {index}: {broken}")
+    beyond = f", of which {len(permissions.unknown)} were given before this report" if permissions.unknown else ""
+    by.told.append(f"{permissions.operations} operations are within the permissions they were begun under{beyond}")

@@ -28,8 +28,9 @@ from audit.tiles import TileReader, parse_name
 _PAGE: Final = 1_000
 _HELD: Final = 50
 _BEFORE: Final = (
-    "request.submitted", "request.granted", "consent.recorded", "approval.signed", "approver.added",
-    "approver.key_enrolled", "approver.key_removed", "agreement.confirmed", "system.added", "customer.added",
+    "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
+    "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
+    "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
     "grant.revoked", "grant.expired",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
@@ -95,15 +96,20 @@ class Reporter:
             entries.c.log_id == self._log, entries.c.idx.is_not(None), entries.c.kind.in_(_BEFORE)
         )
         rows = [(row.idx, parse_entry(row.entry)) for row in await self._connection.execute(query)]
-        # Twice: a permission names its request, and a request its approvals, approvals their approvers.
+        # Until nothing is added: a permission names its request, that its job, and each its approvals.
         found: set[int] = set()
-        for _ in range(3):
+        known = -1
+        while known < len(found):
+            known = len(found)
             for index, body in rows:
-                ids = {str(body[name]) for name in ("request", "grant") if name in body}
                 data = body.get("data", {})
+                ids = {str(body[name]) for name in ("request", "grant") if name in body}
+                ids |= {str(data["job"])} if "job" in data else set()
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
                 itself = body["kind"].startswith("system.") and body.get("system") in joined
-                if ids & joined or person in joined or itself or body["kind"] == "customer.added":
+                # Keys always: that there were some says that an agreement had to be signed.
+                always = body["kind"].startswith(("agreement.", "customer.", "approver.key_"))
+                if ids & joined or person in joined or itself or always:
                     found.add(index)
                     joined |= ids | ({str(data["approver"])} if "approver" in data else set())
         return found

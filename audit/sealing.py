@@ -22,6 +22,7 @@ from audit.wrapping import MasterKeyAway as MasterKeyAway
 from audit.wrapping import SealingError as SealingError
 from audit.wrapping import open_sealed as open_sealed
 from audit.wrapping import seal as seal
+from audit.wrapping import seal_apart as seal_apart
 
 
 def commitment(salt: bytes, value: Any) -> str:

@@ -6,12 +6,14 @@ cannot say anything else than the log.
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 _LONGEST: Final = 300
+_SIGNED: Final = 1_200
 _SENTENCES: Final[Mapping[str, str]] = {
     "customer.added": "this log was begun for {name}",
     "approver.added": "{name} became an approver ({approver})",
@@ -21,6 +23,17 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
+    "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
+    "approver.key_enrolled": "{approver} enrolled a key ({how})",
+    "approver.key_removed": "a key of {approver} counts no more",
+    "agreement.signed": "{approver} signed the agreement with their own key: {words}",
+    "job.asked": "{approver} asked for work ({job}): {what}, for {for_whom}, by {until_ms}; it takes: {operations}",
+    "job.signed": "{approver} signed the job {job} with their own key: {words}",
+    "job.taken": "engineer {engineer} took the job {job}",
+    "job.done": "the job {job} is done, says the engineer: {words}",
+    "job.withdrawn": "the job {job} was withdrawn",
+    "approval.signed": "{approver} signed with their own key: {request}",
+    "request.asked": "asked for an answer ({occasion}): {approvers}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",
@@ -50,11 +63,11 @@ class _Fields(dict[str, str]):
         return "-"
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, longest: int = _LONGEST) -> str:
     """Text from outside on one line: nothing that moves a terminal or turns the direction of writing."""
     seen = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text)
     line = " ".join(seen.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def at(time_ms: int) -> str:
@@ -63,6 +76,51 @@ def at(time_ms: int) -> str:
         return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
         return f"{time_ms} ms"
+
+
+def _in_words(text: str, words: Callable[[Any], str]) -> str:
+    """What was signed, parsed and put into words; the text itself where it is not of that kind."""
+    try:
+        told = words(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        told = text
+    return harmless(told, _SIGNED)
+
+
+def request_words(text: str) -> str:
+    """The bytes of a request that a yes was signed over, in words."""
+    return _in_words(text, _request)
+
+
+def _request(asked: Any) -> str:
+    return (
+        f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
+        f"{', '.join(asked['operations'])}, from {at(asked['from'])} until {at(asked['until'])}. "
+        f"Ticket: {asked['ticket'] or 'none'}. Reason: {asked['reason']}"
+    )
+
+
+def job_words(text: str) -> str:
+    """The bytes of a job that was signed, in words."""
+    return _in_words(text, _job)
+
+
+def _job(asked: Any) -> str:
+    return (
+        f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
+        f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {', '.join(asked['operations'])}"
+    )
+
+
+def agreement_words(text: str) -> str:
+    """The bytes of an agreement that was signed, in words."""
+    return _in_words(text, _agreement)
+
+
+def _agreement(signed: Any) -> str:
+    terms = json.loads(signed["terms"])
+    told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+    return f"version {signed['agreement']}: {told}"
 
 
 def _shown(name: str, value: Any) -> str:
@@ -75,6 +133,13 @@ def _shown(name: str, value: Any) -> str:
     return str(value)
 
 
+_WORDS: Final = {
+    "approval.signed": ("request", request_words),
+    "job.signed": ("words", job_words),
+    "agreement.signed": ("words", agreement_words),
+}
+
+
 def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     """When and what, of one entry: `body` as parsed, `clear` its personal fields (or why one is not there)."""
     data = body.get("data")
@@ -82,6 +147,9 @@ def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
     fields = _Fields({name: harmless(_shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
+    if kind in _WORDS:
+        name, words_of = _WORDS[kind]
+        fields[name] = words_of(str(clear.get(name, "-")))
     sentence = _SENTENCES.get(kind)
     words = sentence.format_map(fields) if sentence else _plain(kind, fields)
     time_ms = body.get("time")

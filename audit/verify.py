@@ -19,8 +19,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from audit.checked import Checked, Fault
 from audit.checkpoint import NoteError, notes_in, parse_vkey
-from audit.checks import Checked, Fault, check, open_segment
+from audit.checks import check, open_segment
 from audit.proofs import ProofFile
 from audit.reportfile import Report, ReportError, parse
 from audit.told import harmless

@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from audit import checkpoint
+from audit.checked import NOT_EXTENDED, Fault
 from audit.checkpoint import NoteError
-from audit.checks import NOT_EXTENDED, Fault
 from audit.merkle import EMPTY_ROOT, Frontier
 from audit.rotation import follow
 from audit.tiles import WIDTH, TileError, entries_in, tile_name, tile_root

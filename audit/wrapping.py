@@ -44,10 +44,15 @@ class KeyDestroyed(SealingError):
         self.day = day
 
 
+def seal_apart(key: bytes, context: bytes, plain: bytes | bytearray) -> tuple[bytes, bytes]:
+    """(nonce, AES-256-GCM(plain)), bound to `context`: for what is large enough that joining the two would cost."""
+    nonce = secrets.token_bytes(_NONCE)
+    return nonce, AESGCM(key).encrypt(nonce, plain, context)
+
+
 def seal(key: bytes, context: bytes, plain: bytes) -> bytes:
     """nonce ‖ AES-256-GCM(plain), bound to `context`."""
-    nonce = secrets.token_bytes(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plain, context)
+    return b"".join(seal_apart(key, context, plain))
 
 
 def open_sealed(key: bytes, context: bytes, sealed: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -97,7 +98,7 @@ def _is_here(url: str) -> bool:
 class Ssh(_Section):
     """The SSH door."""
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a door is for others to reach
+    host: str = Field("0.0.0.0", description="address to listen on; :: is every address, IPv6 and IPv4")  # noqa: S104 - a door is for others to reach
     port: int = Field(2222, ge=0, le=65535, description="TCP port; 0 takes a free one")
     login_grace_s: int = Field(20, ge=5, le=120, description="seconds to the first valid signature")
     factor_grace_s: int = Field(90, ge=10, le=600, description="seconds from there to the second factor")
@@ -149,6 +150,41 @@ class Mail(_Section):
         return self
 
 
+class Telling(_Section):
+    """How people are told and asked beside mail, and asked again."""
+
+    remind_minutes: int = Field(15, ge=1, le=1440, description="minutes without an answer until a reminder")
+    next_minutes: int = Field(15, ge=1, le=1440, description="minutes from there until the next person is asked")
+    deputy_minutes: int = Field(15, ge=1, le=1440, description="minutes from there until the deputies are asked")
+    schemes: tuple[str, ...] = Field(
+        (
+            "slack", "workflow", "workflows", "gchat", "webex", "wxteams", "twilio", "vonage", "nexmo", "msgbird",
+            "clicksend", "sinch", "plivo", "bulksms", "46elks", "elks", "infobip", "seven", "jsons",
+        ),
+        description="kinds of apprise addresses that people may give; jsons is a webhook over https",
+    )  # fmt: skip
+    networks: tuple[str, ...] = Field(
+        (), description="networks that are not public and are reached all the same, as 10.1.2.0/24"
+    )
+    text_url: str | None = Field(
+        None, repr=False,
+        description='your gateway for texts, secret: "file:PATH" of an apprise address with {number} in it',
+        examples=["file:keys/text-url"],
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        """What a message would fail on is said at the start."""
+        for network in self.networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"telling.networks: {network} is no network; one looks like 10.1.2.0/24") from error
+        if self.text_url is not None and "{number}" not in self.text_url:
+            raise ValueError("telling.text_url has {number} where the telephone number goes")
+        return self
+
+
 class Recording(_Section):
     """No recording, no session."""
 
@@ -187,12 +223,13 @@ class Settings(_Section):
     portal: Portal = Portal()
     ops: Ops = Ops()
     mail: Mail = Mail()
+    telling: Telling = Telling()
     recording: Recording = Recording()
     log: Log = Log()
     process: Process = Process()
 
 
-SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "keys.pkcs11_pin"})
+SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "keys.pkcs11_pin", "telling.text_url"})
 """Always in a file of their own."""
 FILE_KEYS = SECRET_KEYS | {"storage.database_url", "storage.owner_url"}
 """May be in a file of their own; a URL may hold a password."""

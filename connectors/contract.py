@@ -16,19 +16,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-
-class Operation(StrEnum):
-    """What an agreement can name. FIND and LIST_ALL are granted apart; DIAG is an addition to the five."""
-
-    FIND = "find"
-    LIST_ALL = "list-all"
-    VIEW = "view"
-    ALTER = "alter"
-    REMOVE = "remove"
-    RESET_VOICEMAIL = "reset-voicemail"
-    RESET_SIP = "reset-sip"
-    RESET_PORTAL = "reset-portal"
-    DIAG = "diag"
+from connectors.operations import Operation as Operation
 
 
 class SecretKind(StrEnum):

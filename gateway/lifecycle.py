@@ -77,9 +77,23 @@ class ProposalState(StrEnum):
     DONE = "done"
 
 
-State = RequestState | GrantState | SessionState | OperationState | AgreementState | LinkState | ProposalState
+class JobState(StrEnum):
+    """Work that the customer asked for: signed by enough of them it is open, then taken, then over."""
 
-S = TypeVar("S", RequestState, GrantState, SessionState, OperationState, AgreementState, LinkState, ProposalState)
+    ASKED = "asked"
+    OPEN = "open"
+    TAKEN = "taken"
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+
+
+State = (
+    JobState | RequestState | GrantState | SessionState | OperationState | AgreementState | LinkState | ProposalState
+)
+
+S = TypeVar(
+    "S", JobState, RequestState, GrantState, SessionState, OperationState, AgreementState, LinkState, ProposalState
+)
 
 # A table for each type: members of two StrEnums with one value are equal, so one common table would mix them up.
 _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
@@ -129,8 +143,15 @@ _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
         ),
         ProposalState.WITHDRAWN: frozenset(),
         ProposalState.ACTIVE: frozenset({ProposalState.DONE}),
-        ProposalState.PENDING: frozenset({ProposalState.DONE}),
+        ProposalState.PENDING: frozenset({ProposalState.DONE, ProposalState.WITHDRAWN}),
         ProposalState.DONE: frozenset(),
+    },
+    {
+        JobState.ASKED: frozenset({JobState.OPEN, JobState.WITHDRAWN}),
+        JobState.OPEN: frozenset({JobState.TAKEN, JobState.WITHDRAWN}),
+        JobState.TAKEN: frozenset({JobState.DONE, JobState.WITHDRAWN}),
+        JobState.DONE: frozenset(),
+        JobState.WITHDRAWN: frozenset(),
     },
 )
 TRANSITIONS: Final = {(type(state), state.value): to for table in _TABLES for state, to in table.items()}

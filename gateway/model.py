@@ -9,9 +9,12 @@ from enum import StrEnum
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.contract import Operation, SecretKind
+from gateway.choices import NOTICES as NOTICES
+from gateway.choices import STANDINGS as STANDINGS
+from gateway.choices import AccessMode as AccessMode
 from gateway.lifecycle import AgreementState, GrantState, RequestState
 
 MINUTE: Final = 60_000
@@ -63,15 +66,6 @@ class Hours(BaseModel):
     end_minute: Annotated[int, Field(gt=0, le=1440)] = 18 * 60
 
 
-class AccessMode(StrEnum):
-    """Whether the customer lets engineers in at all, above every permission."""
-
-    ON = "on"
-    OFF = "off"
-    UNTIL = "until"
-    WEEKLY = "weekly"
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """The customer's own switch. `until_ms`: when "until" ends; `hours`: when "weekly" is on, by `zone`'s clock."""
@@ -116,6 +110,14 @@ class Terms(BaseModel):
     """Kinds of character of which a new secret holds at least one each."""
     approvals_needed: Annotated[int, Field(ge=1, le=10)] = 1
     """How many persons have to say yes to one request."""
+    standing: frozenset[Operation] = frozenset()
+    """What is permitted at once, without asking each time (the customer's standing approval)."""
+
+    @model_validator(mode="after")
+    def _standing_is_agreed(self) -> Terms:
+        if beyond := self.standing - self.operations:
+            raise ValueError(f"standing names what operations does not: {', '.join(sorted(beyond))}")
+        return self
 
     @field_validator("zone")
     @classmethod
@@ -180,6 +182,8 @@ class Request:
     state: RequestState
     digest: str
     submitted_ms: int
+    canonical: str
+    """The bytes that a yes is a yes to, as text (access/asked.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +202,5 @@ class Grant:
     version: int
     how: str
     approver_ids: tuple[str, ...]
+    job_id: str | None = None
+    """The work that the customer asked for, where the permission came of it."""

@@ -25,6 +25,7 @@ from gateway.access.import_plan import Held, Planner, Step
 from gateway.errors import ConflictError, NotFoundError
 from gateway.model import new_id
 from gateway.store.engine import Scope, Store
+from gateway.store.portal_tables import ANY_KEY
 from gateway.store.tables import agreements, approvers, contacts, customers, sites, systems
 from gateway.vault import Vault
 
@@ -115,6 +116,7 @@ class Importer:
             for row in await scope.execute(select(table).where(here)):
                 into[row._mapping[key].casefold()] = dict(row._mapping)
         held.agreement = await agreement_of(scope)
+        held.had_keys = (await scope.execute(ANY_KEY, {"of_customer": scope.customer_id})).first() is not None
         return held
 
     def _steps(self, held: Held, actor: str, rows: Sequence[Given]) -> list[Step]:

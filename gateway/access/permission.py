@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, insert, select, update
 
-from audit import canonical
 from audit.events import Event, Personal
-from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.askable import check_askable
+from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
-from gateway.access.facts import facts_of, grant_of, operations_of
+from gateway.access.facts import grant_of
+from gateway.access.permitted import Permitted
+from gateway.access.proposals import RECOVER, pending
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
-from gateway.model import DAY, MINUTE, Grant, PhoneSystem, Request, new_id
-from gateway.policy import Decision, Facts, decide
-from gateway.store.engine import Scope, Store
+from gateway.model import DAY, MINUTE, Agreement, Grant, PhoneSystem, Request, new_id, same_address
+from gateway.store.engine import Scope
 from gateway.store.tables import (
     approvals,
     approvers,
-    customers,
     engineers,
     grants,
     operations,
     requests,
+    systems,
 )
 
-_PENDING_PER_ENGINEER = 10
-BY_PHONE = "by telephone"
+BY_PHONE: Final = "by telephone"
+BY_KEY: Final = "signed"
+STANDING: Final = "standing agreement"
 _LATE_GRANTS: Final = select(grants).where(
     grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
 )
 _LATE_REQUESTS: Final = select(requests).where(
     requests.c.state == RequestState.WAITING, requests.c.until_ms <= bindparam("now", type_=BigInteger)
-)
-_OPEN_GRANTS: Final = (  # built once: every command asks it
-    select(grants)
-    .where(grants.c.engineer_id == bindparam("of_engineer"), grants.c.state == GrantState.OPEN)
-    .order_by(grants.c.until_ms.desc())
 )
 
 
@@ -49,42 +46,34 @@ def _words(operations_: frozenset[Operation]) -> str:
     return " ".join(sorted(operations_))
 
 
-def request_of(row: Any) -> Request:
-    """The value of a table's row."""
-    return Request(
-        row.customer_id, row.id, row.system_id, row.engineer_id, operations_of(row.operations), row.from_ms,
-        row.until_ms, row.ticket, row.reason, RequestState(row.state), row.digest, row.submitted_ms,
-    )  # fmt: skip
+def _unnamed(how: str) -> str:
+    return "; ".join(part.partition(", recorded by")[0] for part in how.split("; "))
 
 
-def request_bytes(request: Request) -> bytes:
-    """The canonical bytes that a yes is a yes to; their SHA-256 is the request's digest."""
-    return canonical.encode(
-        {
-            "v": 1,
-            "customer": request.customer_id,
-            "request": request.id,
-            "system": request.system_id,
-            "engineer": request.engineer_id,
-            "operations": sorted(request.operations),
-            "from": request.from_ms,
-            "until": request.until_ms,
-            "ticket": request.ticket,
-            "reason": request.reason,
-        }
-    )
+@dataclass(frozen=True, slots=True)
+class Answerable:
+    """A waiting request and an approver who may answer it. `needed`: how many persons have to say yes."""
+
+    request: Request
+    approver: Any
+    needed: int
+    agreement: Agreement
 
 
-class Permission:
+def _how(yeses: Sequence[Any]) -> str:
+    """How they came, in words that stand wherever the permission is shown."""
+    signed = [yes for yes in yeses if yes.how == BY_KEY]
+    recorders = dict.fromkeys(yes.recorded_by for yes in yeses if yes.how == BY_PHONE)
+    told = []
+    if signed:
+        told.append("signed with the approver's own key" if len(signed) == 1 else f"signed with {len(signed)} own keys")
+    if recorders:
+        told.append(f"{BY_PHONE}, recorded by {', '.join(recorders)}")
+    return "; ".join(told)
+
+
+class Permission(Permitted):
     """Writes each change with its event, in one transaction."""
-
-    def __init__(self, store: Store, audit: AuditLog) -> None:
-        self._store, self._audit = store, audit
-
-    @property
-    def now(self) -> int:
-        """Time as permission counts it."""
-        return self._audit.clock.now()
 
     async def _log(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
         await self._audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))
@@ -98,71 +87,68 @@ class Permission:
         ticket: str,
         reason: str,
     ) -> Request:
-        """Ask the customer. Refused when the agreement could never allow it."""
+        """Ask the customer (askable.py: what cannot be asked); granted at once where that stands agreed."""
         customer_id, now = system.customer_id, self.now
         request = Request(
             customer_id, new_id("req"), system.id, engineer_id, wanted, now, now + minutes * MINUTE, ticket, reason,
-            RequestState.WAITING, "", now,
+            RequestState.WAITING, "", now, "",
         )  # fmt: skip
-        request = replace(request, digest=hashlib.sha256(request_bytes(request)).hexdigest())
         async with self._store.scope(customer_id) as scope:
-            await self._check_request(scope, request, minutes)
-            await scope.execute(
-                insert(requests).values(
-                    customer_id=customer_id, id=request.id, system_id=system.id, engineer_id=engineer_id,
-                    operations=_words(wanted), from_ms=request.from_ms, until_ms=request.until_ms, ticket=ticket,
-                    reason=reason, state=RequestState.WAITING, digest=request.digest, submitted_ms=now,
-                )
-            )  # fmt: skip
-            key = f"request:{request.id}"
-            await self._log(
-                scope, "request.submitted", engineer_id, system=system.id, request=request.id,
-                data={
-                    "engineer": engineer_id, "operations": sorted(wanted), "from_ms": request.from_ms,
-                    "until_ms": request.until_ms, "digest": request.digest,
-                },
-                personal=(Personal("ticket", ticket, key), Personal("reason", reason, key)),
-            )  # fmt: skip
-            await notify.request_waiting(scope, request, now)
+            agreement = await check_askable(scope, request, now)
+            request = await self._put(scope, request)
+            if wanted <= agreement.terms.standing:
+                how = f"{STANDING}, version {agreement.version}"
+                await self._write_grant(scope, engineer_id, request, how, ())
+                return replace(request, state=RequestState.GRANTED)
+            await notify.request_waiting(scope, self._audit, request, self.link(request.id), now)
         return request
 
-    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> None:
-        agreement = await agreement_of(scope)
-        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
-            raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
-        beyond = request.operations - agreement.terms.operations
-        if beyond:
-            raise NotPermittedError(
-                f"The customer's agreement does not allow {_words(beyond)}.",
-                next_step=f"It allows {_words(agreement.terms.operations)}.",
-            )
-        if not 1 <= minutes <= agreement.terms.max_minutes:
-            raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")
-        if agreement.terms.ticket_required and not request.ticket:
-            raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
-        if not request.reason:
-            raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
-        if agreement.terms.approvals_needed > 1:
-            await self._check_enough_approvers(scope, agreement.terms.approvals_needed)
-        waiting = select(requests.c.id).where(
-            requests.c.customer_id == scope.customer_id,
-            requests.c.engineer_id == request.engineer_id,
-            requests.c.state == RequestState.WAITING,
+    async def _put(self, scope: Scope, request: Request, job_id: str | None = None) -> Request:
+        """Write a new request down with its event; it with its digest."""
+        names = (
+            select(engineers.c.name, systems.c.name.label("system"))
+            .join_from(systems, engineers, engineers.c.id == request.engineer_id)
+            .where(systems.c.customer_id == scope.customer_id, systems.c.id == request.system_id)
         )
-        if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
-            raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
+        row = (await scope.execute(names)).one()
+        request = written(request, row.name, row.system)
+        await scope.execute(
+            insert(requests).values(
+                customer_id=scope.customer_id, id=request.id, system_id=request.system_id,
+                engineer_id=request.engineer_id, operations=_words(request.operations), from_ms=request.from_ms,
+                until_ms=request.until_ms, ticket=request.ticket, reason=request.reason, state=request.state,
+                digest=request.digest, canonical=request.canonical, submitted_ms=request.submitted_ms,
+            )
+        )  # fmt: skip
+        data = {
+            "engineer": request.engineer_id, "operations": sorted(request.operations), "from_ms": request.from_ms,
+            "until_ms": request.until_ms, "digest": request.digest,
+        }  # fmt: skip
+        if job_id is not None:
+            data["job"] = job_id
+        key = f"request:{request.id}"
+        await self._log(
+            scope, "request.submitted", request.engineer_id, system=request.system_id, request=request.id, data=data,
+            personal=(Personal("ticket", request.ticket, key), Personal("reason", request.reason, key)),
+        )  # fmt: skip
+        return request
 
-    @staticmethod
-    async def _check_enough_approvers(scope: Scope, needed: int) -> None:
-        query = select(approvers.c.email).where(
-            approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None)
-        )
-        persons = {email.casefold() for email in (await scope.execute(query)).scalars()}
-        if len(persons) < needed:
-            raise NotPermittedError(
-                f"This customer wants {needed} people to say yes, and has {len(persons)} who may.",
-                next_step="The customer has to name more approvers; nobody was asked.",
-            )
+    async def permit_job(
+        self, scope: Scope, engineer_id: str, job_id: str, system_id: str, wanted: frozenset[Operation], until_ms: int,
+        what: str, number: str, persons: tuple[str, ...],
+    ) -> Grant:  # fmt: skip
+        """The permission that a signed job is, in the caller's transaction (jobs.py checked the signatures)."""
+        now = self.now
+        request = Request(
+            scope.customer_id, new_id("req"), system_id, engineer_id, wanted, now, until_ms, f"job {number}", what,
+            RequestState.WAITING, "", now, "",
+        )  # fmt: skip
+        request = await self._put(scope, request, job_id)
+        return await self._write_grant(scope, engineer_id, request, f"asked for as {request.ticket}", persons, job_id)
+
+    def link(self, request_id: str) -> str:
+        """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
+        return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
 
     async def record_consent(
         self, actor: str, recorded_by: str, customer_id: str, request_id: str, approver_id: str, at_ms: int, words: str
@@ -172,8 +158,10 @@ class Permission:
         The grant, or None while the agreement wants more persons to say yes. ConflictError when this one has already.
         """
         async with self._store.scope(customer_id) as scope:
-            request, approver, needed = await self._consent_basis(scope, request_id, approver_id, at_ms)
-            earlier = await self._yeses(scope, request)
+            to = await self.answerable(scope, request_id, approver_id)
+            request, approver = to.request, to.approver
+            self._check_call(to, at_ms)
+            earlier = await self.yeses(scope, request)
             if approver.email.casefold() in earlier:
                 raise ConflictError(f"{approver.name} has said yes to this request already.")
             await scope.execute(
@@ -192,18 +180,23 @@ class Permission:
                 scope, "consent.recorded", actor, system=request.system_id, request=request_id, personal=personal,
                 data={"approver": approver_id, "at_ms": at_ms, "digest": request.digest},
             )  # fmt: skip
-            recorders = dict.fromkeys([*(yes.recorded_by for yes in earlier.values()), recorded_by])
-            how = f"{BY_PHONE}, recorded by {', '.join(recorders)}"
-            missing = needed - len(earlier) - 1
-            grant = None
-            if missing <= 0:
-                persons = (*(yes.approver_id for yes in earlier.values()), approver_id)
-                grant = await self._write_grant(scope, actor, request, how, persons)
-            await notify.consent_recorded(scope, request, how, approver.name, at_ms, self.now, max(missing, 0))
+            grant, missing, how = await self.settle(scope, actor, to, request)
+            await notify.consent_recorded(scope, request, how, approver.name, at_ms, self.now, missing)
         return grant
 
+    async def settle(self, scope: Scope, actor: str, to: Answerable, request: Request) -> tuple[Grant | None, int, str]:
+        """After a yes: the grant when enough persons have given theirs, how many are missing, and how they came."""
+        found = await self.yeses(scope, request)
+        # Calls are entered with the minute they were made in: whoever comes last stands last.
+        yeses = dict(sorted(found.items(), key=lambda item: bool(item[1].approver_id == to.approver.id)))
+        how, missing = _how(list(yeses.values())), max(0, to.needed - len(yeses))
+        if missing:
+            return None, missing, how
+        persons = tuple(str(yes.approver_id) for yes in yeses.values())
+        return await self._write_grant(scope, actor, request, how, persons), 0, how
+
     @staticmethod
-    async def _yeses(scope: Scope, request: Request) -> dict[str, Any]:
+    async def yeses(scope: Scope, request: Request) -> dict[str, Any]:
         """Who has said yes to exactly this request, and still may: by address, since persons count, not accounts."""
         query = (
             select(approvals, approvers.c.email)
@@ -217,23 +210,16 @@ class Permission:
         )
         return {row.email.casefold(): row for row in await scope.execute(query)}
 
-    async def _consent_basis(
-        self, scope: Scope, request_id: str, approver_id: str, at_ms: int
-    ) -> tuple[Request, Any, int]:
-        """The request, its approver, and how many persons have to say yes."""
-        agreement = await agreement_of(scope)
-        if agreement is None or not agreement.terms.consent_by_phone or agreement.state is not AgreementState.CONFIRMED:
-            raise NotPermittedError(
-                "This customer's agreement does not allow a yes by telephone.",
-                next_step="Ask the approver to answer the mail.",
-            )
-        request = await self.request(scope, request_id, lock=True)
+    async def answerable(self, scope: Scope, request_id: str, approver_id: str, *, lock: bool = True) -> Answerable:
+        """With `lock`, nobody else answers it before the commit. NotFoundError; StateError when it was answered
+        already; NotPermittedError for one's own request, and without a confirmed agreement."""
+        request = await self.request(scope, request_id, lock=lock)
         if request.state is not RequestState.WAITING:
             raise StateError(f"the request is {request.state.value} already")
-        if not request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
-            raise InvalidError("The call cannot have been before the request or in the future.")
-        if at_ms < self.now - DAY:
-            raise InvalidError("A yes given more than a day ago cannot be entered any more.")
+        agreement = await agreement_of(scope)
+        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
+            raise NotPermittedError("The agreement is not confirmed.", next_step="Ask your telephone maintainer.")
+        await self.check_no_recovery(scope)
         query = select(approvers).where(
             approvers.c.customer_id == scope.customer_id,
             approvers.c.id == approver_id,
@@ -245,41 +231,58 @@ class Permission:
                 "that is no approver of this customer", next_step="`frameroom approver list` shows them."
             )
         mail = select(engineers.c.email).where(engineers.c.id == request.engineer_id)
-        if (await scope.execute(mail)).scalar_one().casefold() == approver.email.casefold():
+        if same_address((await scope.execute(mail)).scalar_one(), approver.email):
             raise NotPermittedError("Nobody approves their own request.")
-        return request, approver, agreement.terms.approvals_needed
+        return Answerable(request, approver, agreement.terms.approvals_needed, agreement)
+
+    @staticmethod
+    async def check_no_recovery(scope: Scope) -> None:
+        """NotPermittedError while a lost key of the customer's is on its way back (recovering.py)."""
+        if await pending(scope, RECOVER) is not None:
+            raise NotPermittedError("No yes counts while a lost key is being recovered.", next_step="See under People.")
+
+    def _check_call(self, to: Answerable, at_ms: int) -> None:
+        """A yes by telephone: allowed by the agreement, and at a time when it can have been given."""
+        if not to.agreement.terms.consent_by_phone:
+            raise NotPermittedError(
+                "This customer's agreement does not allow a yes by telephone.",
+                next_step="Ask the approver to answer the mail.",
+            )
+        if not to.request.submitted_ms - MINUTE <= at_ms <= self.now + MINUTE:
+            raise InvalidError("The call cannot have been before the request or in the future.")
+        if at_ms < self.now - DAY:
+            raise InvalidError("A yes given more than a day ago cannot be entered any more.")
 
     async def _write_grant(
-        self, scope: Scope, actor: str, request: Request, how: str, approver_ids: tuple[str, ...]
+        self,
+        scope: Scope,
+        actor: str,
+        request: Request,
+        how: str,
+        approver_ids: tuple[str, ...],
+        job_id: str | None = None,
     ) -> Grant:
         grant = Grant(
             request.customer_id, new_id("gra"), request.id, request.system_id, request.engineer_id, request.operations,
-            request.from_ms, request.until_ms, GrantState.OPEN, 1, how, approver_ids,
+            request.from_ms, request.until_ms, GrantState.OPEN, 1, how, approver_ids, job_id,
         )  # fmt: skip
         state = advance(request.state, RequestState.GRANTED)
         here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request.id)
-        await scope.execute(update(requests).where(here).values(state=state))
+        await scope.execute(update(requests).where(here).values(state=state, answered_ms=self.now))
         await scope.execute(
             insert(grants).values(
                 customer_id=grant.customer_id, id=grant.id, request_id=grant.request_id, system_id=grant.system_id,
                 engineer_id=grant.engineer_id, operations=_words(grant.operations), from_ms=grant.from_ms,
                 until_ms=grant.until_ms, state=grant.state, version=1, how=grant.how,
-                approver_ids=" ".join(grant.approver_ids),
+                approver_ids=" ".join(grant.approver_ids), job_id=job_id,
             )
         )  # fmt: skip
         await self._log(
             scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
-            data={"how": BY_PHONE, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
+            # Who wrote it down is personal, and stands sealed in consent.recorded.
+            data={"how": _unnamed(how), "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
         )  # fmt: skip
         return grant
-
-    async def request(self, scope: Scope, request_id: str, *, lock: bool = False) -> Request:
-        """NotFoundError when this customer has no such request. With `lock`, nobody answers it before the commit."""
-        query = select(requests).where(requests.c.customer_id == scope.customer_id, requests.c.id == request_id)
-        row = (await scope.execute(query.with_for_update() if lock else query)).first()
-        if row is None:
-            raise NotFoundError("there is no such request", next_step="`frameroom request list` shows them.")
-        return request_of(row)
 
     async def withdraw(self, actor: str, customer_id: str, request_id: str) -> None:
         """Take a waiting request back. NotFoundError, StateError when it was answered already."""
@@ -336,42 +339,3 @@ class Permission:
                 )
                 if changed.rowcount:
                     await self._log(scope, "request.expired", "clock", system=request.system_id, request=request.id)
-
-    async def grant(self, scope: Scope, grant_id: str, *, lock: bool = False) -> Grant:
-        """NotFoundError when this customer has no such grant. With `lock`, nobody changes it before the commit."""
-        query = select(grants).where(grants.c.customer_id == scope.customer_id, grants.c.id == grant_id)
-        row = (await scope.execute(query.with_for_update() if lock else query)).first()
-        if row is None:
-            raise NotFoundError("there is no such permission", next_step="`frameroom grant list` shows them.")
-        return grant_of(row)
-
-    async def open_grants(self, engineer_id: str) -> list[Grant]:
-        """The engineer's open grants, the one that ends last first."""
-        async with self._store.look_at_everyone() as scope:
-            return [grant_of(r) for r in await scope.execute(_OPEN_GRANTS, {"of_engineer": engineer_id})]
-
-    async def requests_of(self, engineer_id: str) -> list[Request]:
-        """The engineer's requests, newest first."""
-        query = select(requests).where(requests.c.engineer_id == engineer_id)
-        async with self._store.look_at_everyone() as scope:
-            return [
-                request_of(r) for r in await scope.execute(query.order_by(requests.c.submitted_ms.desc()).limit(50))
-            ]
-
-    async def facts(self, scope: Scope, engineer_id: str, system_id: str, grant_id: str | None, lock: bool) -> Facts:
-        """Everything a decision rests on now, read in this transaction (facts.facts_of)."""
-        return await facts_of(scope, engineer_id, system_id, grant_id, self.now, lock=lock)
-
-    async def explain(self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None) -> Decision:
-        """What policy would say, and why."""
-        open_here = [g for g in await self.open_grants(engineer_id) if g.system_id == system.id]
-        naming = [g for g in open_here if operation in g.operations] or open_here
-        async with self._store.look(system.customer_id) as scope:
-            facts = await self.facts(scope, engineer_id, system.id, naming[0].id if naming else None, False)
-        return decide(facts if at_ms is None else replace(facts, now_ms=at_ms), operation)
-
-    async def customer_name(self, customer_id: str) -> str:
-        """For prompts."""
-        async with self._store.look(customer_id) as scope:
-            query = select(customers.c.name).where(customers.c.id == customer_id)
-            return str((await scope.execute(query)).scalar_one())

@@ -19,6 +19,7 @@ ERASE: Final = "erase"
 HOLD: Final = "hold"
 RELEASE: Final = "release"
 LOOK: Final = "look"
+RECOVER: Final = "recover"
 ROW = Any
 
 
@@ -27,6 +28,11 @@ class Proposals:
 
     def __init__(self, store: Store, audit: AuditLog) -> None:
         self._store, self._audit = store, audit
+
+    @property
+    def now(self) -> int:
+        """Time as the log counts it, Unix ms."""
+        return self._audit.clock.now()
 
     async def log(self, scope: Scope, kind: str, actor: str, **rest: Any) -> str:
         """Append an event of the scope's log; its id."""
@@ -60,14 +66,15 @@ class Proposals:
 
         NotFoundError when it is another kind of thing, NotPermittedError for the one who proposed it.
         """
-        row = await self._locked(scope, proposal)
+        row = await self.locked(scope, proposal)
         if row.what != what:
             raise NotFoundError(f"{proposal} is no proposal to {what}")
         if row.proposed_by == actor:
             raise NotPermittedError("It takes two people: you proposed it, somebody else has to confirm it.")
         return row
 
-    async def _locked(self, scope: Scope, proposal: str) -> ROW:
+    async def locked(self, scope: Scope, proposal: str) -> ROW:
+        """It, and nobody else changes it before the commit."""
         here = (proposals.c.log_id == scope.customer_id) & (proposals.c.id == proposal)
         return (await scope.execute(select(proposals).where(here).with_for_update())).one()
 
@@ -81,7 +88,7 @@ class Proposals:
         """Take one back before it was confirmed. StateError afterwards."""
         found = await self.find(proposal)
         async with self._store.scope(found.log_id) as scope:
-            row = await self._locked(scope, found.id)
+            row = await self.locked(scope, found.id)
             await self.move(scope, row, ProposalState.WITHDRAWN, decided_by=actor, decided_ms=self._audit.clock.now())
             data = {"proposal": row.id, "what": row.what, "target": row.target}
             await self.log(scope, "proposal.withdrawn", actor, data=data)
@@ -96,6 +103,14 @@ class Proposals:
             query = query.where(proposals.c.state.in_(states))
         async with self._store.look_at_everyone() as scope:
             return list((await scope.execute(query.order_by(proposals.c.proposed_ms.desc(), proposals.c.id))).all())
+
+
+async def pending(scope: Scope, what: str) -> ROW | None:
+    """The one of the scope's customer that is confirmed and not done yet."""
+    query = select(proposals).where(
+        proposals.c.log_id == scope.customer_id, proposals.c.what == what, proposals.c.state == ProposalState.PENDING
+    )
+    return (await scope.execute(query.limit(1))).first()
 
 
 async def holds_on(scope: Scope, target: str) -> list[str]:

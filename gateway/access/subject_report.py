@@ -13,6 +13,7 @@ from gateway.access.subjects import PEOPLE, Subject, Subjects
 from gateway.store.duties import proposals, restrictions
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, systems
+from gateway.store.telling_tables import absences, channels
 
 Told = dict[str, Any]
 _LOOKS: Final = ("looked.recording", "looked.session", "looked.subject")
@@ -81,7 +82,21 @@ class SubjectReports:
         here = (table.c.customer_id == subject.log) & (table.c.id == subject.id)
         row = (await scope.execute(select(table).where(here))).one()
         told = {name: getattr(row, name) for name in table.c.keys() if name not in {"customer_id", "id"}}  # noqa: SIM118
-        return [{"what": subject.kind} | told]
+        return [{"what": subject.kind} | told, *await self._ways(scope, subject)]
+
+    @staticmethod
+    async def _ways(scope: Scope, subject: Subject) -> list[Told]:
+        """How they are reached beside mail (never the sealed address itself), and when they are away."""
+        theirs = (channels.c.approver_id == subject.id) | (channels.c.contact_id == subject.id)
+        ways = select(channels).where(channels.c.customer_id == subject.log, theirs).order_by(channels.c.added_ms)
+        gone = select(absences).where(absences.c.customer_id == subject.log, absences.c.approver_id == subject.id)
+        return [
+            {"what": "channel", "name": row.name, "service": row.service, "added_ms": row.added_ms}
+            for row in await scope.execute(ways)
+        ] + [
+            {"what": "absence", "from_ms": row.from_ms, "until_ms": row.until_ms}
+            for row in await scope.execute(gone.order_by(absences.c.from_ms))
+        ]
 
     @staticmethod
     async def _held_of_user(scope: Scope, subject: Subject) -> list[Told]:

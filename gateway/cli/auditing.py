@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from audit.events import KINDS
+from gateway.choices import OUTCOMES
 from gateway.cli.calling import run
 from gateway.cli.render import show, to_json
 from gateway.cli.times import WHEN, local
 from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
-from gateway.session.commands import shown as harmless
-from gateway.wiring.admin.log import OUTCOMES
+from gateway.harmless import shown as harmless
 
 _WHY = "Stands in the log that is looked at."
 

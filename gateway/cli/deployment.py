@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import get_completion_class
-from sqlalchemy.exc import ProgrammingError
 
-from config import load as loading
-from config.settings import Keys, Settings
 from gateway.cli.calling import settings_of
 from gateway.cli.render import show, to_json
 from gateway.cli.words import Group, argument, as_json, command, may
 from gateway.errors import UnavailableError, UsageError
-from gateway.store import schema
-from gateway.wiring.app import database_url, make_keys, migrate
-from gateway.wiring.masters import check as check_master
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -59,6 +56,25 @@ def _config() -> Path:
     return path
 
 
+def _first_text(module: Path | None, token: str | None, key: str | None, pin_file: Path | None) -> str:
+    """A new deployment's frameroom.toml. UsageError when a token is named by halves."""
+    from config import load as loading
+    from config.settings import Keys
+
+    text = loading.reference()
+    if not (module or token or key or pin_file):
+        return text
+    if not (module and token and pin_file):
+        raise UsageError("A token wants --pkcs11-module, --pkcs11-token and --pkcs11-pin-file together.")
+    written = {
+        "master": "pkcs11", "pkcs11_module": str(module.absolute()), "pkcs11_token": token,
+        "pkcs11_key": key or Keys().pkcs11_key, "pkcs11_pin": f"file:{pin_file.absolute()}",
+    }  # fmt: skip
+    for name, value in written.items():
+        text = loading.with_value(text, f"keys.{name}", value)
+    return text
+
+
 def _init(
     folder: Path, pkcs11_module: Path | None, pkcs11_token: str | None, pkcs11_key: str | None,
     pkcs11_pin_file: Path | None,
@@ -66,16 +82,12 @@ def _init(
     file = folder / "frameroom.toml"
     if file.exists() or (folder / "data").exists():
         raise UsageError(f"{folder} holds a deployment already; nothing was changed.")
-    text = loading.reference()
-    if pkcs11_module or pkcs11_token or pkcs11_key or pkcs11_pin_file:
-        if not (pkcs11_module and pkcs11_token and pkcs11_pin_file):
-            raise UsageError("A token wants --pkcs11-module, --pkcs11-token and --pkcs11-pin-file together.")
-        written = {
-            "master": "pkcs11", "pkcs11_module": str(pkcs11_module.absolute()), "pkcs11_token": pkcs11_token,
-            "pkcs11_key": pkcs11_key or Keys().pkcs11_key, "pkcs11_pin": f"file:{pkcs11_pin_file.absolute()}",
-        }  # fmt: skip
-        for name, value in written.items():
-            text = loading.with_value(text, f"keys.{name}", value)
+    from config import load as loading
+    from gateway.wiring import telling
+    from gateway.wiring.app import make_keys, migrate
+
+    telling.configure("warning")
+    text = _first_text(pkcs11_module, pkcs11_token, pkcs11_key, pkcs11_pin_file)
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     try:
@@ -100,6 +112,8 @@ def _completion(shell: str) -> None:
 
 
 def _check() -> None:
+    from gateway.wiring.masters import check as check_master
+
     settings = settings_of(_config())
     told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():
@@ -109,6 +123,8 @@ def _check() -> None:
 
 
 def _show() -> None:
+    from config import load as loading
+
     told = loading.redacted(settings_of(_config()))
     if as_json():
         click.echo(to_json(told))
@@ -121,11 +137,18 @@ def _show() -> None:
 
 
 def _schema() -> None:
+    from config import load as loading
+
     click.echo(to_json(loading.json_schema()))
 
 
 def _schemas(settings: Settings) -> tuple[str | None, str | None]:
     """(what it has, newest): asked as the database's owner, like the upgrade."""
+    from sqlalchemy.exc import ProgrammingError
+
+    from gateway.store import schema
+    from gateway.wiring.app import database_url
+
     try:
         return schema.status(settings.storage.owner_url or database_url(settings))
     except ProgrammingError as error:
@@ -136,6 +159,10 @@ def _schemas(settings: Settings) -> tuple[str | None, str | None]:
 
 
 def _upgrade() -> None:
+    from gateway.wiring import telling
+    from gateway.wiring.app import migrate
+
+    telling.configure("warning")
     settings = settings_of(_config())
     migrate(settings)
     has, newest = _schemas(settings)

@@ -14,13 +14,13 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
+from gateway.choices import ROLES
 from gateway.errors import ConflictError, InvalidError, NotFoundError
 from gateway.model import Engineer, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, engineer_keys, engineers
 from gateway.vault import Vault
 
-ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
 _LOGIN = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _FREE_FAILURES = 5
 _STEP_S = 30
@@ -67,6 +67,18 @@ _BY_KEY: Final = (  # built once: every connection asks it
         engineer_keys.c.fingerprint == bindparam("of_fingerprint"),
     )
 )  # fmt: skip
+
+
+_STILL: Final = (  # built once: asked each second
+    select(engineers.c.id, engineer_keys.c.fingerprint)
+    .join(engineer_keys, engineers.c.id == engineer_keys.c.engineer_id, isouter=True)
+    .where(engineers.c.id.in_(bindparam("of_engineers", expanding=True)), engineers.c.enabled)
+)
+
+
+def _is_key(fingerprint: str) -> bool:
+    """True for a key's fingerprint; false for the name of a certificate, whose key nobody registers."""
+    return fingerprint.startswith("SHA256:")
 
 
 def engineer_of(row: Any) -> Engineer:
@@ -237,12 +249,18 @@ class Engineers:
         query = select(engineers.c.id, engineers.c.name).where(engineers.c.login == login, engineers.c.enabled)
         return await self._recall(login, query)
 
-    async def code_right(self, login: str, code: str) -> str | None:
-        """Use up a TOTP code or backup code; None when wrong, replayed, or while the engineer is locked out."""
+    async def code_right(self, login: str, code: str, fingerprint: str) -> str | None:
+        """Use up a TOTP code or backup code; None when wrong, replayed, or while the engineer is locked out.
+
+        `fingerprint`: the key that was proven before, up to a minute and a half ago; None when it was taken away since.
+        """
         given = code.strip().replace(" ", "")
         now = self._audit.clock.now()
         async with self._store.operator_log() as scope:
             locking = select(engineers).where(engineers.c.login == login).with_for_update()
+            if _is_key(fingerprint):
+                held = (engineer_keys.c.engineer_id == engineers.c.id) & (engineer_keys.c.fingerprint == fingerprint)
+                locking = locking.where(select(engineer_keys.c.fingerprint).where(held).exists())
             row = (await scope.execute(locking)).first()
             if row is None or not row.enabled or row.locked_until_ms > now:
                 return None
@@ -328,8 +346,16 @@ class Engineers:
                     await self._log(scope, "auth.refused", "door", {"count": count}, personal)
         self._refused -= counted
 
-    async def enabled_among(self, ids: frozenset[str]) -> frozenset[str]:
-        """Those of these engineers who are enabled."""
+    async def must_leave(self, here: frozenset[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Of these, each (engineer id, key's fingerprint or certificate's name): whose time is over, and why."""
+        values = {"of_engineers": [engineer for engineer, _ in here]}
         async with self._store.look(OPERATOR_LOG) as scope:
-            found = await scope.execute(select(engineers.c.id).where(engineers.c.id.in_(ids), engineers.c.enabled))
-            return frozenset(row.id for row in found)
+            rows = (await scope.execute(_STILL, values)).all()
+        enabled, keys = {row.id for row in rows}, {(row.id, row.fingerprint) for row in rows}
+        gone: dict[tuple[str, str], str] = {}
+        for engineer, fingerprint in here:
+            if engineer not in enabled:
+                gone[engineer, fingerprint] = "Your access was switched off."
+            elif _is_key(fingerprint) and (engineer, fingerprint) not in keys:
+                gone[engineer, fingerprint] = "The key that you signed in with was taken away."
+        return gone

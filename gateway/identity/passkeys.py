@@ -32,10 +32,9 @@ from gateway import notify
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError
 from gateway.model import HOUR, new_id
 from gateway.store.engine import Scope, Store
-from gateway.store.portal_tables import invitations, passkeys, sign_ins
+from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY, invitations, passkeys, sign_ins
 from gateway.store.tables import approvers, customers
 
-OPERATOR: Final = "operator"
 _GONE: Final = "This invitation does not hold any more."
 _ASK: Final = "Ask whoever invited you for a new one."
 
@@ -127,20 +126,21 @@ class Passkeys:
 
     # --- invitations ---
 
-    async def invite(self, actor: str, customer_id: str, approver_id: str, by: str = OPERATOR) -> str:
+    async def invite(self, actor: str, customer_id: str, approver_id: str, by: str = BY_OPERATOR) -> str:
         """Mail an approver the link with which they enrol a passkey; the address it went to. Earlier links end.
 
-        `by` is another approver's id, or OPERATOR, who may do so only while none of the customer has a passkey:
-        after the first, NotPermittedError.
+        `by` is another approver's id, BY_RECOVERY (access/recovering.py), or BY_OPERATOR, who may do so only until the
+        customer has had a passkey: after the first, NotPermittedError.
         """
         secret, now = secrets.token_urlsafe(32), self._audit.clock.now()
         until = now + self._hours * HOUR
         async with self._store.scope(customer_id) as scope:
             row = await self._approver(scope, approver_id)
-            if by == OPERATOR and await self.held(scope):
+            if by == BY_OPERATOR and (await scope.execute(ANY_KEY, {"of_customer": customer_id})).first() is not None:
                 raise NotPermittedError(
-                    "This customer's approvers invite each other: one of them has a passkey.",
-                    next_step="Ask an approver of theirs to open the portal, under People.",
+                    "This customer's approvers invite each other: one of them has had a passkey.",
+                    next_step="Ask an approver of theirs to open the portal, under People. If nobody of them has a key "
+                    "any more: `frameroom recovery propose`.",
                 )
             await self._end_invitations(scope, approver_id, now)
             await scope.execute(
@@ -240,7 +240,9 @@ class Passkeys:
             credential=to_text(key.credential), public_key=base64.b64encode(key.key).decode(), rp_id=self.host,
             how=f"invited by {invited.invited_by}",
         )  # fmt: skip
-        await notify.enrolled(scope, invited.name, key.fingerprint, invited.invited_by == OPERATOR, now)
+        await notify.enrolled(
+            scope, invited.name, key.fingerprint, invited.invited_by in {BY_OPERATOR, BY_RECOVERY}, now
+        )
 
     async def remove(self, actor: str, customer_id: str, approver_id: str) -> int:
         """A lost phone: the approver's keys count no more, and every sign-in of theirs ends. How many keys."""
@@ -262,6 +264,18 @@ class Passkeys:
         return len(gone)
 
     # --- answers ---
+
+    async def signing_options(self, scope: Scope, approver_id: str, digest: str) -> dict[str, Any]:
+        """What the browser needs to have the approver sign a digest (PublicKeyCredentialRequestOptions, as JSON)."""
+        keys = await self.held(scope, approver_id)
+        return {
+            "challenge": to_text(bytes.fromhex(digest)), "rpId": self.host, "userVerification": "required",
+            "allowCredentials": [{"type": "public-key", "id": to_text(key.credential)} for key in keys],
+        }  # fmt: skip
+
+    def assertion(self, answer: Any) -> Assertion:
+        """The bytes of a browser's answer, as they are kept. InvalidError when it is none."""
+        return assertion_of(answer)
 
     async def answered(self, scope: Scope, answer: Any, challenge: bytes) -> Enrolled:
         """The passkey that answered this challenge, its person verified. NotPermittedError, whatever the cause."""

@@ -1,24 +1,22 @@
-"""Invitation, signing in and out, and the customer's own approvers: who they are, inviting one, a lost telephone."""
+"""Invitation, signing in and out, and where one is signed in."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
 from audit.assertions import to_text
 from audit.log import AuditLog
 from gateway import notify
-from gateway.errors import InvalidError, NotFoundError, NotPermittedError
+from gateway.errors import InvalidError, NotFoundError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
 from gateway.portal.guesses import Guesses
 from gateway.portal.page import Asked, Page, Who
 from gateway.portal.site import COOKIE
 from gateway.store.engine import Store
-from gateway.store.tables import approvers, engineers, requests, systems
 
 _CUSTOMER = re.compile(r"cus_[0-9a-z]{1,36}")
 _OURS = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
@@ -42,7 +40,6 @@ class Entrance:
         """All of them."""
         there, link = Who.SIGNED_IN, "/invitation/{customer}/{secret}"
         return [
-            Page("GET", "/", there, self.home),
             Page("GET", "/sign-in", Who.PUBLIC, self.sign_in_page),
             Page("POST", "/sign-in/options", Who.PUBLIC, self.sign_in_options),
             Page("POST", "/sign-in", Who.PUBLIC, self.sign_in),
@@ -52,32 +49,7 @@ class Entrance:
             Page("GET", "/sign-ins", there, self.my_sign_ins),
             Page("POST", "/sign-out", there, self.sign_out),
             Page("POST", "/sign-out-everywhere", there, self.sign_out),
-            Page("GET", "/people", there, self.people),
-            Page("POST", "/people/{approver}/invite", Who.APPROVER, self.invite),
-            Page("POST", "/people/{approver}/lost", Who.APPROVER, self.lost),
         ]
-
-    async def home(self, asked: Asked) -> Response:
-        """What waits."""
-        query = (
-            select(requests, engineers.c.name.label("engineer"), systems.c.name.label("system"))
-            .join(engineers, engineers.c.id == requests.c.engineer_id)
-            .join(systems, (systems.c.customer_id == requests.c.customer_id) & (systems.c.id == requests.c.system_id))
-            .where(requests.c.customer_id == asked.customer_id, requests.c.state == "waiting")
-            .order_by(requests.c.submitted_ms)
-        )
-        async with self._store.look(asked.customer_id) as scope:
-            zone = await notify.zone_of(scope)
-            rows = (await scope.execute(query)).all()
-        waiting = [
-            {
-                "engineer": notify.plain(r.engineer), "system": notify.plain(r.system),
-                "reason": notify.plain(r.reason), "until": notify.when(r.until_ms, zone),
-                "operations": [notify.WORDS[o] for o in sorted(r.operations.split())],
-            }
-            for r in rows
-        ]  # fmt: skip
-        return asked.show("home.html", waiting=waiting, ring=self._ring)
 
     async def sign_in_page(self, asked: Asked) -> Response:
         """One button."""
@@ -141,33 +113,3 @@ class Entrance:
         response = asked.go("/sign-in")
         response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
         return response
-
-    async def people(self, asked: Asked) -> Response:
-        """The approvers and the fingerprints of their keys."""
-        here = (approvers.c.customer_id == asked.customer_id) & approvers.c.removed_ms.is_(None)
-        async with self._store.look(asked.customer_id) as scope:
-            found = (await scope.execute(select(approvers).where(here).order_by(approvers.c.name))).all()
-            keys = await self._passkeys.held(scope)
-        rows = [
-            {
-                "id": r.id, "name": notify.plain(r.name), "email": r.email, "me": r.id == asked.who.approver_id,
-                "keys": [key.fingerprint for key in keys if key.approver_id == r.id],
-            }
-            for r in found
-        ]  # fmt: skip
-        return asked.show("people.html", rows=rows)
-
-    async def invite(self, asked: Asked) -> Response:
-        """Invite another approver, or oneself on another device."""
-        me = asked.who
-        await self._passkeys.invite(me.approver_id, me.customer_id, asked.path("approver"), me.approver_id)
-        return asked.go("/people")
-
-    async def lost(self, asked: Asked) -> Response:
-        """Another approver's telephone is lost: their keys end, and they are invited again."""
-        me, lost = asked.who, asked.path("approver")
-        if lost == me.approver_id:
-            raise NotPermittedError("Your own key is ended by another approver.", next_step="Ask one of them.")
-        await self._passkeys.remove(me.approver_id, me.customer_id, lost)
-        await self._passkeys.invite(me.approver_id, me.customer_id, lost, me.approver_id)
-        return asked.go("/people")

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from gateway.access.permission import request_of
+from gateway.access.asked import request_of
 from gateway.errors import FrameroomError
 from gateway.lifecycle import RequestState
 from gateway.model import Request

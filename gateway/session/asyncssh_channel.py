@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from asyncssh.channel import SSHServerChannel
 from asyncssh.editor import SSHLineEditor, SSHLineEditorChannel, SSHLineEditorSession
 from asyncssh.packet import SSHPacket
 
+from gateway.session.channel import LONGEST_LINE
+
+MAX_PACKET: Final = 35_000
+"""Bytes of a packet (RFC 4253 section 6.1); only a command may come in a longer one."""
+_KEPT: Final = 4 * (LONGEST_LINE + 1)
+"""Bytes of a command. UTF-8 has at most four a character, so that one that was cut here is still too long to be run."""
 _CLOSE, _REQUEST = 97, 98
 _ENV = re.compile(rb"TERM|LANG|LC_[A-Z]+")
 _CHANNEL_REQUESTS = frozenset({"pty-req", "shell", "exec", "env", "window-change", "signal", "break"})
@@ -80,7 +86,8 @@ class TappedChannel(SSHServerChannel[str]):
         if pkttype == _REQUEST:
             fields = SSHPacket(packet.get_remaining_payload())
             name, wants_reply = wire_name(fields.get_string()), fields.get_boolean()
-            if name not in _CHANNEL_REQUESTS:
+            too_long = name != "exec" and len(packet.get_remaining_payload()) > MAX_PACKET
+            if name not in _CHANNEL_REQUESTS or too_long:
                 if name not in _QUIET and self.policy is not None:
                     self.policy.refused(name if name in _KNOWN_REQUESTS else "channel request")
                 if wants_reply:
@@ -98,7 +105,7 @@ class TappedChannel(SSHServerChannel[str]):
 
     def _process_exec_request(self, packet: SSHPacket) -> bool:
         # asyncssh refuses one that is no UTF-8 without a word; who runs it says what is wrong.
-        command = packet.get_string().decode("utf-8", "surrogateescape")
+        command = packet.get_string()[:_KEPT].decode("utf-8", "surrogateescape")
         packet.check_end()
         return bool(self._start_session(command=command))
 

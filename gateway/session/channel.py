@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import asyncssh
 from rich.cells import cell_len, set_cell_size
@@ -13,6 +13,8 @@ from rich.cells import cell_len, set_cell_size
 _COLOUR_TERMS = ("xterm", "screen", "tmux", "linux", "rxvt", "vt100-color", "putty", "konsole", "alacritty", "foot")
 # Input that nobody has read yet; over it the client has to wait, so that it is the client's memory that it fills.
 MAX_UNREAD = 256 << 10
+LONGEST_LINE: Final = 16_384
+"""Characters of a command."""
 _OFFERED = 40
 _ITEM = 64
 _DUMB = frozenset({"", "dumb", "unknown"})

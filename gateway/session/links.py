@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import BigInteger, bindparam, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog, Row
@@ -23,6 +23,16 @@ from gateway.store.tables import links, operations
 LINK_MS: Final = 24 * HOUR
 # Longer than a reset can take to write: a link that is still only prepared then belongs to a process that is gone.
 _WRITING_MS: Final = 5 * MINUTE
+
+# Built once: they are asked every second.
+_READY: Final = select(links).where(
+    links.c.state == LinkState.READY, links.c.made_ms > bindparam("after", type_=BigInteger),
+    links.c.made_ms <= bindparam("until", type_=BigInteger),
+)  # fmt: skip
+_OVER: Final = select(links).where(
+    ((links.c.state == LinkState.READY) & (links.c.until_ms <= bindparam("now", type_=BigInteger)))
+    | ((links.c.state == LinkState.PREPARED) & (links.c.made_ms <= bindparam("begun", type_=BigInteger)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +134,8 @@ class Links:
 
     async def ready_between(self, after_ms: int, until_ms: int) -> list[Any]:
         """Links of everyone that are ready, and were made in that time (Unix ms)."""
-        made = (links.c.made_ms > after_ms) & (links.c.made_ms <= until_ms)
         async with self._store.look_at_everyone() as scope:
-            return list((await scope.execute(select(links).where(links.c.state == LinkState.READY, made))).all())
+            return list((await scope.execute(_READY, {"after": after_ms, "until": until_ms})).all())
 
     async def unconfirmed(self, scope: Scope, row: Any) -> Row | None:
         """Mark a link whose mail was neither seen going out nor given up; the entry of its issue, or None when it was.
@@ -146,10 +155,8 @@ class Links:
     async def expire(self) -> None:
         """End links that are past their time, and those whose process ended while it wrote."""
         now = self._audit.clock.now()
-        late = (links.c.state == LinkState.READY) & (links.c.until_ms <= now)
-        lost = (links.c.state == LinkState.PREPARED) & (links.c.made_ms <= now - _WRITING_MS)
         async with self._store.look_at_everyone() as scope:
-            rows = (await scope.execute(select(links).where(late | lost))).all()
+            rows = (await scope.execute(_OVER, {"now": now, "begun": now - _WRITING_MS})).all()
         for row in rows:
             was = LinkState(row.state)
             over = LinkState.EXPIRED if was is LinkState.READY else LinkState.VOID

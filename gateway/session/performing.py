@@ -21,15 +21,18 @@ from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
 from gateway.policy import decide
-from gateway.session.visit import Did, Tools, Visit
+from gateway.session.visit import Did, SeveralPeople, Tools, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
+from gateway.store.sqlite import UNASKED
 from gateway.store.tables import directory, operations
 
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _INTENDED: Final = insert(operations)
-_DECIDED: Final = update(operations).where(
-    operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation")
+_DECIDED: Final = (
+    update(operations)
+    .where(operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation"))
+    .prefix_with(UNASKED)
 )
 _HELD: Final = select(directory.c.subject, directory.c.email_digest).where(
     directory.c.customer_id == bindparam("of_customer"), directory.c.system_id == bindparam("of_system"),
@@ -55,6 +58,7 @@ class Performing:
             operation_id = new_id("op")
             system = visit.system
             subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
+            visit.undecided.add(operation_id)
             await self._intend(visit, operation, operation_id, person, subject, fields)
             visit.recording.marker(f"{operation.value} {operation_id}")
             await self._tools.steps.reached(Step.INTENDED)
@@ -83,7 +87,10 @@ class Performing:
             await self._finish(visit, operation, operation_id, subject, state, code=error.code)
             raise
         except FrameroomError as error:
-            await self._finish(visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code)
+            shown = Did(count=len(error.people), people=error.people) if isinstance(error, SeveralPeople) else None
+            await self._finish(
+                visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code, did=shown
+            )
             raise
         except Exception:
             await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code="crashed")
@@ -113,7 +120,7 @@ class Performing:
             decision = decide(facts, operation)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
-            visit.hidden = await restricted(scope, system.id)
+            visit.hidden = await restricted(scope, system.id) if facts.restrictions else frozenset()
             values = {
                 "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,
                 "grant_id": visit.grant.id, "name": operation.value, "state": OperationState.INTENDED,
@@ -121,10 +128,12 @@ class Performing:
             }  # fmt: skip
             await scope.execute(_INTENDED, values)
             personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
+            data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
+            if visit.grant.job_id is not None:
+                data["job"] = visit.grant.job_id
             await self._tools.append(
                 scope, "operation.intended", who.engineer_id, system=system.id, session=visit.id, grant=visit.grant.id,
-                operation=operation_id, subject=subject, data={"name": operation.value, "fields": list(fields)},
-                personal=personal,
+                operation=operation_id, subject=subject, data=data, personal=personal,
             )  # fmt: skip
         visit.acts += 1
 
@@ -138,7 +147,7 @@ class Performing:
             values = {"of_customer": system.customer_id, "of_operation": operation_id, "state": state}
             await scope.execute(_DECIDED, values)
             data: dict[str, Any] = {"name": operation.value}
-            data |= {"count": did.count} if did else {"code": code}
+            data |= ({"count": did.count} if did else {}) | ({"code": code} if code else {})
             if did is not None and len(did.people) == 1:
                 # Before, there was only what the engineer had typed; the log finds a person by this one.
                 subject = self._tools.vault.subject(system.customer_id, system.id, did.people[0].id)
@@ -152,6 +161,7 @@ class Performing:
                 await self._snapshot(scope, system.id, did.people)
                 if did.also is not None:
                     await did.also(scope)
+        visit.undecided.discard(operation_id)
         if did is not None:
             visit.seen.update(p.id for p in did.people)
             visit.changed |= did.changed

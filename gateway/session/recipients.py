@@ -18,6 +18,7 @@ from connectors.contract import Person
 from gateway.access.directory import agreement_of
 from gateway.errors import NotPermittedError
 from gateway.model import DAY, Grant, Terms, is_address, same_address
+from gateway.notify.words import masked as masked
 from gateway.store.engine import Scope
 from gateway.store.tables import approvers, directory, engineers
 from gateway.vault import Vault
@@ -37,12 +38,6 @@ class Recipient:
     def is_user(self) -> bool:
         """True when it is the person whose password it is."""
         return self.logged == "user"
-
-
-def masked(address: str) -> str:
-    """k…@customer.example."""
-    name, _, domain = address.partition("@")
-    return f"{name[:1]}…@{domain}"
 
 
 class Recipients:

@@ -245,8 +245,10 @@ async def _in_the_end(write: Callable[[], Awaitable[_T]]) -> _T:
 def letter(person: Person, kind: SecretKind, system: str, to: Recipient, *, must_change: bool) -> tuple[str, str]:
     """What stands before and after the link in the one mail that carries it."""
     secret, name = notify.SECRETS[kind.value], notify.plain(person.name)
-    whose = "Your" if to.is_user else f"The {secret} of {name}, and you get its link as their approver. The"
-    first = f"{whose} {secret} (extension {notify.plain(person.extension)}) on {notify.plain(system)} was reset.\n"
+    whose = f"Your {secret}" if to.is_user else f"The {secret} of {name}"
+    why = "" if to.is_user else " You get its link as their approver."
+    where = f"(extension {notify.plain(person.extension)}) on {notify.plain(system)}"
+    first = f"{whose} {where} was reset.{why}\n"
     following = "It has to be changed when it is first used.\n" if must_change else ""
     pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.\n"
     before = f"{first}\nNobody has seen the new one. This link shows it once, within 24 hours:\n\n"

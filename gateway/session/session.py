@@ -32,7 +32,7 @@ from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
 from gateway.session.channel import Identity
-from gateway.session.closing import Closing
+from gateway.session.closing import Closing, segment_event
 from gateway.session.frozen import Frozen
 from gateway.session.performing import Performing
 from gateway.session.visit import Did as Did
@@ -89,6 +89,13 @@ class Visits:
         if self._group is not None:
             self._group.create_task(self._contained("background", work))
 
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something that goes on to its end even when whoever waits is cancelled."""
+        if self._group is None:
+            work.close()
+        else:
+            await asyncio.shield(self._group.create_task(self._contained("background", work)))
+
     async def _contained(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """One visit's trouble must not end the group that every visit runs in; a restart settles what it left."""
         try:
@@ -101,6 +108,10 @@ class Visits:
     def all(self) -> list[Visit]:
         """Those that are open."""
         return list(self._open.values())
+
+    def find(self, session_id: str) -> Visit | None:
+        """The open visit of a session; None when it is over, or another process serves it."""
+        return next((visit for visit in self._open.values() if visit.id == session_id), None)
 
     # --- 4 decide, 5 open ---
 
@@ -140,11 +151,8 @@ class Visits:
     def _record(self, customer_id: str, session: str) -> SessionRecording:
         async def on_segment(segment: Segment) -> None:
             async with self.store.scope(customer_id) as scope:
-                data = {
-                    "n": segment.number, "digest": segment.digest, "first_us": segment.first_us,
-                    "last_us": segment.last_us, "bytes": segment.size,
-                }  # fmt: skip
-                await self._tools.append(scope, "recording.segment", "recorder", session=session, data=data)
+                event = segment_event(customer_id, session, "recorder", segment)
+                await self.audit.append(scope.connection, event)
 
         def on_failed(reason: str) -> None:
             for visit in self.all():

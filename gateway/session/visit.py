@@ -13,6 +13,7 @@ from audit.recording.recorder import SessionRecording
 from audit.steps import Steps
 from connectors.contract import Connector, Person
 from gateway.access.permission import Permission
+from gateway.errors import AmbiguousError
 from gateway.model import Grant, PhoneSystem
 from gateway.session.channel import Channel, Identity
 from gateway.store.engine import Scope, Store
@@ -31,6 +32,15 @@ class Did:
     changed: bool = False
     also: Callable[[Scope], Awaitable[None]] | None = None
     """More to be written in the outcome's own transaction."""
+
+
+class SeveralPeople(AmbiguousError):
+    """Words that fit more than one person. The engineer is shown who they are: they count as seen."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        matches = tuple(f"{person.extension}  {person.name}" for person in people)
+        super().__init__("Several people match:", matches, next_step="Write the extension.")
+        self.people = people
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +64,8 @@ class Visit:
     seen: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
     """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
+    undecided: set[str] = field(default_factory=set)
+    """Operations that may have been intended and whose outcome is not known to be written."""
     lines: list[str] = field(default_factory=list)
     changed: bool = False
 

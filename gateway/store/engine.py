@@ -26,7 +26,6 @@ from gateway.errors import UnavailableError
 from gateway.store import postgres, sqlite
 
 EVERYONE = "*"
-_READS = "frameroom_reads"
 _ONE_VIEW = text("set transaction isolation level repeatable read, read only")
 
 
@@ -43,8 +42,8 @@ class Scope:
 
 
 def async_url(url: str) -> str:
-    """The SQLAlchemy URL with the async driver that Frameroom uses."""
-    for given, driver in (("sqlite:", "sqlite+aiosqlite:"), ("postgresql:", "postgresql+psycopg:")):
+    """The SQLAlchemy URL with the async driver that Frameroom uses (for SQLite its own: store/sqlite.py)."""
+    for given, driver in (("sqlite:", "sqlite+frameroom:"), ("postgresql:", "postgresql+psycopg:")):
         if url.startswith(given):
             return driver + url[len(given) :]
     return url
@@ -63,8 +62,6 @@ class Store:
         )
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
-            event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
-        self._reading = self.engine.execution_options(**{_READS: True})
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
         self._holding = (
             self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool, connect_args=rest)
@@ -77,18 +74,21 @@ class Store:
 
     def scope(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
         """A transaction that sees one customer only; commits at its end, rolls back on any error."""
-        return self._transaction(self.engine, customer_id)
+        return self._transaction(customer_id, reads=False)
 
     def look(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
         """The same for reading alone: one consistent view, which no writer waits for however long it lasts."""
-        return self._transaction(self._reading, customer_id)
+        return self._transaction(customer_id, reads=True)
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine, customer_id: str) -> AsyncIterator[Scope]:
+    async def _transaction(self, customer_id: str, *, reads: bool) -> AsyncIterator[Scope]:
         try:
-            async with engine.begin() as connection:
-                if not self.is_sqlite:
-                    if engine is self._reading:
+            async with self.engine.connect() as connection, connection.begin():
+                if self.is_sqlite:
+                    if reads:
+                        _sqlite_reads(connection)
+                else:
+                    if reads:
                         # A statement, not an option of the engine: SQLAlchemy sets those before anybody owns
                         # the connection, and a task cancelled right then would lose it.
                         await connection.execute(_ONE_VIEW)
@@ -193,6 +193,7 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _sqlite_begin(connection: Any) -> None:
-    reads = bool(connection.get_execution_options().get(_READS))
-    connection.connection.driver_connection.begin(reads=reads)
+def _sqlite_reads(connection: AsyncConnection) -> None:
+    """Before its first statement: this transaction only reads, and takes no lock."""
+    held: Any = connection.sync_connection
+    held.connection.driver_connection.begin(reads=True)

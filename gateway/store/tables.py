@@ -16,11 +16,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from gateway.store import duties as duties
+from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
+from gateway.store import telling_tables as telling_tables
 from gateway.store.access_tables import access as access
 from gateway.store.columns import ID, customer_table, within
 from gateway.store.columns import metadata as metadata
@@ -69,6 +72,8 @@ roster = Table(
     Column("customer_id", ID, ForeignKey("customers.id"), primary_key=True),
     Column("engineer_id", ID, ForeignKey("engineers.id"), primary_key=True),
     Column("vetoed", Boolean, nullable=False),
+    # The approver whose veto it is: staff cannot take that back.
+    Column("vetoed_by", ID),
 )
 contacts = customer_table(
     "contacts",
@@ -76,9 +81,15 @@ contacts = customer_table(
     Column("position", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
+    Column("mobile", Text, nullable=False, server_default=""),
     Column("notices", String(12), nullable=False),
+    Column("standing", String(12), nullable=False, server_default="current"),
+    # No advertising, and since when; what a customer must be told (operational, pricing) is not touched by it.
+    Column("marketing_out", Boolean, nullable=False, server_default=false()),
+    Column("marketing_ms", BigInteger),
     Column("removed_ms", BigInteger),
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
+    CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
 )
 # `confirmed_by`: another approver of the customer's, or the agreement that was confirmed when this one was named.
 approvers = customer_table(
@@ -95,6 +106,7 @@ agreements = customer_table(
     Column("version", Integer, nullable=False),
     Column("state", String(12), nullable=False),
     Column("terms", Text, nullable=False),
+    Column("confirmed_ms", BigInteger),
     UniqueConstraint("customer_id", "version"),
 )
 sites = customer_table(
@@ -128,6 +140,7 @@ Index(
     sqlite_where=systems.c.removed_ms.is_(None),
     postgresql_where=systems.c.removed_ms.is_(None),
 )
+# `canonical`: the bytes that a yes is a yes to, whose SHA-256 is `digest` (access/asked.py). `answer`: why not.
 requests = customer_table(
     "requests",
     Column("system_id", ID, nullable=False),
@@ -139,7 +152,10 @@ requests = customer_table(
     Column("reason", Text, nullable=False),
     Column("state", String(12), nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("canonical", Text, nullable=False),
     Column("submitted_ms", BigInteger, nullable=False),
+    Column("answered_ms", BigInteger),
+    Column("answer", Text),
     within("system_id", "systems"),
     Index("requests_waiting", "state", "engineer_id"),
 )
@@ -156,7 +172,7 @@ approvals = customer_table(
     Column("at_ms", BigInteger, nullable=False),
     within("request_id", "requests"),
     within("approver_id", "approvers"),
-    UniqueConstraint("customer_id", "request_id", "approver_id"),
+    UniqueConstraint("customer_id", "request_id", "approver_id", "request_digest"),
 )
 grants = customer_table(
     "grants",
@@ -170,6 +186,7 @@ grants = customer_table(
     Column("version", Integer, nullable=False),
     Column("how", Text, nullable=False),
     Column("approver_ids", Text, nullable=False),
+    Column("job_id", ID),
     within("request_id", "requests"),
     within("system_id", "systems"),
     Index("grants_of_engineer", "engineer_id", "state"),
@@ -265,8 +282,10 @@ batch_rows = Table(
     ForeignKeyConstraint(["customer_id", "batch_id"], ["batches.customer_id", "batches.id"]),
 )
 # `batch`: messages of one address that are gathered into one mail (a daily digest); empty for one of its own.
+# `channel_id`: the channel that it goes by instead of mail; `address` is empty then.
 outbox = customer_table(
     "outbox",
+    Column("channel_id", ID),
     Column("address", Text, nullable=False),
     Column("what", String(40), nullable=False),
     Column("subject", Text, nullable=False),
@@ -274,6 +293,7 @@ outbox = customer_table(
     Column("batch", String(12), nullable=False, server_default=""),
     Column("tries", Integer, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
+    within("channel_id", "channels"),
     Index("outbox_due", "due_ms"),
 )
 

@@ -1,11 +1,13 @@
-"""What the law asks of a deployment, put together from its parts."""
+"""What the law and the customers' keys ask of a deployment, put together from its parts."""
 
 from __future__ import annotations
 
 from gateway.access.erasing import Erasing
 from gateway.access.proposals import Proposals
+from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
+from gateway.identity.passkeys import Passkeys
 from gateway.wiring.parts import Parts
 
 
@@ -27,3 +29,14 @@ def erasing_of(opened: Parts) -> Erasing:
 def retention_of(opened: Parts) -> Retention:
     """Deletes what is over."""
     return Retention(opened.store, opened.audit, opened.objects, subjects_of(opened))
+
+
+def passkeys_of(opened: Parts) -> Passkeys:
+    """Enrols approvers' keys."""
+    hours = opened.settings.portal.invitation_hours
+    return Passkeys(opened.store, opened.audit, opened.permission.pages, hours)
+
+
+def recovering_of(opened: Parts) -> Recovering:
+    """Gives a customer a key again who has none left."""
+    return Recovering(opened.store, opened.directory, proposals_of(opened), passkeys_of(opened))

@@ -28,6 +28,9 @@ from audit.steps import Step, Steps
 from audit.storage import LocalObjects, Objects, StorageError
 from audit.tables import entries
 from config.settings import Keys, Settings
+from gateway import notify
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.access.directory import Directory
 from gateway.access.permission import Permission
 from gateway.errors import UnavailableError
@@ -82,6 +85,9 @@ class Parts:
     directory: Directory
     permission: Permission
     steps: Steps
+    ways: notify.Ways
+    channels: Channels
+    asking: Asking
     unpublished: dict[str, str] = field(default_factory=dict)
     """Log and newest signed checkpoint of what the object store does not have yet."""
 
@@ -158,13 +164,15 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     store = Store(database_url(settings))
     lock = _only_process(data) if store.is_sqlite else None
     audit = AuditLog(keys, clock)
+    ways = _ways(settings)
     sequencer = Sequencer(signed.signer, settings.deployment.name, objects, steps, signed.trusted)
     try:
         opened = Parts(
             settings, store, audit, objects, masters, keys, vault, signed, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(),
+            steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)), Asking(store, audit),
         )  # fmt: skip
+        opened.permission.pages = lambda: settings.portal.url or f"http://localhost:{settings.portal.port}"
         await opened.catch_up()
         async with store.look_at_everyone() as scope:
             if not behind:
@@ -183,6 +191,11 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             objects.close()
         if lock is not None:
             os.close(lock)
+
+
+def _ways(settings: Settings) -> notify.Ways:
+    telling = settings.telling
+    return notify.Ways(telling.schemes, telling.networks, telling.text_url)
 
 
 def _objects(settings: Settings) -> LocalObjects | BucketObjects:

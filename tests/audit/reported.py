@@ -22,6 +22,8 @@ SYSTEM, GRANT, REQUEST = "sys_" + "4" * 24, "gra_" + "5" * 24, "req_" + "8" * 24
 SESSION, OPERATION = "ses_" + "3" * 24, "op_" + "7" * 24
 ENGINEER, APPROVER = "eng_" + "6" * 24, "apr_" + "9" * 24
 ORIGIN = f"{DEPLOYMENT}/{CUSTOMER}"
+UNTIL = 4_000_000_000_000
+"""When the permission ends (Unix ms)."""
 
 
 def b64(data: bytes) -> str:
@@ -35,6 +37,8 @@ class Story:
     house: House
     log: str = CUSTOMER
     passkey: Passkey = field(default_factory=Passkey)
+    wanted: tuple[str, ...] = ("alter",)
+    until: int = UNTIL
 
     async def add(self, *events: Event) -> None:
         async with self.house.engine.begin() as connection:
@@ -51,8 +55,9 @@ class Story:
     def request(self) -> str:
         """The canonical text that is signed."""
         asked = {
-            "v": 1, "customer": self.log, "request": REQUEST, "system": SYSTEM, "engineer": ENGINEER,
-            "operations": ["alter"], "from": 1, "until": 2, "ticket": "T-7", "reason": "Grace married",
+            "v": 1, "customer": self.log, "request": REQUEST, "system": SYSTEM, "system_name": "Head office",
+            "engineer": ENGINEER, "engineer_name": "Ana Silva", "operations": sorted(self.wanted), "from": 1,
+            "until": self.until, "ticket": "T-7", "reason": "Grace married",
         }  # fmt: skip
         return canonical.encode(asked).decode()
 
@@ -60,29 +65,38 @@ class Story:
     def digest(self) -> str:
         return hashlib.sha256(self.request.encode()).hexdigest()
 
-    def enrolled(self, passkey: Passkey | None = None) -> Event:
+    def enrolled(self, passkey: Passkey | None = None, approver: str = APPROVER) -> Event:
         key = passkey or self.passkey
         data = {
-            "approver": APPROVER, "credential": key.credential, "public_key": b64(key.public), "rp_id": key.rp_id,
+            "approver": approver, "credential": key.credential, "public_key": b64(key.public), "rp_id": key.rp_id,
             "how": "invitation",
         }  # fmt: skip
-        return self.event("approver.key_enrolled", data, actor=APPROVER)
+        return self.event("approver.key_enrolled", data, actor=approver)
 
-    def signed(self, passkey: Passkey | None = None, challenge: bytes | None = None, **client: Any) -> Event:
+    def signed(
+        self, passkey: Passkey | None = None, challenge: bytes | None = None, approver: str = APPROVER, **client: Any
+    ) -> Event:
         key = passkey or self.passkey
         made = key.sign(bytes.fromhex(self.digest) if challenge is None else challenge, **client)
         data = {
-            "approver": APPROVER, "credential": key.credential, "digest": self.digest,
+            "approver": approver, "credential": key.credential, "digest": self.digest,
             "authenticator_data": b64(made.authenticator_data), "client_data": b64(made.client_data),
             "signature": b64(made.signature),
         }  # fmt: skip
         words = Personal("request", self.request, f"request:{REQUEST}")
-        return self.event("approval.signed", data, words, actor=APPROVER, **self.about)
+        return self.event("approval.signed", data, words, actor=approver, **self.about)
+
+    @property
+    def granted(self) -> dict[str, Any]:
+        """What the permission says of itself."""
+        return {"how": "signed", "until_ms": UNTIL, "operations": ["alter"]}
 
     async def permitted(self, *approvals: Event) -> None:
         """Asked, and allowed by these approvals (the approver's own yes, if none is given)."""
         name = Personal("name", "Kate Brook", f"customer:{self.log}")
-        asked = {"engineer": ENGINEER, "operations": ["alter"], "digest": self.digest}
+        asked = {
+            "engineer": ENGINEER, "operations": list(self.wanted), "until_ms": self.until, "digest": self.digest,
+        }  # fmt: skip
         told = {"ticket": "T-7", "reason": "Grace married"}
         why = tuple(Personal(name, value, f"request:{REQUEST}") for name, value in told.items())
         await self.add(
@@ -90,7 +104,7 @@ class Story:
             self.event("approver.added", {"approver": APPROVER}, name), self.enrolled(),
             self.event("heartbeat", {"sessions": 0}), self.event("request.submitted", asked, *why, **self.about),
             *(approvals or (self.signed(),)),
-            self.event("request.granted", {"how": "signed", "until_ms": 2}, **self.about, grant=GRANT),
+            self.event("request.granted", self.granted, **self.about, grant=GRANT),
         )  # fmt: skip
 
     async def visited(self, session: str = SESSION, operation: str = OPERATION) -> None:

@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 
 from audit import reportfile
-from audit.assertions import fingerprint
 from audit.checkpoint import Checkpoint
 from audit.report import Reporter
 from audit.reportfile import MARK, Report
 from audit.verify import main
-from tests.support.passkey import PRESENT, Passkey
 
 from .conftest import CUSTOMER, NEIGHBOUR, House
 from .reported import APPROVER, GRANT, ORIGIN, Story
@@ -219,71 +217,6 @@ async def test_an_erased_person_reads_so_and_everything_still_holds(story: Story
     for report in (before, after):
         code, said = desk.check(report)
         assert code == 0, said
-
-
-# --- the customer's yes ---
-
-
-async def verdict(house: House, desk: Desk, *approvals: str, **made: Any) -> tuple[int, str]:
-    story = Story(house)
-    events = {"signed": lambda: story.signed(**made), "enrolled": lambda: story.enrolled(made["passkey"])}
-    await story.permitted(*(events[name]() for name in approvals))
-    await story.visited()
-    await house.sequence()
-    return desk.check(await story.report())
-
-
-async def test_a_permission_that_nobody_signed_is_found(house: House, desk: Desk) -> None:
-    story = Story(house)
-    await story.permitted(story.event("heartbeat", {"sessions": 0}))
-    await story.visited()
-    await house.sequence()
-    code, said = desk.check(await story.report())
-    assert (code, "rests on no approval" in said) == (1, True)
-
-
-async def test_an_approval_by_a_key_that_was_never_enrolled_is_found(house: House, desk: Desk) -> None:
-    code, said = await verdict(house, desk, "signed", passkey=Passkey())
-    assert (code, "was not enrolled before it" in said) == (1, True)
-
-
-async def test_an_approver_whom_the_operator_invented_is_found_by_the_pinned_fingerprints(
-    house: House, desk: Desk
-) -> None:
-    story, mallory = Story(house), Passkey()
-    await story.permitted(story.enrolled(mallory), story.signed(mallory))
-    await story.visited()
-    await house.sequence()
-    report = await story.report()
-    pins = desk.file("pins.txt", f"# on our agreement\n{fingerprint(story.passkey.public)}  Kate Brook\n")
-    assert desk.check(report)[0] == 0, "without the pins nobody can tell"
-    code, said = desk.check(report, "--approvers", pins)
-    assert (code, "that you did not pin" in said) == (4, True)
-
-
-@pytest.mark.parametrize(
-    ("made", "words"),
-    [
-        ({"challenge": b"x" * 32}, "a yes to something else"),
-        ({"type": "webauthn.create"}, "not made as a yes"),
-        ({"crossOrigin": True}, "not made as a yes"),
-        ({"flags": PRESENT}, "was not verified by their authenticator"),
-    ],
-)
-async def test_an_approval_that_is_none_is_found(house: House, desk: Desk, made: dict[str, Any], words: str) -> None:
-    code, said = await verdict(house, desk, "signed", **made)
-    assert (code, words in said) == (1, True), said
-
-
-async def test_an_approval_for_an_edited_request_is_found(house: House, desk: Desk) -> None:
-    story = Story(house)
-    edited = story.signed()
-    edited.data["digest"] = "0" * 64  # type: ignore[index]
-    await story.permitted(edited)
-    await story.visited()
-    await house.sequence()
-    code, said = desk.check(await story.report())
-    assert (code, "for another request" in said) == (1, True)
 
 
 # --- what is no report ---

@@ -185,10 +185,20 @@ async def test_a_database_set_back_is_found_at_the_start_and_with_its_object_sto
     assert customers_check(story, (await story.report(mailed)).text(), mailed, tmp_path) == 3
 
 
+async def test_an_operation_beyond_its_signed_permission_is_found_by_the_customer(story: Story, tmp_path: Path) -> None:
+    """Everything is hashed and signed as it should be: the gateway was told, in its database, of a wider permission."""
+    await _alter(story.house, 8, lambda entry: entry.replace(b'"alter"', b'"reset-sip"'))
+    await sign_anew(story.house)
+    mailed = story.note
+    assert customers_check(story, (await story.report(mailed)).text(), mailed, tmp_path) == 1
+    report = await story.house.verify()
+    assert [fault.what for fault in report.faults] == ["reset-sip was begun, and the permission does not name it"]
+
+
 async def test_two_people_who_are_shown_two_histories_find_it_when_they_compare(story: Story, tmp_path: Path) -> None:
     """Both hold checkpoints of the same size; each history is whole in itself."""
     one = story.note
-    await flip(story.house)
+    await _alter(story.house, 11, lambda entry: entry.replace(b'"alter"', b'"view_"'))
     await sign_anew(story.house)
     other = story.note
     assert one.split("\n")[1] == other.split("\n")[1]

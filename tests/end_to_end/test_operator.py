@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.recording.live import LiveView
 from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
-from gateway.wiring.admin.watching import LiveView
+from tests.support.watchers import Watchers
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,22 +48,6 @@ async def told(demo: Demo, *words: str) -> Any:
     code, out, err = await typed(demo, *words, "--json")
     assert code == 0, err
     return json.loads(out)
-
-
-class Watchers(set[Any]):
-    """A recording's watchers, that tell when one comes and when one goes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came, self.went = asyncio.Event(), asyncio.Event()
-
-    def add(self, watcher: Any) -> None:
-        super().add(watcher)
-        self.came.set()
-
-    def discard(self, watcher: Any) -> None:
-        super().discard(watcher)
-        self.went.set()
 
 
 async def kinds(demo: Demo) -> Sequence[str]:

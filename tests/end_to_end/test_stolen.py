@@ -16,12 +16,14 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyrage
 import pytest
 import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, LargeBinary
 
 from audit.masters import MasterKeys
 from audit.sealing import FileKeyStore, FileMasterKey, MasterKeyAway, SealingError, open_sealed
@@ -29,6 +31,7 @@ from config import load as loading
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.errors import NotFoundError, UnavailableError
+from gateway.store.tables import metadata
 from gateway.wiring import backup
 from gateway.wiring.admin import Admin
 from gateway.wiring.masters import open_masters, reaching
@@ -40,6 +43,14 @@ from tests.support.token import SoftToken, make_token
 __all__ = ["in_token", "token"]
 
 PERSON = "Graciela Bellweather"
+HOOK = "a-webhook-token-of-kate"
+SEALED = {
+    "systems.credential": "credential", "engineers.totp_sealed": "one-time code", "payloads.sealed": "payload",
+    "links.sealed": "link", "channels.sealed": "channel",
+}  # fmt: skip
+"""Columns that hold what is sealed, and what that is called here."""
+OPEN = {"entries.entry", "entries.leaf_hash", "logs.frontier"}
+"""Columns of bytes that are the log itself, and are published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class Loot:
                 yield "payload", f"payload\0{event}\0{key_id}".encode(), held
             for link, held in database.execute("select id, sealed from links where sealed not null"):
                 yield "link", link.encode(), held
+            for customer, channel, held in database.execute("select customer_id, id, sealed from channels"):
+                yield "channel", f"vault\0channel:{customer}:{channel}".encode(), held
 
     def keys(self) -> Iterator[bytes]:
         """Whatever in the loot could be a key: each 32 bytes of each small file."""
@@ -81,7 +94,7 @@ class Loot:
         for path in files:
             assert found_in(path.read_bytes(), self.wanted) == [], path
         held = list(self.sealed())
-        assert {what for what, _, _ in held} == {"credential", "one-time code", "payload", "link"}
+        assert {what for what, _, _ in held} == {*SEALED.values()}
         # One of each kind, against every key that a thief could try.
         samples = {what: (context, sealed) for what, context, sealed in held}
         keys = {*self.keys()}
@@ -101,9 +114,21 @@ async def furnished(demo: Demo, ssh: Master) -> list[bytes]:
     await demo.mails.wait_for("This link shows it once")
     (visit,) = await demo.admin("session list")
     await demo.admin("session kill", session=visit["id"], reason="a test")
+    await demo.admin("channel add", customer=CUSTOMER, person="Kate Brook", name="Work", kind="approver",
+                     address=f"jsons://hooks.example/{HOOK}")  # fmt: skip
     people = json.loads((demo.folder / "lab" / "people.json").read_text())
     private = "".join(demo.lab.client_key.split("\n")[1:-2])
-    return needles([demo.totp.encode(), private.encode(), people["2002"]["sip"].encode()])
+    return needles([demo.totp.encode(), private.encode(), people["2002"]["sip"].encode(), HOOK.encode()])
+
+
+def test_whatever_holds_bytes_is_tried_here_or_is_the_log() -> None:
+    """A new column that seals something has to be stolen too."""
+    held = {str(column) for table in metadata.tables.values() for column in table.c if _of_bytes(column)}
+    assert held == SEALED.keys() | OPEN
+
+
+def _of_bytes(column: Column[Any]) -> bool:
+    return isinstance(column.type, LargeBinary)
 
 
 def steal(demo: Demo, into: Path, *without: str) -> Path:
@@ -119,7 +144,7 @@ async def test_database_objects_and_keyring_without_the_master_key(demo: Demo, s
     loot.yields_nothing()
     parts = demo.app.parts
     for what, context, held in loot.sealed():  # here all of it opens, but for the link, whose key is in the mail
-        if what in {"credential", "one-time code"}:
+        if what in {"credential", "one-time code", "channel"}:
             parts.vault.open(context.removeprefix(b"vault\0").decode(), held)
         elif what == "payload":
             _, _, key_id = context.decode().split("\0")

@@ -27,7 +27,7 @@ from audit.storage import LocalObjects
 from config import load as loading
 from gateway.store.engine import Store
 from gateway.store.tables import operations, requests, sessions
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.masters import open_masters
 
 ROOT = Path(__file__).parents[2]

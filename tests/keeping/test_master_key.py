@@ -18,7 +18,7 @@ from gateway.cli.main import main
 from gateway.store.tables import systems
 from gateway.wiring import backup
 from gateway.wiring.admin import Admin
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
 from tests.cli.conftest import Closed

@@ -10,11 +10,31 @@ from typing import Any
 import httpx
 import pytest
 
+from audit.storage import LocalObjects
+from gateway.access.agreeing import Agreeing
+from gateway.access.approving import Approving
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
+from gateway.access.jobs import Jobs
+from gateway.access.proposals import Proposals
+from gateway.access.recovering import Recovering
+from gateway.access.switch import Switch
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.notify import Carrier, Ways
+from gateway.portal.access import AccessPages
+from gateway.portal.agreement import AgreementPages
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.jobs import JobPages
+from gateway.portal.months import MonthPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.people import People
+from gateway.portal.playing import TerminalPages
+from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
+from gateway.portal.visits import Live, LiveVisits, VisitPages
 from gateway.store.engine import Store
 from tests.support.browser_passkey import SoftwarePasskey
 from tests.support.furnished import Furnished, furnish
@@ -29,8 +49,11 @@ class Site:
     brook: Furnished
     passkeys: Passkeys
     sign_ins: SignIns
+    recovering: Recovering
     portal: Portal
     client: httpx.AsyncClient
+    live: dict[str, Live]
+    objects: LocalObjects
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -77,8 +100,27 @@ async def site(store: Store, tmp_path: Path) -> Site:
     passkeys = Passkeys(store, brook.audit, lambda: SITE, 72)
     sign_ins = SignIns(store, brook.audit, brook.vault, passkeys, 12)
     once = OneTimePages(store, brook.audit, "Ring us.", lambda: SITE)
-    pages = Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages()
+    recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
+    approving = Approving(store, brook.audit, brook.permission, passkeys)
+    agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
+    contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
+    channels = Channels(store, brook.audit, brook.vault, ways)
+    live: dict[str, Live] = {}
+    visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
+    pages = [
+        *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
+        *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
+        *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
+        *ContactPages(store, contacts).pages(),
+        *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
+        *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
+        *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),
+        *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
+        *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
+        *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
+        *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),
+    ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, portal, client)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects)

@@ -18,6 +18,7 @@ from gateway.identity.engineers import Engineers
 from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, Request, Terms, new_id
 from gateway.store.engine import Store
+from gateway.store.portal_tables import BY_OPERATOR
 from gateway.store.tables import approvers, contacts, links, operations, outbox, sessions
 from gateway.vault import Vault
 
@@ -48,12 +49,20 @@ class Furnished:
     engineer: str
     system: PhoneSystem
 
-    async def approver(self, name: str, email: str) -> str:
+    async def approver(self, name: str, email: str, by: str = BY_OPERATOR) -> str:
         """One more approver, who was named long ago."""
-        approver = await self.directory.add_approver("t", self.customer, name, email, "")
+        approver = await self.directory.add_approver("t", self.customer, name, email, "", by)
         async with self.store.scope(self.customer) as scope:
             here = (approvers.c.customer_id == self.customer) & (approvers.c.id == approver)
             await scope.execute(update(approvers).where(here).values(added_ms=0))
+        return approver
+
+    async def namesake(self, name: str, email: str) -> str:
+        """A second account of somebody who is an approver already, as older deployments may have them."""
+        approver = await self.approver(name, f"second-{email}")
+        async with self.store.scope(self.customer) as scope:
+            here = (approvers.c.customer_id == self.customer) & (approvers.c.id == approver)
+            await scope.execute(update(approvers).where(here).values(email=email))
         return approver
 
     async def agree(self, **terms: Any) -> None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
+
+from gateway.portal.visits import has_player
 
 
 def need_tool(name: str, package: str) -> str:
     """The path of a program. Without it the test is skipped, or fails under FRAMEROOM_REQUIRE_ALL=1."""
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
-        reason = f"{name} is missing (Debian: apt-get install {package})"
-        if os.environ.get("FRAMEROOM_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(f"{name} is missing (Debian: apt-get install {package})")
     return path
+
+
+def need_player() -> None:
+    """What plays terminals in a browser; as `need_tool`."""
+    if not has_player():
+        _missing("the portal's player is missing (make frontend, which needs npm)")
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("FRAMEROOM_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

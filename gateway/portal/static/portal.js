@@ -5,9 +5,11 @@ const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/
 const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
+const token = document.querySelector('meta[name="csrf"]')?.content || "";
+
 async function post(path, body) {
   const answer = await fetch(path, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+    method: "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": token }, body: JSON.stringify(body),
   });
   const told = await answer.json();
   if (!answer.ok) throw new Error([told.error, told.next].filter(Boolean).join(" "));
@@ -43,11 +45,26 @@ async function enrol(button) {
   button.hidden = true;
 }
 
-const ways = { "sign-in": signIn, enrol };
+// Signs what stands in the form, and no more: the challenge is the digest of just that.
+async function approve(button) {
+  const form = button.form, path = form.dataset.path;
+  if (!form.reportValidity()) throw new Error("Something is missing.");
+  const wanted = { operations: [...form.querySelectorAll("[name=operations]:checked")].map((one) => one.value) };
+  for (const one of form.querySelectorAll("[data-field]"))
+    wanted[one.name] = one.dataset.field === "number" ? Number(one.value) : one.value;
+  const { keep, ...options } = await post(path + "/options", wanted);
+  const allowCredentials = options.allowCredentials.map((one) => ({ ...one, id: bytes(one.id) }));
+  const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials };
+  const answer = plain(await navigator.credentials.get({ publicKey }));
+  const told = await post(path + "/yes", { ...wanted, ...keep, answer });
+  location.assign(told.go);
+}
+
+const ways = { "sign-in": signIn, enrol, approve };
 for (const button of document.querySelectorAll("[data-passkey]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const told = document.getElementById("told");
+    const told = button.closest("form, main").querySelector("[role=status]");
     button.disabled = true;
     told.textContent = "Your device asks you now.";
     try {

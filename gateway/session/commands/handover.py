@@ -72,21 +72,18 @@ class Handover:
         caller.out(rows, "Nothing to hand over.")
 
 
+_BY_WHOM: Final = (
+    select(operations, sessions.c.system_id, engineers.c.name.label("who"))
+    .join(sessions, (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id))
+    .join(engineers, engineers.c.id == sessions.c.engineer_id)
+)
+"""Operations, with where and by whom."""
+
+
 async def _unknown(scope: Scope, mine: set[str], since: int) -> list[Item]:
-    query = (
-        select(operations, sessions.c.system_id, engineers.c.name.label("who"))
-        .join(
-            sessions,
-            (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id),
-        )
-        .join(engineers, engineers.c.id == sessions.c.engineer_id)
-        .where(
-            operations.c.customer_id.in_(mine), operations.c.state == OperationState.UNKNOWN,
-            operations.c.intended_ms >= since,
-        )
-        .order_by(operations.c.intended_ms.desc())
-        .limit(_EACH)
-    )  # fmt: skip
+    mine_of_late = operations.c.customer_id.in_(mine) & (operations.c.intended_ms >= since)
+    unknown = _BY_WHOM.where(mine_of_late, operations.c.state == OperationState.UNKNOWN)
+    query = unknown.order_by(operations.c.intended_ms.desc()).limit(_EACH)
     return [
         Item("unknown outcome", r.customer_id, r.system_id, r.who, r.intended_ms, f"{r.name}: look before repeating it")
         for r in await scope.execute(query)
@@ -104,15 +101,7 @@ async def _undelivered(scope: Scope, mine: set[str], since: int) -> list[Item]:
     told = {(r.log_id, r.operation_id): r.time_ms for r in await scope.execute(query)}
     if not told:
         return []
-    query = (
-        select(operations, sessions.c.system_id, engineers.c.name.label("who"))
-        .join(
-            sessions,
-            (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id),
-        )
-        .join(engineers, engineers.c.id == sessions.c.engineer_id)
-        .where(operations.c.customer_id.in_(mine), operations.c.id.in_(o for _, o in told))
-    )
+    query = _BY_WHOM.where(operations.c.customer_id.in_(mine), operations.c.id.in_(o for _, o in told))
     return [
         Item(
             "password undelivered", r.customer_id, r.system_id, r.who, told[r.customer_id, r.id],

@@ -11,13 +11,13 @@ from audit.sequencer import origin
 from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
-from gateway.identity.passkeys import Passkeys
 from gateway.model import Terms
 from gateway.store.tables import approvers, contacts, customers, engineers, grants, roster, systems
 from gateway.wiring.admin.base import SHORTEST_PREFIX, Row, invalid, when
 from gateway.wiring.admin.ends import EndingCommands
+from gateway.wiring.duties import passkeys_of
 
-_CONTACT: Final = ("id", "name", "position", "email", "phone", "notices")
+_CONTACT: Final = ("id", "name", "position", "email", "phone", "mobile", "notices", "standing", "marketing_out")
 _APPROVER: Final = ("id", "name", "email", "phone")
 _EXAMPLES: Final = {
     "operations": '["find", "view", "alter", "reset-voicemail"]',
@@ -31,6 +31,7 @@ _EXAMPLES: Final = {
     "secret_lengths": '{"voicemail": 8}',
     "secret_classes": '{"sip": ["lower", "digit"]}',
     "approvals_needed": "1",
+    "standing": '["find", "view"]',
 }
 
 
@@ -107,7 +108,7 @@ class CustomerCommands(EndingCommands):
             raise AmbiguousError(f"several {what}s are called {given}:", told, next_step="Give the id.")
         return str(found[0]["id"])
 
-    async def do_contact_add(self, actor: str, customer: str, **values: str) -> Row:
+    async def do_contact_add(self, actor: str, customer: str, **values: Any) -> Row:
         """Add one."""
         customer_id = await self._customer(customer)
         return {"id": await self._parts.directory.add_contact(actor, customer_id, values), "name": values["name"]}
@@ -116,21 +117,21 @@ class CustomerCommands(EndingCommands):
         """A customer's."""
         return await self._people(await self._customer(customer), contacts, _CONTACT)
 
-    async def do_contact_set(self, actor: str, customer: str, contact: str, values: dict[str, str]) -> Row:
+    async def do_contact_set(self, actor: str, customer: str, contact: str, values: dict[str, Any]) -> Row:
         """Change what is given."""
         customer_id = await self._customer(customer)
         stray = set(values) - set(_CONTACT[1:])
         if stray or not values:
             raise InvalidError("there is nothing to change", next_step="Give --name, --email, --notices and so on.")
         contact_id = await self._person(customer_id, contacts, "contact", contact)
-        await self._parts.directory.change_contact(actor, customer_id, contact_id, values)
+        await self._parts.directory.contacts.change(actor, customer_id, contact_id, values)
         return next(p for p in await self._people(customer_id, contacts, _CONTACT) if p["id"] == contact_id)
 
     async def do_contact_remove(self, actor: str, customer: str, contact: str) -> Row:
         """Tell one of nothing any more."""
         customer_id = await self._customer(customer)
         contact_id = await self._person(customer_id, contacts, "contact", contact)
-        await self._parts.directory.remove_contact(actor, customer_id, contact_id)
+        await self._parts.directory.contacts.remove(actor, customer_id, contact_id)
         return {"id": contact_id, "state": "removed"}
 
     async def do_approver_add(self, actor: str, customer: str, name: str, email: str, phone: str) -> Row:
@@ -145,12 +146,8 @@ class CustomerCommands(EndingCommands):
         """Mail one the link to make a passkey; only the first of a customer's, the others are invited by approvers."""
         customer_id = await self._customer(customer)
         approver_id = await self._person(customer_id, approvers, "approver", approver)
-        portal = self._parts.settings.portal
-        here = self._app.portal_url() if self._app is not None else f"http://localhost:{portal.port}"
-        url = portal.url or here
-        passkeys = Passkeys(self._parts.store, self._parts.audit, lambda: url, portal.invitation_hours)
-        to = await passkeys.invite(actor, customer_id, approver_id)
-        return {"id": approver_id, "invited": to, "holds for hours": portal.invitation_hours}
+        to = await passkeys_of(self._parts).invite(actor, customer_id, approver_id)
+        return {"id": approver_id, "invited": to, "holds for hours": self._parts.settings.portal.invitation_hours}
 
     async def do_approver_list(self, actor: str, customer: str) -> list[Row]:
         """A customer's."""

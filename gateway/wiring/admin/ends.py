@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, select
 
+from gateway.access.ending import end_permissions
 from gateway.errors import StateError
 from gateway.lifecycle import RequestState
-from gateway.store.tables import grants, requests
+from gateway.store.tables import requests
 from gateway.wiring.admin.base import Base
 
 
@@ -14,21 +15,8 @@ class EndingCommands(Base):
     """Mixed into what ends permissions."""
 
     async def _end_permissions(self, actor: str, which: ColumnElement[bool], reason: str, how: str) -> int:
-        """Revoke every open permission of these, each with its own event and mail; how many there were.
-
-        Live visits end within a second on every node, by their watch.
-        """
-        async with self._parts.store.look_at_everyone() as scope:
-            query = select(grants.c.customer_id, grants.c.id).where(which, grants.c.state == "open")
-            found = (await scope.execute(query)).all()
-        ended = 0
-        for row in found:
-            try:
-                await self._parts.permission.revoke(actor, row.customer_id, row.id, reason, how)
-                ended += 1
-            except StateError:
-                # It ended by itself since it was looked up, which is all that is wanted of it.
-                continue
+        """Revoke every open permission of these, and end live visits at once; how many there were."""
+        ended = await end_permissions(self._parts.store, self._parts.permission, actor, which, reason, how)
         if self._app is not None:
             self._app.visits.look_now()
         return ended

@@ -26,9 +26,6 @@ from gateway.wiring.duties import subjects_of
 
 _POLL_S: Final = 0.3
 _PAGE: Final = 1000
-OUTCOMES: Final = tuple(sorted({kind.partition(".")[2] for kind in KINDS if kind.startswith("operation.")} | {
-    "granted", "denied", "expired", "withdrawn", "revoked", "closed", "opened",
-} - {"intended"}))  # fmt: skip
 
 
 def notes_in(text: str) -> list[str]:

@@ -18,9 +18,11 @@ from tests.support.need import need_tool
 
 
 @asynccontextmanager
-async def signed_in(here: World, **options: object) -> AsyncIterator[asyncssh.SSHClientConnection]:
+async def signed_in(
+    here: World, key: asyncssh.SSHKey | None = None, **options: object
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """A connection with both factors done."""
-    client = Client(own_key(here), [here.totp()])
+    client = Client(key or own_key(here), [here.totp()])
     known = {"known_hosts": None, "username": LOGIN, "config": None, "agent_path": None} | options
     connection, _ = await asyncssh.create_connection(lambda: client, "127.0.0.1", here.port, **known)
     async with connection:
@@ -131,6 +133,20 @@ async def test_ending_one_connection_tells_its_visits_why(here: World) -> None:
             assert "withdrew the permission" in await process.stderr.read()
             await connection.wait_closed()
             await here.handler.left.get()
+
+
+async def test_a_key_taken_away_on_another_node_ends_its_connections_here_and_no_other(here: World) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    await here.engineers.add_key("op", LOGIN, other.export_public_key().decode())
+    async with signed_in(here) as connection, signed_in(here, other) as neighbour:
+        process = await connection.create_process("wait")
+        await process.stdout.readline()
+        # As another node's command does it: in the database alone.
+        await here.engineers.remove_key("op", LOGIN, own_key(here).get_fingerprint())
+        async with asyncio.timeout(5):
+            assert "was taken away" in await process.stderr.read()
+            await connection.wait_closed()
+        assert (await neighbour.run("code 0")).exit_status == 0
 
 
 async def test_draining_lets_visits_finish_and_takes_nobody_new(here: World) -> None:

@@ -110,7 +110,7 @@ async def test_5_whoever_said_yes_does_not_receive(brook: Furnished) -> None:
 
 async def test_5_the_same_person_under_a_second_name_does_not_receive_either(brook: Furnished) -> None:
     grant, _ = await granted(brook)
-    await brook.approver("O. Aziz", "Omar@customer.example")
+    await brook.namesake("O. Aziz", "Omar@customer.example")
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
         await chosen(brook, grant)
 

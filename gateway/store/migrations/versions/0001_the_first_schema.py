@@ -51,6 +51,14 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "signatures": "customer_id",
+    "jobs": "customer_id",
+    "month_letters": "customer_id",
+    "channels": "customer_id",
+    "asking": "customer_id",
+    "absences": "customer_id",
+    "deliveries": "customer_id",
+    "chases": "customer_id",
 }
 
 
@@ -154,6 +162,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("terms", sa.Text(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -196,9 +205,14 @@ def upgrade() -> None:
         sa.Column("position", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("mobile", sa.Text(), server_default="", nullable=False),
         sa.Column("notices", sa.String(length=12), nullable=False),
+        sa.Column("standing", sa.String(length=12), server_default="current", nullable=False),
+        sa.Column("marketing_out", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("marketing_ms", sa.BigInteger(), nullable=True),
         sa.Column("removed_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
+        sa.CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -217,10 +231,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("engineer_id", "fingerprint"),
     )
+    _channels()
     op.create_table(
         "outbox",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("channel_id", sa.String(length=40), nullable=True),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("what", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -232,6 +248,7 @@ def upgrade() -> None:
             ["customer_id"],
             ["customers.id"],
         ),
+        sa.ForeignKeyConstraint(["customer_id", "channel_id"], ["channels.customer_id", "channels.id"]),
         sa.PrimaryKeyConstraint("customer_id", "id"),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -242,6 +259,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("engineer_id", sa.String(length=40), nullable=False),
         sa.Column("vetoed", sa.Boolean(), nullable=False),
+        sa.Column("vetoed_by", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -360,7 +378,10 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
         sa.Column("submitted_ms", sa.BigInteger(), nullable=False),
+        sa.Column("answered_ms", sa.BigInteger(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "system_id"],
             ["systems.customer_id", "systems.id"],
@@ -402,7 +423,7 @@ def upgrade() -> None:
             ["customers.id"],
         ),
         sa.PrimaryKeyConstraint("customer_id", "id"),
-        sa.UniqueConstraint("customer_id", "request_id", "approver_id"),
+        sa.UniqueConstraint("customer_id", "request_id", "approver_id", "request_digest"),
     )
     op.create_table(
         "batch_rows",
@@ -436,6 +457,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("how", sa.Text(), nullable=False),
         sa.Column("approver_ids", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "request_id"],
             ["requests.customer_id", "requests.id"],
@@ -576,7 +598,9 @@ def upgrade() -> None:
 
     _duties()
     _readers()
+    _telling()
     _portal()
+    _months()
 
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
@@ -631,6 +655,44 @@ def _portal() -> None:
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
     )
+    op.create_table(
+        "signatures",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("target", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+        sa.UniqueConstraint("customer_id", "target", "approver_id", "digest"),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("operations", sa.Text(), nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("for_whom", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=40), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=True),
+        sa.Column("engineer_id", sa.String(length=40), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "asked_by"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "request_id"], ["requests.customer_id", "requests.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.ForeignKeyConstraint(["engineer_id"], ["engineers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index("jobs_number", ["number"], unique=True)
 
 
 def _duties() -> None:
@@ -692,6 +754,10 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _months() -> None:
+    op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
+
+
 def _readers() -> None:
     op.create_table(
         "readers",
@@ -705,6 +771,79 @@ def _readers() -> None:
     op.create_index("readers_digest", "readers", ["digest"], unique=True)
 
 
+def _channels() -> None:
+    op.create_table(
+        "channels",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tested_ms", sa.BigInteger(), nullable=True),
+        _approver("approver_id"),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
+    )
+    op.create_index("channels_of_approver", "channels", ["customer_id", "approver_id"])
+    op.create_index("channels_of_contact", "channels", ["customer_id", "contact_id"])
+
+
+def _approver(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["customer_id", column], ["approvers.customer_id", "approvers.id"])
+
+
+def _request(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["customer_id", column], ["requests.customer_id", "requests.id"])
+
+
+def _telling() -> None:
+    op.create_table(
+        "asking",
+        *_owned(),
+        sa.Column("place", sa.Integer(), nullable=True),
+        sa.Column("deputy_id", sa.String(length=40), nullable=True),
+        sa.Column("notices", sa.String(length=12), nullable=True),
+        sa.CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="asking_notices_known"),
+        _approver("id"),
+        _approver("deputy_id"),
+    )
+    op.create_table(
+        "absences",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("deputy_id", sa.String(length=40), nullable=True),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        _approver("approver_id"),
+        _approver("deputy_id"),
+    )
+    op.create_index("absences_of_approver", "absences", ["customer_id", "approver_id", "until_ms"])
+    op.create_table(
+        "deliveries",
+        *_owned(),
+        sa.Column("request_id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("occasion", sa.String(length=12), nullable=False),
+        sa.Column("way", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        _request("request_id"),
+        _approver("approver_id"),
+    )
+    op.create_index("deliveries_of_request", "deliveries", ["customer_id", "request_id"])
+    op.create_table(
+        "chases",
+        *_owned(),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        _request("id"),
+    )
+    op.create_index("chases_since", "chases", ["since_ms"])
+
+
 def _owned() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -716,8 +855,12 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+    for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
+    for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+        op.drop_table(name)
+    op.drop_table("jobs")
+    op.drop_table("signatures")
     op.drop_table("sign_ins")
     op.drop_table("passkeys")
     op.drop_table("invitations")
@@ -769,6 +912,7 @@ def downgrade() -> None:
         batch_op.drop_index("outbox_due")
 
     op.drop_table("outbox")
+    op.drop_table("channels")
     op.drop_table("engineer_keys")
     op.drop_table("contacts")
     op.drop_table("backup_codes")

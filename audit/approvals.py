@@ -1,0 +1,283 @@
+"""That every permission rests on the customer's own yes, and goes no further than what was said yes to.
+
+Followed entry by entry: keys enrolled and removed, requests asked and made less, yeses signed or given by telephone,
+and the permission that they became. Standard library and cryptography alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from audit.assertions import Assertion, AssertionFault, fingerprint
+from audit.assertions import check as check_assertion
+from audit.checked import NOT_PINNED, Checked, Fault
+from audit.reportfile import Entry
+from audit.told import harmless
+
+_ASSERTED: Final = ("authenticator_data", "client_data", "signature")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request as it stands: what a yes would be to, and who has said one to just that."""
+
+    digest: str
+    engineer: str
+    system: str
+    operations: frozenset[str]
+    until_ms: int
+    from_ms: int = 0
+    job: str = ""
+    signed: set[str] = field(default_factory=set)
+    spoken: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the entries so far have told. `whole`: what a permission rests on is in the report, or is nowhere."""
+
+    by: Checked
+    whole: bool
+    keys: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    asked: dict[str, _Asked] = field(default_factory=dict)
+    jobs: dict[str, _Asked] = field(default_factory=dict)
+    drawn_up: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    agreed: dict[int, set[str]] = field(default_factory=dict)
+    """Who signed which version of the agreement."""
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    """What the log says in clear of the confirmed agreement."""
+
+    @property
+    def needed(self) -> int:
+        """How many persons have to say yes."""
+        return int(self.terms.get("approvals_needed", 1))
+
+
+def check_approvals(by: Checked, *, whole: bool) -> None:
+    """Every permission in the report. Fault. Unless `whole`, what stands before its first entry is passed over."""
+    seen = _Seen(by, whole)
+    for index, body, one in by.bodies:
+        kind, data = str(body.get("kind")), body.get("data", {})
+        if kind in _STEPS:
+            _STEPS[kind](seen, index, body, data, one)
+
+
+def _enrolled(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.keys[str(data["approver"]), str(data["credential"])] = data
+
+
+def _removed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.keys.pop((str(data["approver"]), str(data["credential"])), None)
+
+
+def _drawn_up(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.drawn_up[int(data["version"])] = data
+
+
+def _confirmed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    version = int(data["version"])
+    persons = seen.agreed.get(version, set())
+    if not persons and seen.keys:
+        raise Fault(f"the agreement in entry {index} was confirmed without a signature, though the customer has keys")
+    if persons and len(persons) < seen.needed:
+        raise Fault(f"the agreement in entry {index} has {len(persons)} signatures, the one before wants {seen.needed}")
+    signed = f"signed by {len(persons)} approvers with their own keys" if persons else "NOT signed"
+    seen.by.told.append(f"the agreement, version {version}, was {signed}: {one.told().partition('  ')[2]}")
+    seen.terms = seen.drawn_up.get(version, {})
+
+
+def _withdrawn(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.terms = {}
+
+
+def _agreed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    version = int(data["version"])
+    _check_signed(seen, index, data)
+    shown = one.clear.get("words")
+    if shown is not None:
+        text = str(shown.value())
+        drawn = seen.drawn_up.get(version)
+        if hashlib.sha256(text.encode()).hexdigest() != data["digest"]:
+            raise Fault(f"the words of the agreement in entry {index} are not those that were signed")
+        if drawn is not None and not _same_terms(text, version, drawn):
+            raise Fault(f"the agreement that was signed in entry {index} is another than the log says")
+    seen.agreed.setdefault(version, set()).add(str(data["approver"]))
+
+
+def _same_terms(text: str, version: int, drawn: Mapping[str, Any]) -> bool:
+    try:
+        signed = json.loads(text)
+        terms = json.loads(signed["terms"])
+        return (
+            signed["agreement"] == version and sorted(terms["operations"]) == drawn["operations"]
+            and all(terms[name] == drawn[name] for name in ("approvals_needed", "consent_by_phone", "max_minutes"))
+            and sorted(terms["standing"]) == drawn["standing"]
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
+
+
+def _job(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    operations = frozenset(str(name) for name in data["operations"])
+    seen.jobs[str(data["job"])] = _Asked(
+        str(data["digest"]), "", str(body["system"]), operations, int(data["until_ms"])
+    )
+
+
+def _job_signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    job = seen.jobs.get(str(data["job"]))
+    _check_signed(seen, index, data)
+    if job is None and not seen.whole:
+        return
+    if job is None or data["digest"] != job.digest:
+        raise Fault(f"the signature in entry {index} is for another job than the one that was asked for")
+    _check_words(index, job, one, "words")
+    job.signed.add(str(data["approver"]))
+
+
+def _submitted(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.asked[str(body["request"])] = _Asked(
+        str(data["digest"]), str(data["engineer"]), str(body["system"]),
+        frozenset(str(name) for name in data["operations"]), int(data["until_ms"]), int(data.get("from_ms", 0)),
+        str(data.get("job", "")),
+    )  # fmt: skip
+
+
+def _narrowed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    before = seen.asked.get(str(body["request"]))
+    if before is None:
+        return
+    operations, until_ms = frozenset(str(name) for name in data["operations"]), int(data["until_ms"])
+    if not operations <= before.operations or until_ms > before.until_ms:
+        raise Fault(f"entry {index} makes a request wider than it was asked")
+    seen.asked[str(body["request"])] = _Asked(
+        str(data["digest"]), before.engineer, before.system, operations, until_ms
+    )  # fmt: skip
+
+
+def _spoken(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    asked = seen.asked.get(str(body["request"]))
+    if asked is not None and data["digest"] == asked.digest:
+        asked.spoken[str(data["approver"])] = one.told().partition("  ")[2]
+
+
+def _granted(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    grant, asked = harmless(str(body["grant"])), seen.asked.get(str(body["request"]))
+    if asked is None:
+        if seen.whole:
+            raise Fault(f"the permission in entry {index} rests on no approval: nobody asked for it")
+        seen.by.told.append(f"the permission {grant} was asked for before this report begins: not checked here")
+        return
+    operations, until_ms = frozenset(str(name) for name in data["operations"]), int(data["until_ms"])
+    if not operations <= asked.operations or until_ms > asked.until_ms:
+        raise Fault(f"the permission in entry {index} goes further than what was said yes to")
+    if asked.job:
+        _rests_on_job(seen, index, grant, asked)
+        return
+    persons = asked.signed | asked.spoken.keys()
+    if not persons:
+        _rests_on_agreement(seen, index, grant, asked, str(data.get("how", "")))
+        return
+    if len(persons) < seen.needed:
+        raise Fault(f"the permission in entry {index} has {len(persons)} yeses, the agreement wants {seen.needed}")
+    if asked.signed:
+        seen.by.told.append(f"the permission {grant} was signed by {len(asked.signed)} approvers with their own keys")
+    for words in asked.spoken.values():
+        seen.by.told.append(f"the permission {grant} was NOT signed: {words}")
+
+
+def _rests_on_job(seen: _Seen, index: int, grant: str, asked: _Asked) -> None:
+    job = seen.jobs.get(asked.job)
+    if job is None and not seen.whole:
+        seen.by.told.append(f"the permission {grant} rests on a job from before this report: not checked here")
+        return
+    if job is None or not job.signed:
+        raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's asked for the job")
+    if len(job.signed) < seen.needed:
+        raise Fault(f"the job behind entry {index} has {len(job.signed)} signatures, the agreement wants {seen.needed}")
+    if not asked.operations <= job.operations or asked.until_ms > job.until_ms or asked.system != job.system:
+        raise Fault(f"the permission in entry {index} goes further than the job that was signed")
+    signed = f"{len(job.signed)} approvers with their own keys"
+    seen.by.told.append(f"the permission {grant} is for a job that was asked for and signed by {signed}")
+
+
+def _rests_on_agreement(seen: _Seen, index: int, grant: str, asked: _Asked, how: str) -> None:
+    """Nobody said yes to just this: then the confirmed agreement has to permit it without asking."""
+    if not how.startswith("standing agreement"):
+        raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's said yes")
+    if not seen.terms and not seen.whole:
+        seen.by.told.append(f"the permission {grant} rests on an agreement from before this report: not checked here")
+        return
+    longest = int(seen.terms.get("max_minutes", 0)) * 60_000
+    standing = frozenset(str(name) for name in seen.terms.get("standing", ()))
+    if not asked.operations <= standing or asked.until_ms - asked.from_ms > longest:
+        raise Fault(f"the permission in entry {index} rests on no approval: the agreement does not permit it standing")
+    seen.by.told.append(f"the permission {grant} rests on the standing agreement")
+
+
+def _signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    asked = seen.asked.get(str(body["request"]))
+    if asked is None and not seen.whole:
+        seen.by.told.append(f"the approval in entry {index} rests on what stands before this report: not checked here")
+        return
+    if asked is None or data["digest"] != asked.digest:
+        raise Fault(f"the approval in entry {index} is for another request than the one that was asked")
+    _check_words(index, asked, one, "request")
+    _check_signed(seen, index, data)
+    asked.signed.add(str(data["approver"]))
+
+
+def _check_signed(seen: _Seen, index: int, data: Mapping[str, Any]) -> None:
+    """That an approver's enrolled key, and a pinned one, signed the entry's digest; passed over, and told, where the
+    key was enrolled before the report begins. Fault."""
+    key = seen.keys.get((str(data["approver"]), str(data["credential"])))
+    if key is None and not seen.whole:
+        seen.by.told.append(f"the key that signed in entry {index} was enrolled before this report: not checked here")
+        return
+    if key is None:
+        raise Fault(f"the approval in entry {index} is by a key that was not enrolled before it")
+    try:
+        public = base64.b64decode(key["public_key"], validate=True)
+        parts = [base64.b64decode(data[name], validate=True) for name in _ASSERTED]
+        check_assertion(Assertion(*parts), public, bytes.fromhex(data["digest"]), str(key["rp_id"]))
+    except (AssertionFault, ValueError, binascii.Error) as error:
+        raise Fault(f"the approval in entry {index} does not hold: {error}") from error
+    if seen.by.pinned and fingerprint(public) not in seen.by.pinned:
+        raise Fault(
+            f"the approval in entry {index} was signed by a key that you did not pin: {fingerprint(public)}",
+            NOT_PINNED,
+        )
+
+
+def _check_words(index: int, asked: _Asked, one: Entry, field_name: str) -> None:
+    """The words that were signed, where they are not erased: they are what the log says was asked."""
+    shown = one.clear.get(field_name)
+    if shown is None:
+        return
+    text = str(shown.value())
+    if hashlib.sha256(text.encode()).hexdigest() != asked.digest:
+        raise Fault(f"the words of the request in entry {index} are not those that were signed")
+    try:
+        told = json.loads(text)
+        same = (
+            told.get("engineer", "") == asked.engineer and told["system"] == asked.system
+            and frozenset(told["operations"]) == asked.operations and told["until"] == asked.until_ms
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        same = False
+    if not same:
+        raise Fault(f"the words that were signed in entry {index} ask for something else than the log says")
+
+
+_STEPS: Final = {
+    "approver.key_enrolled": _enrolled, "approver.key_removed": _removed, "agreement.set": _drawn_up,
+    "agreement.signed": _agreed, "agreement.confirmed": _confirmed, "agreement.withdrawn": _withdrawn,
+    "job.asked": _job, "job.signed": _job_signed, "request.submitted": _submitted, "request.narrowed": _narrowed,
+    "consent.recorded": _spoken, "approval.signed": _signed, "request.granted": _granted,
+}  # fmt: skip
