@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from audit.keystore import FileKeyStore, is_destroyed
 from audit.masters import MasterKeys, Named, Open, name_key, opens
-from audit.wrapping import ID_BYTES, FileMasterKey, MasterKeyAway, SealingError
+from audit.wrapping import ID_BYTES, FileMasterKey, SealingError
 
 _CHANGING: Final = ".changing"
 _IN_USE: Final = ".in-use"
@@ -104,8 +104,6 @@ def count(keys: FileKeyStore, *, opening: bool = False) -> Iterator[Found]:
 def _opens(keys: FileKeyStore, path: Path, wrapped: bytes) -> bool:
     try:
         keys.master.unwrap(path.name.encode(), wrapped)
-    except MasterKeyAway:
-        raise
     except SealingError:
         return False
     return True

@@ -28,8 +28,12 @@ class SealingError(Exception):
     """A key or sealed value that cannot be used."""
 
 
-class MasterKeyAway(SealingError):
-    """The master key cannot be reached now; what was asked can be asked again."""
+class MasterKeyAway(Exception):
+    """The master key cannot be reached now; what was asked can be asked again.
+
+    Not a SealingError, which says of something sealed that it does not hold: whoever passes over that, writes it down
+    or goes on without it must not do so because a token was unplugged.
+    """
 
 
 class KeyMissing(SealingError):

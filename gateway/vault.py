@@ -20,7 +20,8 @@ class Vault:
     """Envelope encryption with a context, and keyed digests for looking things up without storing them."""
 
     def __init__(self, keys: FileKeyStore) -> None:
-        self._key = keys.get_or_create(OPERATOR_LOG, "vault")
+        """Have the key at hand. SealingError when it is missing; MasterKeyAway."""
+        self._key = keys.get_first(OPERATOR_LOG, "vault")
         self._index = keys.derive("keyed index")
 
     def seal(self, context: str, plain: bytes) -> bytes:

@@ -124,15 +124,14 @@ class Visits:
             session = new_id("ses")
             # The recording's key, made in a thread: a file and an fsync that nobody else should wait for. What keeps
             # it from being made keeps the recorder from opening, which says so.
-            with contextlib.suppress(OSError, SealingError):
-                try:
-                    key = f"session:{session}"
-                    keys = self._recorder.keys
-                    await keys.off_the_loop(keys.get_or_create, system.customer_id, key)
-                except MasterKeyAway as error:  # the recorder would ask it again, on the loop
-                    raise UnavailableError(
-                        f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
-                    ) from error
+            keys = self._recorder.keys
+            try:
+                with contextlib.suppress(OSError, SealingError):
+                    await keys.off_the_loop(keys.get_or_create, system.customer_id, f"session:{session}")
+            except MasterKeyAway as error:  # the recorder would ask it again, on the loop
+                raise UnavailableError(
+                    f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
+                ) from error
             visit = Visit(session, identity, customer, system, grant, self._record(system.customer_id, session))
             try:
                 await self._commit_open(visit)

@@ -67,7 +67,7 @@ def in_token(folder: Path, keys: Keys) -> Named:
     """The key that `[keys]` names in a token, tried and given an id. UnavailableError."""
     try:
         return rewrap.draft_in_token(reaching(folder, keys), wanted_by(keys))
-    except SealingError as error:
+    except (SealingError, MasterKeyAway) as error:
         raise UnavailableError(str(error), next_step=AWAY) from error
 
 
@@ -91,7 +91,7 @@ def open_masters(folder: Path, keys: Keys) -> MasterKeys:
         )
     try:
         return MasterKeys(folder, reaching(folder, keys))
-    except SealingError as error:
+    except (SealingError, MasterKeyAway) as error:
         raise UnavailableError(str(error), next_step=AWAY) from error
 
 
@@ -109,6 +109,6 @@ async def ready(masters: MasterKeys, keys: FileKeyStore) -> str:
     """Why no key could be wrapped or opened now; "" when the master key answers."""
     try:
         await keys.off_the_loop(masters.probe)
-    except SealingError as error:
+    except (SealingError, MasterKeyAway) as error:
         return f"master key: {error}"
     return ""

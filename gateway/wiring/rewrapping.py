@@ -46,7 +46,7 @@ async def move(opened: Parts, keys: Keys, actor: str, tell: Tell) -> Row:
             await asyncio.to_thread(masters.settled)
     except ChangeRefused as error:
         raise ConflictError(str(error), next_step=error.next_step) from error
-    except SealingError as error:
+    except (SealingError, MasterKeyAway) as error:
         raise UnavailableError(str(error), next_step=AWAY) from error
     return {
         "master key": named.id, "place": named.place, "moved": moved, "damaged": damaged,
@@ -63,8 +63,6 @@ async def _move_all(opened: Parts, tell: Tell) -> tuple[int, list[str]]:
         for number, path in enumerate(paths):
             try:
                 moved += await asyncio.to_thread(opened.keys.rewrap, path)
-            except MasterKeyAway:
-                raise
             except SealingError:
                 damaged[path.name] = None
             await opened.steps.reached(Step.MASTER_MOVING)
@@ -85,7 +83,7 @@ async def look(store: FileKeyStore, tell: Tell, *, opening: bool) -> rewrap.Foun
         while (more := await asyncio.to_thread(some)) is not None:
             found = more
             await tell({"done": found.under.total() + found.destroyed})
-    except SealingError as error:
+    except (SealingError, MasterKeyAway) as error:
         raise UnavailableError(str(error), next_step=AWAY) from error
     return found
 

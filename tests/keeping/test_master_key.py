@@ -273,3 +273,18 @@ def test_a_master_key_that_is_missing_is_said(embedded: Deployment) -> None:
     assert done.returncode == 1
     assert "master.key is missing" in done.stderr
     assert "config check" in done.stderr
+
+
+def test_a_key_store_without_the_key_of_credentials_is_said_and_gets_no_other(embedded: Deployment) -> None:
+    embedded.do("customer list")
+    (vault,) = [path for path in (embedded.data / "keyring").glob("??/*") if path.name[0] != "."]
+    furnish(embedded)
+    held = vault.read_bytes()
+    vault.unlink()
+    done = embedded.run("customer", "list")
+    assert done.returncode == 1
+    assert f"{vault.name} is missing" in done.stderr
+    assert "backup of the keys" in done.stderr
+    assert not vault.exists()
+    vault.write_bytes(held)
+    assert credential(embedded).password == SECRET
