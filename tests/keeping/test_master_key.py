@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
+from audit.sealing import MasterKeyAway
 from connectors.contract import Credential
 from gateway.cli.main import main
 from gateway.store.tables import systems
 from gateway.wiring import backup
 from gateway.wiring.admin import Admin
-from gateway.wiring.asking import ask
+from gateway.wiring.asking import ask, failure
+from gateway.wiring.ending import in_words
 from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
 from tests.cli.conftest import Closed
@@ -273,6 +275,14 @@ def test_a_master_key_that_is_missing_is_said(embedded: Deployment) -> None:
     assert done.returncode == 1
     assert "master.key is missing" in done.stderr
     assert "config check" in done.stderr
+
+
+def test_a_token_that_goes_away_ends_a_command_and_a_start_in_words() -> None:
+    away = MasterKeyAway("there is no token frameroom")
+    assert in_words(ExceptionGroup("serving", [away])) == ["there is no token frameroom"]
+    told = failure(away)
+    assert (told["error"], told["exit"]) == ("there is no token frameroom", 1)
+    assert "config check" in told["next"]
 
 
 def test_a_key_store_without_the_key_of_credentials_is_said_and_gets_no_other(embedded: Deployment) -> None:
