@@ -39,6 +39,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "log.stopped": _kind("", "node"),
     "log.restored": _kind("", "size lost checkpoint_size root"),
     "log.key_changed": _kind("", "old vkey"),
+    "keys.rewrapped": _kind("", "old new kind keys damaged"),
+    "keys.retired": _kind("", "key kind"),
     "backup.made": _kind("", "digest bytes parts to"),
     "heartbeat": _kind("", "behind_ms sessions"),
     "engineer.added": _kind("", "engineer roles", "name email"),

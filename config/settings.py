@@ -44,6 +44,29 @@ class Storage(_Section):
     )
 
 
+class Keys(_Section):
+    """The master key, under which every other key is wrapped. `frameroom keys rewrap` moves to what is written here."""
+
+    master: Literal["file", "pkcs11"] = Field("file", description='"file" in data_dir/keys, or a key in a token')
+    pkcs11_module: Path | None = Field(
+        None, description="the token's module", examples=["/usr/lib/softhsm/libsofthsm2.so"]
+    )
+    pkcs11_token: str | None = Field(None, description="label of the token", examples=["frameroom"])
+    pkcs11_key: str = Field("frameroom-master", min_length=1, description="label of the AES-256 key in it")
+    pkcs11_pin: str | None = Field(
+        None, repr=False, description='secret: "file:PATH", the user\'s PIN', examples=["file:keys/pkcs11-pin"]
+    )
+    pkcs11_timeout_s: int = Field(10, ge=1, le=120, description="seconds that the token may take for one answer")
+
+    @model_validator(mode="after")
+    def _reaches_its_token(self) -> Self:
+        """A token wants all three."""
+        missing = [n for n in ("pkcs11_module", "pkcs11_token", "pkcs11_pin") if not getattr(self, n)]
+        if self.master == "pkcs11" and missing:
+            raise ValueError(f'keys.master = "pkcs11" wants {", ".join(f"keys.{name}" for name in missing)} too')
+        return self
+
+
 class Bucket(_Section):
     """An S3-compatible bucket for recordings and the log's tiles, instead of a folder."""
 
@@ -260,6 +283,7 @@ class Settings(_Section):
 
     deployment: Deployment = Deployment()
     storage: Storage = Storage()
+    keys: Keys = Keys()
     bucket: Bucket = Bucket()
     ssh: Ssh = Ssh()
     portal: Portal = Portal()
@@ -273,7 +297,7 @@ class Settings(_Section):
     process: Process = Process()
 
 
-SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "telling.text_url"})
+SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "keys.pkcs11_pin", "telling.text_url"})
 """Always in a file of their own."""
 FILE_KEYS = SECRET_KEYS | {"storage.database_url", "storage.owner_url"}
 """May be in a file of their own; a URL may hold a password."""

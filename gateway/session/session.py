@@ -20,7 +20,7 @@ from sqlalchemy import insert
 from audit.events import Personal
 from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
-from audit.sealing import SealingError
+from audit.sealing import MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from connectors.contract import Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
@@ -126,9 +126,14 @@ class Visits:
             session = new_id("ses")
             # The recording's key, made in a thread: a file and an fsync that nobody else should wait for. What keeps
             # it from being made keeps the recorder from opening, which says so.
-            with contextlib.suppress(OSError, SealingError):
-                key = f"session:{session}"
-                await asyncio.to_thread(self._recorder.keys.get_or_create, system.customer_id, key)
+            keys = self._recorder.keys
+            try:
+                with contextlib.suppress(OSError, SealingError):
+                    await keys.off_the_loop(keys.get_or_create, system.customer_id, f"session:{session}")
+            except MasterKeyAway as error:  # the recorder would ask it again, on the loop
+                raise UnavailableError(
+                    f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
+                ) from error
             visit = Visit(session, identity, customer, system, grant, self._record(system.customer_id, session))
             try:
                 await self._commit_open(visit)

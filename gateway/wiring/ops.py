@@ -26,6 +26,7 @@ from gateway.errors import FrameroomError
 from gateway.session.session import Visits
 from gateway.session.ssh_server import Door
 from gateway.store.tables import outbox
+from gateway.wiring.masters import ready
 from gateway.wiring.ops_duties import DutyGauges
 from gateway.wiring.parts import Parts
 from gateway.wiring.streams import Stream
@@ -148,7 +149,7 @@ class Ops:
                 await scope.execute(select(1))
         except FrameroomError as error:
             return error.message
-        return ""
+        return await ready(self._on.parts.masters, self._on.parts.keys)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""

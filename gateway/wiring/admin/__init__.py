@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, systems, permission, visits, log, tail, importing, keeping, erasing,
-subjects, retention, recovering, telling.
+file: engineers, customers, months, access, systems, permission, visits, log, tail, importing, keeping, master keys,
+erasing, subjects, retention, recovering, telling.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
+from gateway.wiring.admin.master_keys import MasterKeyCommands
 from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
 from gateway.wiring.admin.readers import ReaderCommands
@@ -33,7 +34,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, MonthCommands,
+    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands,
 ):  # fmt: skip
     """Every command."""
 
