@@ -53,6 +53,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "recording.closed": "the recording ended with {segments} segments",
     "secret.issued": "a {secret} password was made and sent to {to} ({address})",
     "secret.opened": "the new password was shown, once ({operation})",
+    "secret.handed": "an approver says that they handed the new password over ({operation})",
     "log.key_changed": "the log's signing key {old} was handed over to {vkey}",
     "log.restored": "THE LOG WENT ON AFTER A LOSS: {lost} entries were lost",
 }

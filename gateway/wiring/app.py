@@ -14,6 +14,7 @@ from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
@@ -27,6 +28,7 @@ from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
@@ -149,6 +151,7 @@ class App:
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *HandOvers(store, Handing(store, audit, passkeys), passkeys, ring).pages(),
             *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
             *ContactPages(store, directory.contacts).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),

@@ -15,6 +15,7 @@ from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
 from gateway.access.recovering import Recovering
@@ -26,6 +27,7 @@ from gateway.portal.access import AccessPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
@@ -110,6 +112,7 @@ async def site(store: Store, tmp_path: Path) -> Site:
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
         *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
+        *HandOvers(store, Handing(store, brook.audit, passkeys), passkeys, "Ring us.").pages(),
         *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
         *ContactPages(store, contacts).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),

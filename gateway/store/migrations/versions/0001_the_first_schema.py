@@ -578,6 +578,9 @@ def upgrade() -> None:
         sa.Column("made_ms", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("opened_ms", sa.BigInteger(), nullable=True),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("handed_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
         sa.ForeignKeyConstraint(
             ["customer_id", "operation_id"],
             ["operations.customer_id", "operations.id"],
