@@ -22,6 +22,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
+    "addresses.asked": "{approver} had the people of {system} read, to look at their mail addresses",
+    "addresses.read": "{count} people were read, with {new} addresses to confirm",
+    "addresses.confirmed": "{approver} signed the mail addresses of {system} with their own key: {right} are right, "
+    "{wrong} are wrong",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",

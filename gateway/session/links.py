@@ -84,18 +84,15 @@ class Links:
         await self._void_earlier(scope, reset)
         state = advance(LinkState.PREPARED, LinkState.READY)
         await scope.execute(update(links).where(_here(reset)).values(state=state))
+        told = {"address": to.address, "person": person, "salt": to.proof.salt if to.proof else ""}
         event = Event(
             "secret.issued", scope.customer_id, reset.engineer, system=reset.system, session=reset.session,
             grant=reset.grant, operation=reset.operation, subject=reset.subject,
             data={
                 "link": reset.link, "secret": reset.kind.value, "to": to.logged,
-                "opens": "passkey" if to.by_passkey else "link",
+                "opens": "passkey" if to.by_passkey else "link", **(to.proof.told if to.proof else {}),
             },
-            personal=tuple(
-                Personal(name, value, f"subject:{reset.subject}")
-                for name, value in (("address", to.address), ("person", person))
-                if value
-            ),
+            personal=tuple(Personal(*item, f"subject:{reset.subject}") for item in told.items() if item[1]),
         )  # fmt: skip
         await self._audit.append(scope.connection, event)
 

@@ -1,9 +1,10 @@
 """Who may receive a new secret: altering must not become reading (architecture 5).
 
 The user, at an address in an agreed mail domain that has stood unchanged for 30 days in our own keyed snapshots or that
-an approver confirmed. Otherwise an approver who neither asked for the reset nor approved this grant and who is no
-newcomer (30 days, or confirmed), or, where the agreement says so, the only approver there is. Otherwise nobody, and
-nothing is written.
+an approver confirmed. Where addresses were confirmed in the portal (access/baseline.py), one that is not among them
+counts as changed. Otherwise an approver who neither asked for the reset nor approved this grant and who is no newcomer
+(30 days, or confirmed), or, where the agreement says so, the only approver there is. Otherwise nobody, and nothing is
+written.
 
 Where the customer has had a passkey, only an approver who holds one: they open it with it, on their own page
 (access/handing.py), so that their mailbox alone opens nothing.
@@ -18,6 +19,7 @@ from sqlalchemy import select
 
 from audit.log import AuditLog
 from connectors.contract import Person
+from gateway.access.baseline import Baseline, Proof, Standing
 from gateway.access.directory import agreement_of
 from gateway.errors import NotPermittedError
 from gateway.model import DAY, Grant, Terms, is_address, same_address
@@ -39,6 +41,8 @@ class Recipient:
     logged: str
     by_passkey: bool = False
     """It opens with this approver's passkey alone."""
+    proof: Proof | None = None
+    """That the user's address is among those that the customer confirmed."""
 
     @property
     def is_user(self) -> bool:
@@ -55,15 +59,17 @@ class Recipients:
     """Reads in the caller's transaction; writes nothing."""
 
     def __init__(self, audit: AuditLog, vault: Vault) -> None:
-        self._audit, self._vault = audit, vault
+        self._audit, self._vault, self._baseline = audit, vault, Baseline(audit)
 
     async def choose(self, scope: Scope, system_id: str, grant: Grant, person: Person) -> Recipient:
         """Who may get the secret. NotPermittedError when nobody may."""
         agreement = await agreement_of(scope)
         if agreement is None:
             raise NotPermittedError("There is no agreement.")
-        if person.email and await self._stands(scope, system_id, person, agreement.terms):
-            return Recipient(person.email, "the user", "user")
+        if person.email:
+            stands, proof = await self._stands(scope, system_id, person, agreement.terms)
+            if stands:
+                return Recipient(person.email, "the user", "user", proof=proof)
         had = (await scope.execute(ANY_KEY, {"of_customer": scope.customer_id})).first() is not None
         approver = await self._approver(scope, grant, agreement.terms, by_passkey=had)
         if approver is None:
@@ -76,20 +82,26 @@ class Recipients:
             )
         return Recipient(approver.email, f"approver {approver.name}", approver.id, by_passkey=had)
 
-    async def _stands(self, scope: Scope, system_id: str, person: Person, terms: Terms) -> bool:
+    async def _stands(self, scope: Scope, system_id: str, person: Person, terms: Terms) -> tuple[bool, Proof | None]:
         email = (person.email or "").casefold()
         if not is_address(email) or email.rpartition("@")[2] not in terms.mail_domains:
-            return False
+            return False, None
+        subject = self._vault.subject(scope.customer_id, system_id, person.id)
+        confirmed = await self._baseline.stands(scope, system_id, subject, email)
+        if confirmed.standing in {Standing.SAME, Standing.WRONG}:
+            return confirmed.standing is Standing.SAME, confirmed.proof
         query = select(directory).where(
             directory.c.customer_id == scope.customer_id,
             directory.c.system_id == system_id,
-            directory.c.subject == self._vault.subject(scope.customer_id, system_id, person.id),
+            directory.c.subject == subject,
             directory.c.email_digest == self._vault.digest("email", email),
         )
         row = (await scope.execute(query)).first()
         if row is None:
-            return False
-        return self._audit.clock.now() - row.since_ms >= _STOOD_MS or await self._is_approver(scope, row.confirmed_by)
+            return False, None
+        # An address that is another than the confirmed one is a changed one, however long we have known it.
+        stood = self._audit.clock.now() - max(row.since_ms, confirmed.since_ms) >= _STOOD_MS
+        return stood or await self._is_approver(scope, row.confirmed_by), None
 
     @staticmethod
     async def _is_approver(scope: Scope, approver_id: str | None) -> bool:

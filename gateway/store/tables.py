@@ -19,6 +19,7 @@ from sqlalchemy import (
     false,
 )
 
+from gateway.store import address_tables as address_tables
 from gateway.store import duties as duties
 from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables

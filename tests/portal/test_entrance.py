@@ -17,7 +17,7 @@ from gateway.portal.site import COOKIE
 from gateway.store.telling_tables import absences, channels
 from tests.portal.conftest import SITE, Site
 from tests.portal.handed import a_secret
-from tests.portal.work import a_job
+from tests.portal.work import a_job, a_row
 from tests.support.browser_passkey import SoftwarePasskey
 
 
@@ -130,6 +130,7 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
         "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
         "session": await site.brook.session(grant),
+        "row": await a_row(site, approver), "system": site.brook.system.id,
         "link": (await a_secret(site, approver, approver, "Kate Mark")).link,
     }  # fmt: skip
 

@@ -59,6 +59,10 @@ COLUMNS: Final = {
     "absences": "customer_id",
     "deliveries": "customer_id",
     "chases": "customer_id",
+    "readings": "customer_id",
+    "reading_rows": "customer_id",
+    "baselines": "customer_id",
+    "baseline_rows": "customer_id",
 }
 
 
@@ -603,6 +607,7 @@ def upgrade() -> None:
     _readers()
     _telling()
     _portal()
+    _addresses()
     _months()
 
     if op.get_bind().dialect.name == "postgresql":
@@ -757,6 +762,51 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _addresses() -> None:
+    for name, more in (
+        ("readings", (sa.Column("people", sa.Integer(), nullable=False),)),
+        ("baselines", (sa.Column("canonical", sa.Text(), nullable=False),)),
+    ):
+        op.create_table(
+            name,
+            *_owned(),
+            sa.Column("system_id", sa.String(length=40), nullable=False),
+            sa.Column("approver_id", sa.String(length=40), nullable=False),
+            *more,
+            sa.Column("at_ms", sa.BigInteger(), nullable=False),
+            *((sa.Column("until_ms", sa.BigInteger(), nullable=False),) if name == "readings" else ()),
+            sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+            _approver("approver_id"),
+            *((sa.UniqueConstraint("customer_id", "system_id"),) if name == "readings" else ()),
+        )
+    op.create_index("baselines_system", "baselines", ["customer_id", "system_id", "at_ms"])
+    op.create_table(
+        "reading_rows",
+        *_owned(),
+        sa.Column("reading_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("found", sa.String(length=12), nullable=False),
+        sa.Column("left_out", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "reading_id"], ["readings.customer_id", "readings.id"]),
+    )
+    op.create_index("reading_rows_position", "reading_rows", ["customer_id", "reading_id", "position"])
+    op.create_table(
+        "baseline_rows",
+        *_owned(),
+        sa.Column("baseline_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
+        sa.Column("leaf", sa.String(length=64), nullable=False),
+        sa.Column("is_right", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "baseline_id"], ["baselines.customer_id", "baselines.id"]),
+        sa.UniqueConstraint("customer_id", "baseline_id", "position"),
+    )
+    op.create_index("baseline_rows_subject", "baseline_rows", ["customer_id", "subject"])
+
+
 def _months() -> None:
     op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
 
@@ -858,6 +908,8 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
+    for name in ("baseline_rows", "reading_rows", "baselines", "readings"):
+        op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
     for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
