@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit import canonical
+from audit import address_book, canonical
 from audit.events import Event, Personal
 from tests.support.passkey import PRESENT, Passkey
 
@@ -95,3 +95,87 @@ async def test_an_opening_that_is_none_is_found(house: House, desk: Desk, made: 
     story = Story(house)
     code, said = await heard(house, desk, story, issued(story), opened(story, **made))
     assert (code, words in said) == (1, True), said
+
+
+_GRACE = "grace@customer.example"
+_SALT = "5a" * 16
+
+
+def confirmed(story: Story, emails: tuple[str, ...] = (_GRACE, "tom@customer.example"), **more: Any) -> Event:
+    """What an approver signs of the addresses; `more` is put in after the signature."""
+    leaves = [address_book.leaf(_SUBJECT, email, is_right=True, salt=_SALT) for email in emails]
+    data: dict[str, Any] = {
+        "approver": APPROVER, "at_ms": 5, "baseline": "bas_1", "before": 0, "right": len(leaves), "wrong": 0,
+        "size": len(leaves), "root": address_book.root(leaves).hex(),
+    }  # fmt: skip
+    digest = address_book.digest(story.log, SYSTEM, data)
+    made = story.passkey.sign(bytes.fromhex(digest))
+    data |= {
+        "credential": story.passkey.credential, "digest": digest, "authenticator_data": b64(made.authenticator_data),
+        "client_data": b64(made.client_data), "signature": b64(made.signature),
+    }  # fmt: skip
+    return story.event("addresses.confirmed", data | more, actor=APPROVER, system=SYSTEM)
+
+
+def to_user(story: Story, email: str = _GRACE, **more: Any) -> Event:
+    """A secret that went to the address that was confirmed; the proof is of `email` unless `more` says otherwise."""
+    leaves = [address_book.leaf(_SUBJECT, one, is_right=True, salt=_SALT) for one in (_GRACE, "tom@customer.example")]
+    data = {
+        "link": _LINK, "secret": "sip", "to": "user", "opens": "link", "baseline": "bas_1", "leaf": leaves[0].hex(),
+        "index": 0, "size": 2, "path": [leaves[1].hex()],
+    }  # fmt: skip
+    key = f"subject:{_SUBJECT}"
+    personal = (Personal("address", email, key), Personal("salt", _SALT, key))
+    return story.event("secret.issued", data | more, *personal, **_IDS)
+
+
+async def test_an_address_that_was_confirmed_is_proved(house: House, desk: Desk) -> None:
+    story = Story(house)
+    await story.permitted(confirmed(story), story.signed())
+    await story.visited()
+    await story.add(to_user(story))
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert code == 0, said
+    assert f"2 mail addresses were confirmed by {APPROVER} with their own key" in said
+    assert f"the new password of {OPERATION} went to a confirmed address" in said
+    house.keys.destroy(story.log, f"subject:{_SUBJECT}")
+    code, said = desk.check(await story.report())
+    assert (code, "went to a confirmed address" in said) == (0, True)  # erased, yet provable
+
+
+@pytest.mark.parametrize(
+    ("list_of", "issue", "words"),
+    [
+        ({}, {"email": "mallory@customer.example"}, "went to another address than the one that was confirmed"),
+        ({}, {"path": ["00" * 32]}, "is not among those that were confirmed"),
+        ({}, {"path": "x"}, "is not among those that were confirmed"),
+        ({}, {"index": 1}, "is not among those that were confirmed"),
+        ({}, {"baseline": "bas_2"}, "that nobody had confirmed"),
+        ({"root": "00" * 32}, {}, "are not those that were signed"),
+        ({"right": 1, "wrong": 1}, {}, "are not those that were signed"),
+        ({"before": 1}, {}, "are not those that were signed"),
+        ({"signature": b64(b"x" * 70)}, {}, "does not hold"),
+        ({"credential": "another"}, {}, "was not enrolled before it"),
+    ],
+)
+async def test_addresses_that_nobody_signed_are_found(
+    house: House, desk: Desk, list_of: dict[str, Any], issue: dict[str, Any], words: str
+) -> None:
+    story = Story(house)
+    await story.permitted(confirmed(story, **list_of), story.signed())
+    await story.visited()
+    await story.add(to_user(story, **issue))
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert (code, words in said) == (1, True), said
+
+
+async def test_a_confirmation_that_was_cut_out_between_is_missed(house: House, desk: Desk) -> None:
+    story = Story(house)
+    first = confirmed(story)
+    await story.permitted(first, confirmed(story), story.signed())  # the second says that there was none before it
+    await story.visited()
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert (code, "others were confirmed, and they are not in the log" in said) == (1, True), said
