@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -107,7 +106,6 @@ class Addresses:
             await scope.execute(insert(baseline_rows), rows[start : start + _CHUNK])
 
     async def confirmed(self, scope: Scope) -> dict[str, dict[str, Any]]:
-        """The newest confirmation of each phone system: what was signed, by its id."""
-        query = select(baselines).where(baselines.c.customer_id == scope.customer_id)
-        rows = await scope.execute(query.order_by(baselines.c.at_ms, baselines.c.id))
-        return {row.system_id: json.loads(row.canonical) for row in rows}
+        """The newest confirmation of each phone system, by its id: what was signed, as the log has it."""
+        rows = await self._audit.read(scope.connection, scope.customer_id, kinds=(CONFIRMED,), limit=1 << 31)
+        return {row.body["system"]: row.body["data"] for row in rows}

@@ -94,12 +94,11 @@ class Baseline:
         logged = await self._audit.read(scope.connection, scope.customer_id, kinds=(CONFIRMED,), limit=1 << 31)
         signed = {row.body["data"]["baseline"]: row.body for row in logged if row.body.get("system") == system_id}
         here = (baselines.c.customer_id == scope.customer_id) & (baselines.c.system_id == system_id)
-        query = select(baselines).where(here).order_by(baselines.c.at_ms, baselines.c.id)
-        rows = {row.id: row for row in await scope.execute(query)}
+        rows = {row.id: row for row in await scope.execute(select(baselines).where(here))}
         if rows.keys() != signed.keys():
             raise _altered("one was added or taken away")
         kept = []
-        for row in rows.values():
+        for row in sorted(rows.values(), key=lambda one: int(signed[one.id]["data"]["before"])):
             data = signed[row.id]["data"]
             digest = hashlib.sha256(row.canonical.encode()).hexdigest()
             found = await scope.execute(_ROWS, {"of_customer": scope.customer_id, "of_baseline": row.id})

@@ -144,7 +144,8 @@ class Readings:
         """The reading that can be looked at, or None."""
         here = (readings.c.customer_id == scope.customer_id) & (readings.c.system_id == system_id)
         query = select(readings).where(here, readings.c.until_ms > self._audit.clock.now())
-        return (await scope.execute(query.with_for_update() if lock else query)).first()
+        newest = query.order_by(readings.c.at_ms.desc(), readings.c.id).limit(1)
+        return (await scope.execute(newest.with_for_update() if lock else newest)).first()
 
     async def lines(self, scope: Scope, reading: str, *, only_new: bool) -> AsyncIterator[Line]:
         """Everybody of a reading in order, some at a time. `only_new`: of whom there is something to confirm."""

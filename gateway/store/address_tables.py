@@ -17,7 +17,7 @@ readings = customer_table(
     Column("until_ms", BigInteger, nullable=False),
     within("system_id", "systems"),
     within("approver_id", "approvers"),
-    UniqueConstraint("customer_id", "system_id"),
+    Index("readings_system", "customer_id", "system_id", "at_ms"),
 )
 # `sealed`: name, extension, address and salt (vault). `found`: how the address stands to what was confirmed before.
 # `left_out`: the approver says that the address is wrong.

@@ -777,9 +777,8 @@ def _addresses() -> None:
             *((sa.Column("until_ms", sa.BigInteger(), nullable=False),) if name == "readings" else ()),
             sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
             _approver("approver_id"),
-            *((sa.UniqueConstraint("customer_id", "system_id"),) if name == "readings" else ()),
         )
-    op.create_index("baselines_system", "baselines", ["customer_id", "system_id", "at_ms"])
+        op.create_index(f"{name}_system", name, ["customer_id", "system_id", "at_ms"])
     op.create_table(
         "reading_rows",
         *_owned(),
