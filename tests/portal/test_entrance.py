@@ -225,3 +225,18 @@ async def test_an_assertion_is_checked_offline(site: Site) -> None:
         except AssertionFault:
             continue
         raise AssertionError("it should not hold")
+
+
+async def test_what_no_database_takes_is_refused_in_words(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    cookie = await site.cookie(key)
+    me = await site.sign_ins.who(cookie)
+    assert me is not None
+    for odd in ("%00", "lnk_%00", "%F0%9F%98%80", "x" * 400, "'"):
+        for path in ("/hand-overs", "/addresses", "/requests", "/visits"):
+            assert (await site.ask("GET", f"{path}/{odd}", cookie)).status_code == 404, (path, odd)
+    form = {"csrf": me.csrf, "name": "a\0b", "email": "a@b.example", "phone": ""}
+    assert (await site.ask("POST", "/people", cookie, data=form)).status_code == 422
+    headers = {"X-CSRF-Token": me.csrf}
+    for body in ({"version": 1, "answer": {"a": ["\0"]}}, {"\0": 1}):
+        assert (await site.ask("POST", "/agreement/yes", cookie, json=body, headers=headers)).status_code == 422

@@ -12,7 +12,7 @@ from gateway.errors import NotFoundError, NotPermittedError
 from gateway.model import DAY, Grant, new_id
 from gateway.session.recipients import Recipient, Recipients, masked
 from gateway.store.portal_tables import passkeys
-from gateway.store.tables import approvers, directory
+from gateway.store.tables import approvers, directory, systems
 from tests.support.furnished import Furnished
 
 GRACE = Person("2001", "2001", "Grace Okonkwo", "grace@customer.example", ())
@@ -301,3 +301,21 @@ async def test_5_a_neighbours_passkey_changes_nothing(brook: Furnished) -> None:
         values = {"credential": "c", "public_key": "k", "fingerprint": "f", "counter": 0, "added_ms": 0}
         await scope.execute(insert(passkeys).values(customer_id=neighbour, id="pk_n", approver_id=nell, **values))
     assert await chosen(brook, grant) == Recipient("kate@customer.example", "approver Kate", kate)
+
+
+async def test_8_a_neighbours_snapshot_of_the_same_ids_counts_for_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    (mine,) = await brook.rows(systems)
+    async with brook.store.scope(neighbour) as scope:
+        # Ids are a customer's own: a neighbour's phone system may be called by the same one.
+        await scope.execute(insert(systems).values(**{**mine._asdict(), "customer_id": neighbour, "site_id": None}))
+        await scope.execute(
+            insert(directory).values(
+                customer_id=neighbour, id=new_id("dir"), system_id=brook.system.id, since_ms=0,
+                subject=brook.vault.subject(brook.customer, brook.system.id, GRACE.id),
+                email_digest=brook.vault.digest("email", "grace@customer.example"),
+            )
+        )  # fmt: skip
+    assert (await chosen(brook, grant)).logged == kate
