@@ -36,9 +36,11 @@ _LINKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """One secret: for whom (`person`, in words), of what kind, and how far it is. `row`: its link."""
+    """One secret: for whom (`person`, in words), of what kind, and how far it is. `row`: its link; `to`: the approver
+    whom the log says that it was addressed to."""
 
     row: Any
+    to: str
     person: str
     secret: str
     state: LinkState
@@ -77,7 +79,8 @@ class Handing:
         state = LinkState(row.state)
         if state is LinkState.READY and row.until_ms <= self._audit.clock.now():
             state = LinkState.EXPIRED  # the loop writes it down a moment later
-        return HandOver(row, str(personal.get("person", _NO_ONE)), str(issued[0].body["data"]["secret"]), state)
+        data = issued[0].body["data"]
+        return HandOver(row, str(data["to"]), str(personal.get("person", _NO_ONE)), str(data["secret"]), state)
 
     @property
     def now(self) -> int:
@@ -142,7 +145,8 @@ class Handing:
 
 def check_opens(found: HandOver, approver_id: str) -> None:
     """NotPermittedError, StateError: why this approver cannot open it (Handing.open)."""
-    if found.row.approver_id != approver_id:
+    # Both: whoever writes another name into the row makes it open to nobody.
+    if {found.row.approver_id, found.to} != {approver_id}:
         raise NotPermittedError(
             f"It is addressed to {found.row.approver}, who alone can open it.",
             next_step="If that cannot be, have an engineer reset the password once more.",

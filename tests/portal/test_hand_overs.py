@@ -112,6 +112,17 @@ async def test_an_answer_opens_this_secret_only_and_not_for_long(site: Site) -> 
     assert (await opened(carol, other)).status_code == 200
 
 
+async def test_a_row_that_was_addressed_to_somebody_else_in_the_database_opens_to_nobody(site: Site) -> None:
+    kate, carol = await two(site)
+    link = (await a_secret(site, carol.id, kate.id)).link
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        await scope.execute(links.update().values(approver_id=kate.id))
+    for who in (kate, carol):
+        assert (await opened(who, link)).status_code == 403
+    (row,) = await site.brook.rows(links)
+    assert (row.state, row.sealed) == ("ready", SEALED)
+
+
 async def test_of_two_at_once_one_gets_it(site: Site) -> None:
     kate, carol = await two(site)
     link = (await a_secret(site, carol.id, kate.id)).link
