@@ -319,3 +319,17 @@ async def test_8_a_neighbours_snapshot_of_the_same_ids_counts_for_nothing(brook:
             )
         )  # fmt: skip
     assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_8_a_neighbours_passkey_of_the_same_ids_makes_nobody_a_holder(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    await hold(brook, omar)
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    async with brook.store.scope(neighbour) as scope:
+        person = {"name": "Nell", "email": "nell@neighbour.example", "phone": "", "added_ms": 0}
+        await scope.execute(insert(approvers).values(customer_id=neighbour, id=kate, **person))
+        values = {"credential": "c", "public_key": "k", "fingerprint": "f", "counter": 0, "added_ms": 0}
+        await scope.execute(insert(passkeys).values(customer_id=neighbour, id="pk_n", approver_id=kate, **values))
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
