@@ -91,7 +91,7 @@ class Baseline:
 
     async def _kept(self, scope: Scope, system_id: str) -> list[_Kept]:
         """Every confirmation of a phone system, oldest first. NotPermittedError when one was altered."""
-        logged = await self._audit.read(scope.connection, scope.customer_id, kinds=(CONFIRMED,), limit=1 << 31)
+        logged = await self._audit.confirmed(scope.connection, scope.customer_id)
         signed = {row.body["data"]["baseline"]: row.body for row in logged if row.body.get("system") == system_id}
         here = (baselines.c.customer_id == scope.customer_id) & (baselines.c.system_id == system_id)
         rows = {row.id: row for row in await scope.execute(select(baselines).where(here))}
@@ -141,7 +141,7 @@ class Baseline:
 
     async def faults(self, scope: Scope) -> list[str]:
         """What was altered of the customer's, for whoever verifies: phone system and words."""
-        logged = await self._audit.read(scope.connection, scope.customer_id, kinds=(CONFIRMED,), limit=1 << 31)
+        logged = await self._audit.confirmed(scope.connection, scope.customer_id)
         query = select(baselines.c.system_id).where(baselines.c.customer_id == scope.customer_id).distinct()
         systems = {str(row.body.get("system")) for row in logged} | set((await scope.execute(query)).scalars())
         found = []

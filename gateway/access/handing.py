@@ -69,7 +69,9 @@ class Handing:
 
     async def _told(self, scope: Scope, row: Any) -> HandOver | None:
         kinds = ("secret.issued",)
-        issued = await self._audit.read(scope.connection, scope.customer_id, operation=row.operation_id, kinds=kinds)
+        issued = await self._audit.read(
+            scope.connection, scope.customer_id, session=row.session_id, operation=row.operation_id, kinds=kinds
+        )
         if not issued:
             return None
         try:

@@ -146,6 +146,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("idx IS NULL"),
             postgresql_where=sa.text("idx IS NULL"),
         )
+        batch_op.create_index(
+            "entries_confirmed",
+            ["log_id", "seq"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'addresses.confirmed'"),
+            postgresql_where=sa.text("kind = 'addresses.confirmed'"),
+        )
 
     op.create_table(
         "logs",
@@ -1030,6 +1037,7 @@ def downgrade() -> None:
     op.drop_table("payloads")
     op.drop_table("logs")
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("entries_confirmed")
         batch_op.drop_index(
             "entries_unsequenced", sqlite_where=sa.text("idx IS NULL"), postgresql_where=sa.text("idx IS NULL")
         )
