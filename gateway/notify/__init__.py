@@ -9,10 +9,12 @@ channels), `carrier` and `apprise_child` (one message by one of them), `words` (
 from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import (
     address_confirmed,
+    addresses_confirmed,
     approver_added,
     approver_confirmed,
     approver_removed,
     asking_changed,
+    foreign_logins,
     log_lost,
     recovery_begun,
     recovery_stopped,
@@ -77,6 +79,7 @@ __all__ = [
     "account_bound",
     "account_forgotten",
     "address_confirmed",
+    "addresses_confirmed",
     "agreement_signed",
     "answered_no",
     "answered_yes",
@@ -95,6 +98,7 @@ __all__ = [
     "engineer_named",
     "enrolled",
     "file_applied",
+    "foreign_logins",
     "hold_for_approvers",
     "invited",
     "is_final",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.access.erasing import Erasing
 from gateway.access.proposals import Proposals
+from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
@@ -14,6 +15,7 @@ from gateway.identity.oidc_wire import Wire
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.providers import Providers
 from gateway.identity.sign_ins import SignIns
+from gateway.reach.people import PeopleReader
 from gateway.wiring.parts import Parts
 
 
@@ -70,3 +72,8 @@ def ways_to_read(opened: Parts, sign_ins: SignIns) -> tuple[Providers, AccountSi
 def recovering_of(opened: Parts) -> Recovering:
     """Gives a customer a key again who has none left."""
     return Recovering(opened.store, opened.directory, proposals_of(opened), passkeys_of(opened))
+
+
+def readings_of(opened: Parts) -> Readings:
+    """Reads phone systems for their customers."""
+    return Readings(opened.store, opened.audit, opened.vault, PeopleReader(opened.vault))
