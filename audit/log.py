@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -130,7 +129,15 @@ class AuditLog:
         wanted = {(event.log, item.key_id) for event in events for item in event.personal}
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.living, log, key_id)
+                await self.keys.off_the_loop(self.keys.living, log, key_id)
+
+    async def _unwrapped(self, log: str, key_ids: set[str]) -> None:
+        """Have keys at hand that a token has to be asked for, in a thread. What is missing shows when it is used."""
+        if not self.keys.master.slow:
+            return
+        for key_id in key_ids:
+            if not self.keys.cached(log, key_id):
+                await self.keys.off_the_loop(self.keys.has, log, key_id)
 
     async def read(
         self,
@@ -180,7 +187,9 @@ class AuditLog:
         opened: dict[str, Any] = {}
         destroyed: dict[str, str] = {}
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
-        for found in await connection.execute(select(payloads).where(where)):
+        sealed = list(await connection.execute(select(payloads).where(where)))
+        await self._unwrapped(row.log, {found.key_id for found in sealed})
+        for found in sealed:
             try:
                 opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
             except KeyDestroyed as error:

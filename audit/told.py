@@ -26,6 +26,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "addresses.read": "{count} people were read, with {new} addresses to confirm",
     "addresses.confirmed": "{approver} signed the mail addresses of {system} with their own key: {right} are right, "
     "{wrong} are wrong",
+    "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
+    "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",

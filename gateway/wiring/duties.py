@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
+from gateway.access.people_reader import PeopleReader
 from gateway.access.proposals import Proposals
 from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
 from gateway.identity.passkeys import Passkeys
-from gateway.reach.people import PeopleReader
 from gateway.wiring.parts import Parts
 
 
@@ -46,4 +47,5 @@ def recovering_of(opened: Parts) -> Recovering:
 
 def readings_of(opened: Parts) -> Readings:
     """Reads phone systems for their customers."""
-    return Readings(opened.store, opened.audit, opened.vault, PeopleReader(opened.vault))
+    reader = PeopleReader(Dials(opened.store, opened.audit.clock), opened.vault)
+    return Readings(opened.store, opened.audit, opened.vault, reader)
