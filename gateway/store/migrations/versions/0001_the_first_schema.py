@@ -618,9 +618,9 @@ def upgrade() -> None:
     _readers()
     _telling()
     _portal()
-    _addresses()
     _logins()
     _streams()
+    _addresses()
     _months()
 
     if op.get_bind().dialect.name == "postgresql":
@@ -966,9 +966,10 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("baseline_rows", "reading_rows", "baselines", "readings"):
-        op.drop_table(name)
-    for name in ("stream_cursors", "login_looks", "foreign_logins", "dials"):
+    for name in (
+        "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
+        "dials",
+    ):  # fmt: skip
         op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
