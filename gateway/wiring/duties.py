@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
+from gateway.access.people_reader import PeopleReader
 from gateway.access.proposals import Proposals
 from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
@@ -15,7 +17,6 @@ from gateway.identity.oidc_wire import Wire
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.providers import Providers
 from gateway.identity.sign_ins import SignIns
-from gateway.reach.people import PeopleReader
 from gateway.wiring.parts import Parts
 
 
@@ -76,4 +77,5 @@ def recovering_of(opened: Parts) -> Recovering:
 
 def readings_of(opened: Parts) -> Readings:
     """Reads phone systems for their customers."""
-    return Readings(opened.store, opened.audit, opened.vault, PeopleReader(opened.vault))
+    reader = PeopleReader(Dials(opened.store, opened.audit.clock), opened.vault)
+    return Readings(opened.store, opened.audit, opened.vault, reader)
