@@ -91,6 +91,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "system.added": _kind("system", "connector secrecy pin", "name host"),
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),
     "system.removed": _kind("system"),
+    "login.foreign": _kind("system", "login at_ms", "address"),
+    "login.unread": _kind("system", "code since_ms"),
     "request.submitted": _kind("system request", "engineer operations from_ms until_ms digest job", "ticket reason"),
     "request.asked": _kind("system request", "occasion approvers"),
     "request.narrowed": _kind("system request", "approver operations until_ms digest"),

@@ -22,6 +22,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
+    "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
+    "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",

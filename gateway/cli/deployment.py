@@ -113,8 +113,11 @@ def _completion(shell: str) -> None:
 
 def _check() -> None:
     from gateway.wiring.masters import check as check_master
+    from gateway.wiring.streams import contexts
 
     settings = settings_of(_config())
+    # What only they can tell who use it: certificates, kinds of event, the master key.
+    contexts(settings)
     told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():
         show({"config": str(_config()), "ok": True, "remarks": told}, True)

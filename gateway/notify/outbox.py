@@ -37,6 +37,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "approver confirmed",
         "address confirmed",
         "log lost",
+        "foreign login",
         "access changed",
         "file applied",
         "invitation",

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from connectors.contract import Person, SecretKind, SecretRules
 from connectors.errors import ConnectorError, OutcomeUnknown
 from gateway import notify
+from gateway.access.dials import Dial, new_dial
 from gateway.access.directory import agreement_of
 from gateway.errors import ConflictError, NotPermittedError, UnavailableError
 from gateway.lifecycle import LinkState
@@ -67,10 +68,11 @@ class Resets:
         rules = await (await self._visits.connector(visit)).secret_rules(person.id, kind)
         shape = await self._shape(visit, person, kind, rules)
         reset = self._reset(visit, person, kind, operation)
-        child = self._server.child()
+        child, dial = self._server.child(), new_dial(reset.customer)
         try:
-            sealed = await child.start(await self._job(visit, person, reset, to, shape, rules))
-            await self._prepare(visit, person, reset, sealed, to)
+            job = await self._job(visit, person, reset, to, shape, rules)
+            sealed = await child.start(job | {"mark": dial.mark})
+            await self._prepare(visit, person, reset, sealed, to, dial)
             notes = await self._write(child, reset)
         except BaseException:
             child.close()
@@ -81,6 +83,8 @@ class Resets:
         async def also(scope: Scope) -> None:
             await self.links.ready(scope, reset, to)
             await self._tell_user(scope, reset, person, to)
+            if child.login:
+                await self._visits.dials.name(scope, dial, child.login)
             outcome.set()
 
         must = "; it must be changed at first use" if rules.must_change else ""
@@ -120,7 +124,9 @@ class Resets:
             "body": letter(person, reset.kind, system.name, to, must_change=rules.must_change),
         }  # fmt: skip
 
-    async def _prepare(self, visit: Visit, person: Person, reset: Reset, sealed: bytes, to: Recipient) -> None:
+    async def _prepare(
+        self, visit: Visit, person: Person, reset: Reset, sealed: bytes, to: Recipient, dial: Dial
+    ) -> None:
         async with self._visits.store.scope(reset.customer) as scope:
             # It was asked before the engineer said yes, and that may have taken a while.
             if await self._recipients.choose(scope, reset.system, visit.grant, person) != to:
@@ -129,6 +135,7 @@ class Resets:
                     next_step="Reset it again to see who.",
                 )
             await self.links.prepare(scope, reset, sealed)
+            await self._visits.dials.note(scope, visit.system, dial, "reset", visit.id)
 
     async def _write(self, child: ResetChild, reset: Reset) -> tuple[str, ...]:
         try:

@@ -26,6 +26,7 @@ from connectors.contract import Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
+from gateway.access.dials import Dials
 from gateway.access.permission import Permission
 from gateway.errors import EXIT_NOT_PERMITTED, EXIT_UNKNOWN, FrameroomError, NotPermittedError, UnavailableError
 from gateway.lifecycle import SessionState
@@ -69,6 +70,7 @@ class Visits:
         self.store, self.audit, self.permission = store, audit, permission
         self._recorder, self.vault, self._node = recorder, vault, node
         self._tools = Tools(store, audit, permission, vault, steps or Steps())
+        self.dials = Dials(store, audit.clock)
         self._performing = Performing(self._tools, Writers(store), self._end_unknown)
         self._closing_books = Closing(self._tools, recorder)
         self._watch = Watch(self._tools, self.all, self.end)
@@ -202,8 +204,9 @@ class Visits:
         """The visit's connection to the phone system, dialled at first use and again after it broke."""
         async with visit.dialling:
             if visit.connector is None:
-                family = families()[visit.system.connector]
-                inner = await family.connect(self.target(visit), lambda: self.unseal(visit))
+                inner = await self.dials.connect(
+                    visit.system, self.target(visit), lambda: self.unseal(visit), "visit", visit.id
+                )
                 visit.connector = self._without_restricted(visit, inner)
             return visit.connector
 

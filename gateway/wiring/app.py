@@ -45,6 +45,7 @@ from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
 from gateway.wiring.duties import erasing_of, passkeys_of, recovering_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
+from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -54,6 +55,7 @@ from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
 from gateway.wiring.signing import private
+from gateway.wiring.streams import Stream, contexts
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
@@ -103,6 +105,9 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self.logins = LoginWatch(opened)
+        tls = contexts(settings)
+        self.streams = [Stream(opened, to, tls[to.name]) for to in settings.streams.receivers]
         self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
@@ -170,7 +175,7 @@ class App:
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         portal = web(self.pages().app(), opened.settings.portal.host, opened.settings.portal.port)
-        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
+        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left, self.streams))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
         try:
@@ -182,6 +187,9 @@ class App:
                 for loop in self.tellers():
                     group.create_task(loop.run())
                 group.create_task(watch.run())
+                group.create_task(self.logins.run())
+                for stream in self.streams:
+                    group.create_task(stream.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
@@ -254,6 +262,7 @@ class App:
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+            await self.logins.reconciler.forget()
         await MonthLetters(self.parts.store, self.parts.audit).send_due()
         behind = self.parts.audit.clock.behind_ms()
         if behind:

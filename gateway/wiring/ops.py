@@ -27,7 +27,9 @@ from gateway.session.session import Visits
 from gateway.session.ssh_server import Door
 from gateway.store.tables import outbox
 from gateway.wiring.masters import ready
+from gateway.wiring.ops_duties import DutyGauges
 from gateway.wiring.parts import Parts
+from gateway.wiring.streams import Stream
 
 log = structlog.get_logger()
 
@@ -45,13 +47,14 @@ class Watched:
     door: Door
     recorder: Recorder
     leftovers: int
+    streams: Sequence[Stream] = ()
 
 
 class Ops:
     """The application of the ops listener; `run`, in the caller's TaskGroup, tells of a disk that fills up."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._on = watched
+    def __init__(self, on: Watched) -> None:
+        self._on = on
         self._registry = CollectorRegistry()
         self._seen: int | None = None
         self._disk_low = False
@@ -67,6 +70,7 @@ class Ops:
         for kind in _REFUSALS:
             self._refusals.labels(kind)
         self._by_database = self._database_gauges()
+        self._duties = DutyGauges(self._registry, on.parts.settings, on.streams)
         self._local_gauges()
 
     def _gauge(self, name: str, words: str, value: Callable[[], float] | None = None) -> Gauge:
@@ -154,6 +158,7 @@ class Ops:
         except FrameroomError:
             for gauge in self._by_database.values():
                 gauge.set(float("nan"))
+            self._duties.clear()
             self._by_database["up"].set(0)
         return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4")
 
@@ -167,6 +172,7 @@ class Ops:
             newest = (await scope.execute(select(func.max(checkpoints.c.time_ms)))).scalar()
             mails, due = (await scope.execute(select(func.count(outbox.c.id), func.min(outbox.c.due_ms)))).one()
             await self._count_events(scope)
+            await self._duties.ask(scope, now)
         told = self._by_database
         told["up"].set(1)
         told["waiting"].set(waiting)

@@ -51,6 +51,10 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "dials": "customer_id",
+    "foreign_logins": "customer_id",
+    "login_looks": "customer_id",
+    "stream_cursors": "log_id",
     "signatures": "customer_id",
     "jobs": "customer_id",
     "month_letters": "customer_id",
@@ -600,6 +604,8 @@ def upgrade() -> None:
     _readers()
     _telling()
     _portal()
+    _logins()
+    _streams()
     _months()
 
     if op.get_bind().dialect.name == "postgresql":
@@ -771,6 +777,52 @@ def _readers() -> None:
     op.create_index("readers_digest", "readers", ["digest"], unique=True)
 
 
+def _logins() -> None:
+    op.create_table(
+        "dials",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("session_id", sa.String(length=40), nullable=True),
+        sa.Column("why", sa.String(length=12), nullable=False),
+        sa.Column("mark", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=True),
+        sa.Column("begun_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+    )
+    op.create_index("dials_of_system", "dials", ["customer_id", "system_id", "begun_ms"], unique=False)
+    op.create_table(
+        "foreign_logins",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.UniqueConstraint("customer_id", "system_id", "login"),
+    )
+    op.create_table(
+        "login_looks",
+        *_owned(),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("looked_ms", sa.BigInteger(), nullable=True),
+        sa.Column("failed", sa.String(length=40), nullable=False),
+        sa.Column("failed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("told_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "id"], ["systems.customer_id", "systems.id"]),
+    )
+
+
+def _streams() -> None:
+    op.create_table(
+        "stream_cursors",
+        sa.Column("log_id", sa.String(length=40), nullable=False),
+        sa.Column("receiver", sa.String(length=40), nullable=False),
+        sa.Column("next_idx", sa.BigInteger(), nullable=False),
+        sa.Column("moved_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "receiver"),
+    )
+
+
 def _channels() -> None:
     op.create_table(
         "channels",
@@ -855,6 +907,8 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
+    for name in ("stream_cursors", "login_looks", "foreign_logins", "dials"):
+        op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
     for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
