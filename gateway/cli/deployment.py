@@ -116,7 +116,7 @@ def _check() -> None:
     from gateway.wiring.streams import contexts
 
     settings = settings_of(_config())
-    # What only they can tell who use it: certificates, kinds of event, the master key.
+    # What only they can tell who use it: certificates, kinds of event.
     contexts(settings)
     told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():
