@@ -20,6 +20,11 @@ test:  ## all tests, on real parts
 	@scripts/frontend.sh
 	@$(PY) -m pytest $(ARGS)
 
+screenshots:  ## a picture of each of the customer's pages, into screenshots/
+	@scripts/venv.sh dev
+	@scripts/frontend.sh
+	@$(PY) -m tests.screenshots $(ARGS)
+
 check:  ## lint, types, imports
 	@scripts/venv.sh dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
@@ -33,6 +38,6 @@ lock:  ## pin the requirements again
 	@for f in uv run dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean:  ## take the environment and caches away
-	@rm -rf .venv node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
 
-.PHONY: venv frontend help demo test check bench lock clean
+.PHONY: venv frontend help demo test screenshots check bench lock clean

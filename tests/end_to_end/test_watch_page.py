@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
-from tests.end_to_end.test_once_page import PHONE, browser
+from tests.end_to_end.browsing import PHONE, browser
 from tests.support.need import need_player
 from tests.support.portal_browser import approver_in, shell
 
