@@ -13,6 +13,7 @@ from gateway import notify
 from gateway.errors import InvalidError, NotFoundError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.portal.devices import device_words
 from gateway.portal.guesses import Guesses
 from gateway.portal.page import Asked, Page, Who
 from gateway.portal.site import COOKIE
@@ -102,7 +103,7 @@ class Entrance:
         async with self._store.look(asked.customer_id) as scope:
             zone = await notify.zone_of(scope)
         rows: list[dict[str, Any]] = [
-            {"began": notify.when(r.began_ms, zone), "device": notify.plain(r.device), "here": r.id == asked.who.id}
+            {"began": notify.when(r.began_ms, zone), "device": device_words(r.device), "here": r.id == asked.who.id}
             for r in await self._sign_ins.of(asked.who)
         ]
         return asked.show("sign_ins.html", rows=rows)
