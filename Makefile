@@ -17,7 +17,7 @@ demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1
 
 test:  ## all tests, on real parts
 	@scripts/venv.sh dev
-	@scripts/frontend.sh
+	@scripts/frontend.sh dev
 	@$(PY) -m pytest $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/

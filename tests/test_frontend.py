@@ -24,7 +24,8 @@ def test_the_lock_has_a_digest_for_everything_and_no_address() -> None:
 
 
 def test_what_is_declared_is_pinned_exactly() -> None:
-    declared = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    package = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
+    declared = package["dependencies"] | package["devDependencies"]
     locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert declared
     assert all(locked[f"node_modules/{name}"]["version"] == version for name, version in declared.items())

@@ -105,7 +105,7 @@ class OneTimePages:
         return Starlette(
             routes=routes,
             middleware=[Middleware(_Guarded, is_https=self._is_https)],
-            exception_handlers={404: _nowhere},
+            exception_handlers={404: _nowhere, 405: _nowhere},
         )
 
     def _is_https(self) -> bool:

@@ -82,7 +82,7 @@ class Portal:
         ]
         return Starlette(
             routes=[*routes, Mount("/", self._once)], middleware=[Middleware(_Guarded)],
-            exception_handlers={405: _not_so, Exception: _broken},
+            exception_handlers={Exception: _broken},
         )  # fmt: skip
 
     async def _answer(self, page: Page, request: Request) -> Response:
@@ -122,11 +122,6 @@ class Portal:
     def _is_ours(self, request: Request) -> bool:
         origin, ours = urlsplit(request.headers.get("origin", "")), urlsplit(self._url())
         return (origin.scheme, origin.netloc.lower()) == (ours.scheme, ours.netloc.lower())
-
-
-async def _not_so(request: Request, error: Exception) -> Response:
-    words = "This address is not one to be asked like that."
-    return Asked(request, None, {}).show("trouble.html", 405, words=words, next_step="Open the first page.")
 
 
 async def _broken(request: Request, error: Exception) -> Response:
