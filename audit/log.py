@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical
@@ -151,6 +151,17 @@ class AuditLog:
             query = query.where(entries.c.time_ms < until_ms)
         found = await connection.execute(query.order_by(entries.c.seq).limit(limit))
         return [_row(r) for r in found]
+
+    async def sizes(
+        self, connection: AsyncConnection, log: str, sessions: Sequence[str], kinds: Sequence[str]
+    ) -> dict[str, tuple[int, int]]:
+        """(how many entries of these kinds, the newest one's cursor) of each of these sessions that has any."""
+        query = (
+            select(entries.c.session_id, func.count(), func.max(entries.c.seq))
+            .where(entries.c.log_id == log, entries.c.session_id.in_(sessions), entries.c.kind.in_(kinds))
+            .group_by(entries.c.session_id)
+        )
+        return {str(session): (int(n), int(seq)) for session, n, seq in await connection.execute(query)}
 
     async def personal(self, connection: AsyncConnection, row: Row) -> dict[str, Any]:
         """The row's personal fields in clear; an erased one reads "(erased)". SealingError when one is false."""

@@ -73,8 +73,8 @@ def settings_in(folder: Path, port: int = 0, mail_port: int = 0, portal_port: in
     file = folder / "frameroom.toml"
     file.write_text(
         f'[deployment]\nname = "bench.example"\n[ssh]\nhost = "127.0.0.1"\nport = {port}\n'
-        f'[portal]\nport = {portal_port}\n[ops]\nport = 0\n[mail]\nhost = "127.0.0.1"\nport = {mail_port or 9}\ntls = "none"\n'
-        'sender = "frameroom@company.example"\n',
+        f"[portal]\nport = {portal_port}\n[ops]\nport = 0\n"
+        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port or 9}\ntls = "none"\nsender = "frameroom@company.example"\n',
         encoding="utf-8",
     )
     return loading.load(file, {})

@@ -21,7 +21,7 @@ from audit.sealing import SealingError
 from gateway import notify
 from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
-from gateway.access.told import counted, line_of, tells
+from gateway.access.told import Counting, line_of, tells
 from gateway.errors import InvalidError
 from gateway.lifecycle import SessionState
 from gateway.notify import summaries
@@ -138,7 +138,7 @@ class Months:
     """Makes the page, out of one transaction of the customer's."""
 
     def __init__(self, audit: AuditLog) -> None:
-        self._audit = audit
+        self._audit, self._counting = audit, Counting(audit)
 
     async def page(self, scope: Scope, month: str) -> Month:
         """A month of the scope's customer. InvalidError for what is no month, or begins in the future."""
@@ -177,7 +177,7 @@ class Months:
         )
         rows = (await scope.execute(query)).all()
         shown = rows[:_LONGEST]
-        did = await counted(self._audit, scope, [row.id for row in shown])
+        did = await self._counting.told(scope, [row.id for row in shown])
         lines = []
         for row in shown:
             lasted = (

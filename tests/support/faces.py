@@ -185,7 +185,7 @@ async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
 
 
 def faces_of(there: Furnished) -> list[Face]:
-    """All of them, those that change what others show last."""
+    """All of them: those of a visit that goes on first, those that change what others show last."""
     ids, demo = there.ids, there.demo
     visit, live = f"/visits/{ids['session']}", f"/visits/{ids['live']}"
     one, session = "/requests/{request}", "/visits/{session}"
@@ -202,14 +202,14 @@ def faces_of(there: Furnished) -> list[Face]:
         await demo.admin("agreement set", customer=CUSTOMER, terms=terms)
 
     return [
+        Face("watch", session + "/watch", live + "/watch"),
+        Face("visit-live", session, live),
+        Face("visits", "/visits", "/visits"),
         Face("first-page", "/", "/"),
         Face("request-waiting", one, f"/requests/{ids['waiting']}"),
         Face("request-denied", one, f"/requests/{ids['denied']}"),
         Face("request-hostile", one, f"/requests/{ids['hostile']}"),
-        Face("visits", "/visits", "/visits"),
         Face("visit-over", session, visit),
-        Face("visit-live", session, live),
-        Face("watch", session + "/watch", live + "/watch"),
         Face("play", session + "/play", visit + "/play"),
         Face("months", "/months", "/months"),
         Face("month", "/month", "/month"),
