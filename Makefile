@@ -10,8 +10,8 @@ frontend:  ## what the pages with a terminal load, from npm by digest
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
 
-demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 3) plays by itself
-	@scripts/venv.sh $(if $(filter 3,$(STORY)),dev,run)
+demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 2, in a browser, or 3) plays by itself
+	@scripts/venv.sh $(if $(filter 2 3,$(STORY)),dev,run)
 	@scripts/frontend.sh
 	@.venv/bin/frameroom demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
