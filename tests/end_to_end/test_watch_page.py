@@ -50,6 +50,31 @@ async def test_3_a_visit_is_watched_live_and_ended_from_the_page(demo: Demo, ssh
     assert seen.trouble == []
 
 
+async def test_3_the_list_of_visits_shows_who_came_in_without_being_loaded_again_by_hand(
+    demo: Demo, ssh: Master, browser: Browser
+) -> None:
+    seen = await approver_in(demo, browser, viewport=PHONE)
+    page = seen.page
+    grant = await permit(demo, "view")
+    await page.get_by_role("link", name="Visits").click()
+    await page.get_by_text("Nobody is in your phone systems.").wait_for()
+    await page.evaluate("document.activeElement.blur()")
+    looks = "/visits"
+    async with page.expect_response(lambda answer: answer.url.endswith(looks)):
+        pass  # the first look is what later ones are compared with
+    assert (await ssh.run("show 2001")).code == 0
+    await page.get_by_role("heading", name="Ana Silva is in Head office").wait_for()
+    # Whoever is about to press something is told instead, and nothing moves.
+    await page.get_by_role("button", name="End now").focus()
+    async with page.expect_response(lambda answer: answer.url.endswith(looks)):
+        pass
+    await demo.admin("grant revoke", grant=grant, reason="enough")
+    await page.get_by_text("This has changed meanwhile.").wait_for()
+    await page.get_by_role("link", name="Look again").click()
+    await page.get_by_text("Nobody is in your phone systems.").wait_for()
+    assert seen.trouble == []
+
+
 # What an engineer's terminal could be made to show to whoever looks: titles, clipboards, links, other screens, markup.
 HOSTILE = (
     b"\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;http://evil.example\x07press me\x1b]8;;\x07"
