@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical
@@ -29,6 +28,15 @@ class Erased(str):
 ERASED: Final = Erased("(erased)")
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _ENTRIES: Final = insert(entries)
+# Written out, not bound: only then does a database see that its partial index serves.
+_CONFIRMED: Final = (
+    select(entries)
+    .where(
+        entries.c.log_id == bindparam("of_log"),
+        entries.c.kind == bindparam("of_kind", "addresses.confirmed", literal_execute=True),
+    )
+    .order_by(entries.c.seq)
+)
 _PAYLOADS: Final = insert(payloads)
 
 
@@ -121,7 +129,15 @@ class AuditLog:
         wanted = {(event.log, item.key_id) for event in events for item in event.personal}
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.living, log, key_id)
+                await self.keys.off_the_loop(self.keys.living, log, key_id)
+
+    async def _unwrapped(self, log: str, key_ids: set[str]) -> None:
+        """Have keys at hand that a token has to be asked for, in a thread. What is missing shows when it is used."""
+        if not self.keys.master.slow:
+            return
+        for key_id in key_ids:
+            if not self.keys.cached(log, key_id):
+                await self.keys.off_the_loop(self.keys.has, log, key_id)
 
     async def read(
         self,
@@ -163,6 +179,11 @@ class AuditLog:
         )
         return {str(session): (int(n), int(seq)) for session, n, seq in await connection.execute(query)}
 
+    async def confirmed(self, connection: AsyncConnection, log: str) -> list[Row]:
+        """Every confirmation of addresses, in order of appending: by an index of their own, however long the log is."""
+        found = await connection.execute(_CONFIRMED, {"of_log": log})
+        return [_row(r) for r in found]
+
     async def personal(self, connection: AsyncConnection, row: Row) -> dict[str, Any]:
         """The row's personal fields in clear; an erased one reads "(erased)". SealingError when one is false."""
         fields, _ = await self.personal_of(connection, row)
@@ -177,7 +198,9 @@ class AuditLog:
         opened: dict[str, Any] = {}
         destroyed: dict[str, str] = {}
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
-        for found in await connection.execute(select(payloads).where(where)):
+        sealed = list(await connection.execute(select(payloads).where(where)))
+        await self._unwrapped(row.log, {found.key_id for found in sealed})
+        for found in sealed:
             try:
                 opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
             except KeyDestroyed as error:

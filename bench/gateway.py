@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -126,6 +128,14 @@ async def listening(port: int, child: asyncio.subprocess.Process, words: Path) -
             return
 
 
+def _all_told(settings: Settings) -> None:
+    """Wait until the mail that the furnishing caused has gone out: it is no part of what is measured."""
+    waiting = "select count(*) from outbox where due_ms <= ?"
+    with closing(sqlite3.connect(settings.storage.data_dir / "frameroom.db")) as database:
+        while database.execute(waiting, (int(time.time() * 1000),)).fetchone()[0]:
+            time.sleep(0.2)
+
+
 @asynccontextmanager
 async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> AsyncIterator[Gateway]:
     """`frameroom serve` with a mail catcher; ended with the block, by SIGTERM, as an operator ends it."""
@@ -146,6 +156,7 @@ async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> 
         )  # fmt: skip
     try:
         await listening(port, child, said)
+        await asyncio.to_thread(_all_told, settings)
         enter = (f"use {LAB}", "show 2001")
         yield Gateway([Target(port, f"engineer{n}", key, enter) for n, key in enumerate(keys)], child.pid)
     finally:

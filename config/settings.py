@@ -44,6 +44,29 @@ class Storage(_Section):
     )
 
 
+class Keys(_Section):
+    """The master key, under which every other key is wrapped. `frameroom keys rewrap` moves to what is written here."""
+
+    master: Literal["file", "pkcs11"] = Field("file", description='"file" in data_dir/keys, or a key in a token')
+    pkcs11_module: Path | None = Field(
+        None, description="the token's module", examples=["/usr/lib/softhsm/libsofthsm2.so"]
+    )
+    pkcs11_token: str | None = Field(None, description="label of the token", examples=["frameroom"])
+    pkcs11_key: str = Field("frameroom-master", min_length=1, description="label of the AES-256 key in it")
+    pkcs11_pin: str | None = Field(
+        None, repr=False, description='secret: "file:PATH", the user\'s PIN', examples=["file:keys/pkcs11-pin"]
+    )
+    pkcs11_timeout_s: int = Field(10, ge=1, le=120, description="seconds that the token may take for one answer")
+
+    @model_validator(mode="after")
+    def _reaches_its_token(self) -> Self:
+        """A token wants all three."""
+        missing = [n for n in ("pkcs11_module", "pkcs11_token", "pkcs11_pin") if not getattr(self, n)]
+        if self.master == "pkcs11" and missing:
+            raise ValueError(f'keys.master = "pkcs11" wants {", ".join(f"keys.{name}" for name in missing)} too')
+        return self
+
+
 class Bucket(_Section):
     """An S3-compatible bucket for recordings and the log's tiles, instead of a folder."""
 
@@ -172,6 +195,72 @@ class Recording(_Section):
     refuse_free_percent: int = Field(5, ge=1, le=50, description="free disk, per cent, below which none is opened")
 
 
+class Reconcile(_Section):
+    """The phone systems' own records of logins, compared with what we did."""
+
+    every_s: int = Field(60, ge=0, le=3600, description="seconds between two looks at a phone system; 0 never looks")
+    at_once: int = Field(8, ge=1, le=64, description="phone systems that are looked at at once")
+
+
+class Receiver(_Section):
+    """A receiver of the log outside: syslog (RFC 5424) over TLS (RFC 5425)."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
+        description="what metrics and the process's log call it",
+        examples=["siem"],
+    )
+    host: str = Field(min_length=1, description="where it listens", examples=["siem.company.example"])
+    port: int = Field(6514, ge=1, le=65535, description="its port")
+    ca_file: Path | None = Field(
+        None, description="certificate authority, where it is not a public one", examples=["keys/siem-ca.pem"]
+    )
+    pin: str | None = Field(
+        None, pattern=r"^sha-256(:[0-9A-Fa-f]{2}){32}$",
+        description="fingerprint of its very certificate; without a ca_file it alone counts",
+        examples=["sha-256:" + ":".join(["AB"] * 32)],
+    )  # fmt: skip
+    server_name: str | None = Field(
+        None, description="name in its certificate, where that is not the host", examples=["siem.company.example"]
+    )
+    certificate: Path | None = Field(None, description="our certificate, if it asks", examples=["keys/siem-us.pem"])
+    key: Path | None = Field(None, description="the key of it, readable by us alone", examples=["keys/siem-us.key"])
+    customers: tuple[str, ...] = Field((), description="whose logs, by name or id; none named: everybody's")
+    operator: bool = Field(True, description="the operator's own log too")
+    kinds: tuple[str, ...] = Field((), description='kinds of event, like "session.*"; none named: all')
+    form: Literal["json", "ocsf"] = Field("json", description='message body: the entry as it was hashed, or "ocsf"')
+    facility: int = Field(13, ge=0, le=23, description="syslog facility; 13 is log audit")
+    closes: bool = Field(
+        True, description="false for one that never closes a connection that we end: what it took counts as read then"
+    )
+    history: bool = Field(False, description="true also sends what was logged before it was first named here")
+
+    @model_validator(mode="after")
+    def _both_halves(self) -> Self:
+        """A certificate is of no use without its key."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+
+class Streams(_Section):
+    """The log, streamed to receivers outside as it grows."""
+
+    confirm_s: int = Field(300, ge=5, le=3600, description="seconds after which a receiver must have read what it got")
+    overlap_s: int = Field(30, ge=0, le=600, description="seconds of the log sent once more when a connection was lost")
+    enterprise_number: int = Field(
+        32473, ge=1, le=2**32 - 1, description="your IANA enterprise number; 32473 is the one for examples"
+    )
+    receivers: tuple[Receiver, ...] = Field((), description="who gets it")
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        """How far each got is kept by its name."""
+        if len({receiver.name for receiver in self.receivers}) != len(self.receivers):
+            raise ValueError("two receivers bear the same name")
+        return self
+
+
 class Log(_Section):
     """What the process says of itself on stderr; the audit log is another thing."""
 
@@ -194,6 +283,7 @@ class Settings(_Section):
 
     deployment: Deployment = Deployment()
     storage: Storage = Storage()
+    keys: Keys = Keys()
     bucket: Bucket = Bucket()
     ssh: Ssh = Ssh()
     portal: Portal = Portal()
@@ -201,11 +291,13 @@ class Settings(_Section):
     mail: Mail = Mail()
     telling: Telling = Telling()
     recording: Recording = Recording()
+    reconcile: Reconcile = Reconcile()
+    streams: Streams = Streams()
     log: Log = Log()
     process: Process = Process()
 
 
-SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "telling.text_url"})
+SECRET_KEYS = frozenset({"mail.password", "bucket.secret_key", "keys.pkcs11_pin", "telling.text_url"})
 """Always in a file of their own."""
 FILE_KEYS = SECRET_KEYS | {"storage.database_url", "storage.owner_url"}
 """May be in a file of their own; a URL may hold a password."""

@@ -30,7 +30,7 @@ from audit.recording.session import OnSegment as OnSegment
 from audit.recording.session import RecordingRefused as RecordingRefused
 from audit.recording.session import SessionRecording as SessionRecording
 from audit.recording.session import recording_digest as recording_digest
-from audit.sealing import FileKeyStore, SealingError
+from audit.sealing import FileKeyStore, MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from audit.storage import Objects, StorageError
 
@@ -110,7 +110,7 @@ class Recorder:
             raise RecordingRefused("the disk that recordings are kept on is nearly full")
         try:
             key = self.keys.get_or_create(customer, f"session:{session}")
-        except (OSError, SealingError) as error:
+        except (OSError, SealingError, MasterKeyAway) as error:
             raise RecordingRefused("the recording's key could not be kept") from error
         recording = SessionRecording(self, customer, session, key, on_segment, on_failed)
         recording.incident = incident

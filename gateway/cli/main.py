@@ -18,6 +18,7 @@ from gateway.cli import (
     erasing,
     importing,
     keeping,
+    master_keys,
     months,
     people,
     permitting,
@@ -70,7 +71,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
 
 _PARTS = (
     deployment, people, months, asking, places, permitting, visiting, auditing, erasing, subjects, retention,
-    recovering,
+    recovering, master_keys,
 )  # fmt: skip
 for part in _PARTS:
     part.register(main)

@@ -204,7 +204,7 @@ async def _secret(demo: Demo, master: Master, browser: Browser) -> None:
     finished = await master.run(f"job done {number} Grace is Okonkwo again")
     require(finished.code == 0, f"job done: {finished.err}")
     await demo.mails.wait_for("is done: Change Grace")
-    tell("the work is done, and the customer hears so", finished.out.strip().splitlines()[0])
+    tell("the work is done, and the customer hears so", f"`job done {number}` → exit {finished.code}; a mail tells it")
 
 
 async def _lost(demo: Demo, kate: Telephone, browser: Browser) -> None:

@@ -9,10 +9,12 @@ and `apprise_child` (one message by one of them), `words` (text from outside mad
 from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import (
     address_confirmed,
+    addresses_confirmed,
     approver_added,
     approver_confirmed,
     approver_removed,
     asking_changed,
+    foreign_logins,
     log_lost,
     recovery_begun,
     recovery_stopped,
@@ -66,6 +68,7 @@ __all__ = [
     "Ways",
     "access_changed",
     "address_confirmed",
+    "addresses_confirmed",
     "agreement_signed",
     "answered_no",
     "answered_yes",
@@ -81,6 +84,7 @@ __all__ = [
     "engineer_named",
     "enrolled",
     "file_applied",
+    "foreign_logins",
     "hold_for_approvers",
     "invited",
     "is_final",

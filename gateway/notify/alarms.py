@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import select
 
@@ -11,6 +12,7 @@ from gateway.notify.words import plain, when
 from gateway.store.engine import Scope
 from gateway.store.tables import approvers, systems
 
+_MOST_LINES: Final = 20
 _OBJECT = "If nobody of yours asked for this, ring your telephone maintainer now.\n"
 
 
@@ -49,6 +51,21 @@ async def address_confirmed(
     await queue(scope, await approvers_of(scope), "address confirmed", "An address was confirmed", body, now)
 
 
+async def addresses_confirmed(scope: Scope, system_id: str, approver_id: str, right: int, wrong: int, now: int) -> None:
+    """To every approver: one of them signed what the addresses of a phone system's people are."""
+    here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+    system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
+    mine = (approvers.c.customer_id == scope.customer_id) & (approvers.c.id == approver_id)
+    by = (await scope.execute(select(approvers.c.name).where(mine))).scalar_one()
+    at = when(now, await zone_of(scope))
+    body = (
+        f"{plain(by)} signed the mail addresses of the people on {plain(system)} on {at}: {right} as right, {wrong} as "
+        "wrong. New passwords may be sent to those that are right from now on; an address that differs counts as "
+        f"changed.\n{_OBJECT}"
+    )
+    await queue(scope, await approvers_of(scope), "addresses confirmed", "Mail addresses were confirmed", body, now)
+
+
 async def asking_changed(scope: Scope, words: str, by: str, addresses: Sequence[str], now: int) -> None:
     """To `addresses`: who is asked when somebody waits is another one now. `by`: an approver's name, "" for staff."""
     who = plain(by) or "Your telephone maintainer"
@@ -72,6 +89,27 @@ async def log_lost(scope: Scope, lost: int, size: int, now: int) -> None:
     )
     addresses = [*await approvers_of(scope), *await contacts_of(scope)]
     await queue(scope, addresses, "log lost", "Part of your log was lost", body, now)
+
+
+async def foreign_logins(scope: Scope, system: str, logins: Sequence[tuple[int, str]], now: int) -> None:
+    """To every approver and contact: the credential that we keep for `system` was used, and not by us.
+
+    `logins`: when (Unix ms, by the phone system's clock) and from where.
+    """
+    zone = await zone_of(scope)
+    lines = [f"  {when(at_ms, zone)}, from {plain(address)}" for at_ms, address in logins[:_MOST_LINES]]
+    if len(logins) > _MOST_LINES:
+        lines.append(f"  and {len(logins) - _MOST_LINES} more; your maintainer's log has them all")
+    listed = "\n".join(lines)
+    body = (
+        f"Somebody signed in to {plain(system)} with the login that we keep for it, and it was none of our visits. "
+        f"Its own record shows, by its own clock:\n\n{listed}\n\n"
+        f"We saw it on {when(now, zone)}. That login may be known to somebody who should not have it. Change its "
+        "password or key at the phone system and give us the new one; until then, switch access for us off there.\n"
+        "Ring your telephone maintainer now.\n"
+    )
+    addresses = [*await approvers_of(scope), *await contacts_of(scope)]
+    await queue(scope, addresses, "foreign login", "Somebody else used our login to your phone system", body, now)
 
 
 async def approver_removed(scope: Scope, name: str, email: str, now: int) -> None:

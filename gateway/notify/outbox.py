@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, insert, select, union_all
+from sqlalchemy import bindparam, func, insert, null, select, union_all
 
 from gateway.model import NOTICES, same_address
 from gateway.store.engine import Scope
@@ -37,6 +37,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "approver confirmed",
         "address confirmed",
         "log lost",
+        "foreign login",
         "access changed",
         "file applied",
         "invitation",
@@ -50,16 +51,16 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
 _EITHER: Final = (asking.c.customer_id == approvers.c.customer_id) & (asking.c.id == approvers.c.id)
 _WISH: Final = func.coalesce(asking.c.notices, "each")
 """An approver is told of each visit, unless they said otherwise."""
-_ANYBODY: Final = union_all(
-    select(contacts.c.id).where(
+_WISHES: Final = union_all(
+    select(contacts.c.email, contacts.c.notices, contacts.c.id).where(
         contacts.c.customer_id == bindparam("of_customer"), contacts.c.removed_ms.is_(None),
-        contacts.c.standing == "current", contacts.c.notices.in_(bindparam("wishes", expanding=True)),
+        contacts.c.standing == "current",
     ),
-    select(approvers.c.id).outerjoin(asking, _EITHER).where(
-        approvers.c.customer_id == bindparam("of_customer"), approvers.c.removed_ms.is_(None),
-        _WISH.in_(bindparam("wishes", expanding=True)),
+    select(approvers.c.email, _WISH, null()).outerjoin(asking, _EITHER).where(
+        approvers.c.customer_id == bindparam("of_customer"), approvers.c.removed_ms.is_(None)
     ),
-).limit(1)  # fmt: skip
+)  # fmt: skip
+"""Built once: every visit's beginning and end ask it."""
 
 
 async def queue(
@@ -94,21 +95,12 @@ async def wishes_of(scope: Scope) -> dict[str, tuple[str, str, str | None]]:
 
     Contacts who are `current`, and approvers. Whoever is both is told as the contact wishes.
     """
-    of_contacts = select(contacts.c.email, contacts.c.notices, contacts.c.id).where(
-        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.standing == "current"
-    )
-    of_approvers = (
-        select(approvers.c.email, _WISH.label("notices"))
-        .outerjoin(asking, _EITHER)
-        .where(approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None))
-    )
     found: dict[str, tuple[str, str, str | None]] = {}
-    for row in await scope.execute(of_contacts):
-        held = found.get(row.email.casefold())
-        if held is None or NOTICES.index(row.notices) < NOTICES.index(held[1]):
-            found[row.email.casefold()] = (row.email, row.notices, row.id)
-    for row in await scope.execute(of_approvers):
-        found.setdefault(row.email.casefold(), (row.email, row.notices, None))
+    told = (await scope.execute(_WISHES, {"of_customer": scope.customer_id})).all()
+    for address, wish, contact in sorted(told, key=lambda row: row.id is None):  # contacts first
+        held = found.get(address.casefold())
+        if held is None or (contact is not None and NOTICES.index(wish) < NOTICES.index(held[1])):
+            found[address.casefold()] = (address, wish, contact)
     return found
 
 
@@ -144,8 +136,7 @@ async def tell_contacts(
 
 async def anybody_wishes(scope: Scope, *wishes: str) -> bool:
     """True when somebody has one of these wishes: a letter that nobody gets need not be written."""
-    values = {"of_customer": scope.customer_id, "wishes": list(wishes)}
-    return (await scope.execute(_ANYBODY, values)).first() is not None
+    return any(wish in wishes for _, wish, _ in (await wishes_of(scope)).values())
 
 
 async def approvers_of(scope: Scope) -> list[str]:

@@ -20,7 +20,7 @@ from audit.log import AuditLog
 from audit.recording.frames import RecordingError
 from audit.recording.live import LiveView
 from audit.recording.player import Player
-from audit.sealing import FileKeyStore, SealingError
+from audit.sealing import FileKeyStore, MasterKeyAway, SealingError
 from audit.storage import Objects
 from gateway import notify
 from gateway.access.looking import erased_in, looked
@@ -171,6 +171,10 @@ class TerminalPages:
             player = await asyncio.to_thread(Player, self._objects, self._keys, row.customer_id, row.id)
             lines = _shown(player, prepared)
             first = await asyncio.to_thread(next, lines, None)
+        except MasterKeyAway as error:
+            raise UnavailableError(
+                "This recording cannot be opened just now.", next_step="Try again in a while, or ask your maintainer."
+            ) from error
         except (SealingError, RecordingError) as error:
             raise NotFoundError(
                 "This recording cannot be opened any more.", next_step="Its period may be over: ask your maintainer."

@@ -23,6 +23,8 @@ _CHANNEL_REQUESTS = frozenset({"pty-req", "shell", "exec", "env", "window-change
 _QUIET = frozenset({"keepalive@openssh.com", "winadj@putty.projects.tartarus.org",
                     "simple@putty.projects.tartarus.org", "eow@openssh.com"})  # fmt: skip
 _KNOWN_REQUESTS = frozenset({"x11-req", "auth-agent-req@openssh.com", "subsystem", "xon-xoff"})
+EDITED: Final = ("_line", "_line_pending", "_cursor", "_start_column", "_end_column", "_early_wrap")
+"""What asyncssh's editor keeps of a line that is being typed, and of where the cursor stands."""
 
 
 class ChannelPolicy(Protocol):
@@ -49,6 +51,11 @@ class Editor(SSHLineEditor):
             self._built[keys] = self._printable
         self._printable = self._built[keys]
 
+    @property
+    def idle(self) -> bool:
+        """True when nothing is being typed and the cursor stands at the left: whole lines change nothing of it."""
+        return not any(getattr(self, name) for name in EDITED)
+
 
 class _EditorChannel(SSHLineEditorChannel):
     """asyncssh's, making our editor."""
@@ -64,6 +71,26 @@ class _EditorChannel(SSHLineEditorChannel):
             )  # fmt: skip
         return self._editor
 
+    def write_lines(self, data: bytes) -> None:
+        """Show whole lines of ASCII, as `write` would, for a fraction of what it costs."""
+        if self._editor is None:
+            self._orig_chan.write(data)
+        elif isinstance(self._editor, Editor) and self._editor.idle:
+            self._orig_chan.write(data.replace(b"\n", b"\r\n"))
+        else:
+            self.write(data.decode("ascii"))
+
+
+class _Encoder:
+    """A channel's, which lets pass what is encoded already."""
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    def encode(self, data: str | bytes) -> bytes:
+        """Its bytes."""
+        return data if isinstance(data, bytes) else self._encoder.encode(data)
+
 
 class TappedChannel(SSHServerChannel[str]):
     """A channel whose every shown byte passes a tap, and whose every request is screened."""
@@ -75,10 +102,16 @@ class TappedChannel(SSHServerChannel[str]):
         """Let `tap` see every byte shown. A method: the line editor's wrapper would keep an attribute to itself."""
         self.tapped = tap
 
-    def write(self, data: str, datatype: Any = None) -> None:
+    def set_encoding(self, encoding: str | None, errors: str = "strict") -> None:
+        """How text is encoded, as asyncssh has it; bytes pass as they are."""
+        super().set_encoding(encoding, errors)
+        if encoding:
+            self._encoder: Any = _Encoder(self._encoder)
+
+    def write(self, data: str | bytes, datatype: Any = None) -> None:
         """Show it, and let the recorder see it first."""
         if self.tapped is not None:
-            self.tapped(data.encode("utf-8", "replace"))
+            self.tapped(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
         super().write(data, datatype)
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:

@@ -20,7 +20,7 @@ from asyncssh.editor import SSHLineEditor
 from asyncssh.packet import SSHPacket
 
 from gateway.session import asyncssh_cipher
-from gateway.session.asyncssh_channel import MAX_PACKET, TappedChannel, wire_name
+from gateway.session.asyncssh_channel import EDITED, MAX_PACKET, TappedChannel, wire_name
 from gateway.session.door_keys import Proof, key_kind_taken, read_proof
 from gateway.session.long_packets import LONGEST, LongPackets
 
@@ -59,6 +59,7 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (asyncssh.SSHServerConnection, "_max_pktsize", "the same"),
     (asyncssh.SSHServerConnection, "_line_history", "the same"),
     (asyncssh.SSHServerConnection, "_max_line_length", "the same"),
+    (SSHServerChannel, "_encoder", "lets bytes pass: a long answer is not decoded to be encoded twice"),
     (SSHServerChannel, "_line_echo", "what our line editor is made with"),
     (SSHServerChannel, "_wrap_session", "puts our line editor in front"),
     (SSHServerChannel, "_process_env_request", "env is on a short list"),
@@ -68,6 +69,7 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (SSHLineEditor, "_build_printable", "8 ms each time it is built; the same for the same keys"),
     (SSHLineEditor, "_keymap", "those keys"),
     (SSHLineEditor, "_printable", "what is built"),
+    *((SSHLineEditor, name, "whether anything is being typed") for name in EDITED),
     (asyncssh.SSHServerConnection, "_next_recv_encryption", "a new key's contexts, made to last; and _send_encryption"),
     *asyncssh_cipher.RELIES_ON,
 )

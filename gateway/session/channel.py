@@ -207,6 +207,15 @@ class Channel(asyncssh.SSHServerSession[str]):
         if not self.closed.is_set() and text:
             self._chan.write(text)
 
+    def write_lines(self, data: bytes) -> None:
+        """Whole lines of UTF-8 to standard output: a long answer of a phone system."""
+        if self.closed.is_set() or not data:
+            return
+        if data.isascii() and data.endswith(b"\n"):
+            self._chan.write_lines(data)
+        else:
+            self._chan.write(data.decode("utf-8", "replace"))
+
     def write_err(self, text: str) -> None:
         """To standard error; on a terminal there is only one stream."""
         if not self.closed.is_set() and text:

@@ -6,6 +6,7 @@ operation that is still without an outcome then gets `unknown`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -112,12 +113,15 @@ class Closing:
         async with self._tools.store.look_at_everyone() as scope:
             rows = (await scope.execute(select(sessions).where(left))).all()
         for row in rows:
+            segments = recovered.get(row.id, ())
+            if not segments:
+                segments = await asyncio.to_thread(self._stored, row)
             async with self._tools.store.scope(row.customer_id) as scope:
-                await self._close_leftover(scope, row, recovered.get(row.id) or self._stored(row))
+                await self._close_leftover(scope, row, segments)
         return len(rows)
 
     def _stored(self, row: Any) -> Sequence[Segment]:
-        """Segments of a session whose journal an earlier, cut-short restart has used up already."""
+        """Segments of a session whose journal an earlier, cut-short restart has used up already. MasterKeyAway."""
         try:
             found, _ = stored_segments(self._recorder.objects, self._recorder.keys, row.customer_id, row.id)
         except SealingError:

@@ -20,12 +20,13 @@ from sqlalchemy import insert
 from audit.events import Personal
 from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
-from audit.sealing import SealingError
+from audit.sealing import MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from connectors.contract import Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
+from gateway.access.dials import Dials
 from gateway.access.permission import Permission
 from gateway.errors import EXIT_NOT_PERMITTED, EXIT_UNKNOWN, FrameroomError, NotPermittedError, UnavailableError
 from gateway.lifecycle import SessionState
@@ -69,6 +70,7 @@ class Visits:
         self.store, self.audit, self.permission = store, audit, permission
         self._recorder, self.vault, self._node = recorder, vault, node
         self._tools = Tools(store, audit, permission, vault, steps or Steps())
+        self.dials = Dials(store, audit.clock)
         self._performing = Performing(self._tools, Writers(store), self._end_unknown)
         self._closing_books = Closing(self._tools, recorder)
         self._watch = Watch(self._tools, self.all, self.end)
@@ -124,9 +126,14 @@ class Visits:
             session = new_id("ses")
             # The recording's key, made in a thread: a file and an fsync that nobody else should wait for. What keeps
             # it from being made keeps the recorder from opening, which says so.
-            with contextlib.suppress(OSError, SealingError):
-                key = f"session:{session}"
-                await asyncio.to_thread(self._recorder.keys.get_or_create, system.customer_id, key)
+            keys = self._recorder.keys
+            try:
+                with contextlib.suppress(OSError, SealingError):
+                    await keys.off_the_loop(keys.get_or_create, system.customer_id, f"session:{session}")
+            except MasterKeyAway as error:  # the recorder would ask it again, on the loop
+                raise UnavailableError(
+                    f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
+                ) from error
             visit = Visit(session, identity, customer, system, grant, self._record(system.customer_id, session))
             try:
                 await self._commit_open(visit)
@@ -197,8 +204,9 @@ class Visits:
         """The visit's connection to the phone system, dialled at first use and again after it broke."""
         async with visit.dialling:
             if visit.connector is None:
-                family = families()[visit.system.connector]
-                inner = await family.connect(self.target(visit), lambda: self.unseal(visit))
+                inner = await self.dials.connect(
+                    visit.system, self.target(visit), lambda: self.unseal(visit), "visit", visit.id
+                )
                 visit.connector = self._without_restricted(visit, inner)
             return visit.connector
 

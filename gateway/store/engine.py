@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from audit.events import OPERATOR_LOG
+from audit.sealing import MasterKeyAway
 from gateway.errors import UnavailableError
 from gateway.store import postgres, sqlite
 
@@ -103,6 +104,11 @@ class Store:
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from error
             raise
+        except MasterKeyAway as error:
+            raise UnavailableError(
+                f"{error}, and without it nothing can be sealed",
+                next_step="The operator should look at the token or file; nothing was changed.",
+            ) from error
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             self.errors += 1
             raise _unavailable(error) from error

@@ -12,8 +12,10 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
@@ -23,10 +25,12 @@ from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.access import AccessPages
+from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
@@ -43,8 +47,9 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of, passkeys_of, recovering_of, retention_of
+from gateway.wiring.duties import erasing_of, passkeys_of, readings_of, recovering_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
+from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -54,6 +59,7 @@ from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
 from gateway.wiring.signing import private
+from gateway.wiring.streams import Stream, contexts
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
@@ -103,6 +109,9 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self.logins = LoginWatch(opened)
+        tls = contexts(settings)
+        self.streams = [Stream(opened, to, tls[to.name]) for to in settings.streams.receivers]
         self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
@@ -140,6 +149,7 @@ class App:
         permission, directory = opened.permission, opened.directory
         approving = Approving(store, audit, permission, passkeys)
         agreeing = Agreeing(store, audit, directory, permission, passkeys)
+        addresses = Addresses(store, audit, permission, passkeys, readings_of(opened))
         texts = settings.telling.text_url is not None
         live = LiveVisits(self.visits.find, self.visits.look_now)
         pages = [
@@ -149,6 +159,8 @@ class App:
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *HandOvers(store, Handing(store, audit, passkeys), passkeys, ring).pages(),
+            *AddressPages(store, addresses, passkeys, ring).pages(),
             *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
             *ContactPages(store, directory.contacts).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),
@@ -170,7 +182,7 @@ class App:
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         portal = web(self.pages().app(), opened.settings.portal.host, opened.settings.portal.port)
-        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
+        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left, self.streams))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
         try:
@@ -182,6 +194,9 @@ class App:
                 for loop in self.tellers():
                     group.create_task(loop.run())
                 group.create_task(watch.run())
+                group.create_task(self.logins.run())
+                for stream in self.streams:
+                    group.create_task(stream.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
@@ -250,10 +265,12 @@ class App:
         await self.parts.engineers.flush_refused()
         await erasing_of(self.parts).settle()
         await recovering_of(self.parts).settle()
+        await readings_of(self.parts).tidy()
         now = self.parts.audit.clock.now()
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+            await self.logins.reconciler.forget()
         await MonthLetters(self.parts.store, self.parts.audit).send_due()
         behind = self.parts.audit.clock.behind_ms()
         if behind:

@@ -75,12 +75,14 @@ def _of_the_gateway(error: BaseException) -> tuple[str, str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from audit.publisher import LogForked
-    from audit.sealing import SealingError
+    from audit.sealing import MasterKeyAway, SealingError
     from audit.sequencer import LogBehind
     from audit.storage import StorageError
 
     if isinstance(error, LogBehind | LogForked | SealingError | StorageError):
         return str(error), ""
+    if isinstance(error, MasterKeyAway):
+        return str(error), "`frameroom config check` tries the master key."
     if isinstance(error, SQLAlchemyError):
         following = "`frameroom db status` shows whether it has the newest schema."
         return f"the database does not do what it should ({type(error).__name__})", following

@@ -33,8 +33,8 @@ class World:
 
     def __init__(self, store: Store, folder: Path) -> None:
         master = FileMasterKey.create(folder / "master.key")
-        self.store, self.vault = store, Vault(master)
         self.audit = AuditLog(FileKeyStore(folder / "keyring", master), LogClock())
+        self.store, self.vault = store, Vault(self.audit.keys)
         self.directory = Directory(store, self.audit, self.vault, ("company.example",))
         self.importer = Importer(store, self.audit, self.vault, ("company.example",))
 

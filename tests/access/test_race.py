@@ -35,7 +35,7 @@ class Node:
         master = FileMasterKey.load(key) if key.exists() else FileMasterKey.create(key)
         self.store = store
         self.audit = AuditLog(FileKeyStore(folder / "keyring", master), LogClock())
-        self.vault = Vault(master)
+        self.vault = Vault(self.audit.keys)
         self.permission = Permission(store, self.audit)
 
 

@@ -17,8 +17,8 @@ from tests.cli.test_socket import folder as folder
 
 OF_A_GATEWAY = {
     "aiosmtpd", "aiosmtplib", "aiosqlite", "alembic", "asyncssh", "cryptography", "jinja2", "obstore", "phonenumbers",
-    "prometheus_client", "psycopg", "pyotp", "pyrage", "python_calamine", "sqlalchemy", "starlette", "structlog",
-    "uvicorn", "uvloop", "webauthn", "zstandard",
+    "pkcs11", "prometheus_client", "psycopg", "pyotp", "pyrage", "python_calamine", "sqlalchemy", "starlette",
+    "structlog", "uvicorn", "uvloop", "webauthn", "zstandard",
 }  # fmt: skip
 OF_ANYTHING = OF_A_GATEWAY | {"asyncio", "pydantic", "rich"}
 

@@ -43,7 +43,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
     store = Store(f"sqlite:///{tmp_path}/state.db")
     made = Registry(None, tmp_path)  # type: ignore[arg-type]
     audit = AuditLog(FileKeyStore(tmp_path / "keyring", master), LogClock(lambda: made.now_ms))
-    made.engineers = Engineers(store, audit, Vault(master))
+    made.engineers = Engineers(store, audit, Vault(audit.keys))
     await made.engineers.add("op", LOGIN, "Kim", "kim@maintainer.example", frozenset())
     made.secret = await made.engineers.enrol_totp("op", LOGIN)
     yield made
@@ -114,7 +114,8 @@ async def test_the_same_code_on_two_nodes_at_once_is_taken_once(database: tuple[
     schema.upgrade(owner)
     master, clock = FileMasterKey.create(tmp_path / "master.key"), LogClock(lambda: 1_800_000_000_000)
     stores = [Store(app)] if app.startswith("sqlite") else [Store(app), Store(app)]
-    nodes = [Engineers(s, AuditLog(FileKeyStore(tmp_path / "keyring", master), clock), Vault(master)) for s in stores]
+    keyrings = [FileKeyStore(tmp_path / "keyring", master) for _ in stores]
+    nodes = [Engineers(s, AuditLog(k, clock), Vault(k)) for s, k in zip(stores, keyrings, strict=True)]
     await nodes[0].add("op", LOGIN, "Kim", "kim@maintainer.example", frozenset())
     code = pyotp.TOTP(await nodes[0].enrol_totp("op", LOGIN)).at(1_800_000_000)
     (backup, *_) = await nodes[0].issue_codes("op", LOGIN)

@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from audit.recording.frames import MARKER, OUTPUT, RESIZE, pack, seal_segment
 from audit.recording.session import Limits, SessionRecording
+from audit.sealing import MasterKeyAway
 from connectors.contract import Operation
 from gateway.lifecycle import GrantState, SessionState
 from gateway.model import Grant, Request
@@ -288,6 +289,26 @@ async def test_a_recording_that_is_gone_or_still_being_made_is_said_to_be(stage:
     assert (told.status_code, told.json()["error"]) == (404, "This recording cannot be opened any more.")
     assert (await stage.site.ask("GET", f"/visits/{stage.session}/watch", stage.cookie)).status_code == 303
     assert await stage.looks() == []
+
+
+async def test_a_recording_whose_master_key_is_away_is_not_said_to_be_gone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.record((RESIZE, b"80x24"), (OUTPUT, b"fine"))
+    await stage.close(1)
+    keys = stage.site.brook.audit.keys
+
+    def away(context: bytes, wrapped: bytes) -> bytes:
+        raise MasterKeyAway("there is no token frameroom")
+
+    with monkeypatch.context() as unplugged:
+        unplugged.setattr(keys.master, "unwrap", away)
+        keys._cache.clear()
+        told = await stage.site.ask(
+            "GET", f"/visits/{stage.session}/cast", stage.cookie, headers={"Content-Type": "application/json"}
+        )
+        assert (told.status_code, told.json()["error"]) == (503, "This recording cannot be opened just now.")
+    assert "fine" in (await stage.site.ask("GET", f"/visits/{stage.session}/cast", stage.cookie)).text
 
 
 async def test_without_its_player_the_pages_work_and_say_what_is_missing(

@@ -23,7 +23,8 @@ from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, ask_for, permit
 from gateway.cli.story import Master
 from gateway.cli.telephone import Telephone, link_in, telephone
 from gateway.cli.terminal import shell
-from gateway.store.tables import approvers
+from gateway.model import DAY
+from gateway.store.tables import approvers, directory
 from gateway.wiring.duties import recovering_of
 from tests.support.portal_browser import DESKTOP
 
@@ -79,11 +80,16 @@ def unseen(demo: Demo, faces: list[Face]) -> set[str]:
 
 
 async def _visit(demo: Demo, ssh: Master) -> str:
-    """One that is over: looks, a change, a reset. Its id."""
-    grant = await permit(demo, "find,view,alter,reset-voicemail")
+    """One that is over: looks, a change, two resets. Its id."""
+    grant = await permit(demo, "find,view,alter,reset-voicemail,reset-sip")
     for command in ("find grace", "show 2001", "set 2001 name='Grace Bell' --yes", "reset 2001 voicemail --yes"):
         done = await ssh.run(command)
         assert done.code == 0, done.err
+    # The one before went to an approver; an address that has stood for long gets it itself.
+    async with demo.app.parts.store.everyone() as scope:
+        await scope.execute(directory.update().values(since_ms=demo.app.parts.permission.now - 31 * DAY))
+    done = await ssh.run("reset 2001 sip --phones-will-drop --yes")
+    assert done.code == 0, done.err
     (live,) = demo.app.visits.all()
     await demo.admin("grant revoke", grant=grant, reason="that was all")
     await live.over.wait()
@@ -164,6 +170,12 @@ async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
     ids["session"] = await _visit(demo, master)
     link = link_in(await demo.mails.wait_for("This link shows it once"), "/s/").partition("#")[0]
     ids["link"] = link.removeprefix(url)
+    ids["hand-over"] = link_in(await demo.mails.wait_for("Its page shows it to you"), "/hand-overs/").removeprefix(url)
+    await page.goto(f"{url}/addresses")
+    await page.get_by_role("link", name=SYSTEM).click()
+    await page.get_by_role("button", name="Read them now").click()
+    await page.get_by_text("Read on").wait_for()
+    ids["addresses"] = page.url.removeprefix(url)
     ids["waiting"] = (await ask_for(demo, "view,reset-voicemail", "Grace is locked out of her voicemail")).id
     ids["hostile"] = await _hostile(demo)
     ids["invitation"] = await _invited(demo, page, "Priya Shah", "priya@customer.example")
@@ -216,6 +228,10 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("work", "/jobs", "/jobs"),
         Face("access", "/access", "/access"),
         Face("agreement", "/agreement", "/agreement"),
+        Face("secrets", "/hand-overs", "/hand-overs"),
+        Face("secret", "/hand-overs/{link}", ids["hand-over"]),
+        Face("addresses", "/addresses", "/addresses"),
+        Face("addresses-of-one", "/addresses/{system}", ids["addresses"]),
         Face("people", "/people", "/people"),
         Face("contacts", "/contacts", "/contacts"),
         Face("contact", "/contacts/{contact}", f"/contacts/{ids['contact']}"),

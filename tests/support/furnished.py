@@ -142,7 +142,8 @@ class Furnished:
 async def furnish(store: Store, folder: Path) -> Furnished:
     """A customer (Brook), an engineer (Ana), a phone system; no approver and no agreement yet."""
     master, clock = FileMasterKey.create(folder / "master.key"), Clock()
-    audit, vault = AuditLog(FileKeyStore(folder / "keyring", master), clock), Vault(master)
+    audit = AuditLog(FileKeyStore(folder / "keyring", master), clock)
+    vault = Vault(audit.keys)
     directory = Directory(store, audit, vault, ("company.example",))
     engineer = await Engineers(store, audit, vault).add("t", "ana", "Ana Silva", "ana@company.example", frozenset())
     customer = await directory.add_customer("t", "Brook")

@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, systems, permission, visits, log, importing, keeping, erasing, subjects,
-retention, recovering, telling.
+file: engineers, customers, months, access, systems, permission, visits, log, tail, importing, keeping, master keys,
+erasing, subjects, retention, recovering, telling.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
-from gateway.wiring.admin.log import LogCommands
+from gateway.wiring.admin.master_keys import MasterKeyCommands
 from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
 from gateway.wiring.admin.readers import ReaderCommands
@@ -26,14 +26,15 @@ from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.retention import RetentionCommands
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
+from gateway.wiring.admin.tail import TailCommands
 from gateway.wiring.admin.telling import TellingCommands
 from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
     EngineerCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands,
-    ReportCommands, VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, MonthCommands,
+    ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
+    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands,
 ):  # fmt: skip
     """Every command."""
 

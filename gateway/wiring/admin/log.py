@@ -17,14 +17,14 @@ from audit.log import parse_entry
 from audit.sealing import SealingError
 from audit.sequencer import origin
 from audit.tables import entries, logs, payloads
-from gateway.errors import InvalidError, UsageError
+from gateway.access.baseline import Baseline
+from gateway.errors import InvalidError
 from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.tables import customers, grants, operations, requests, sessions
 from gateway.wiring.admin.base import Base, Row, Stream, when
 from gateway.wiring.duties import subjects_of
 
-_POLL_S: Final = 0.3
 _PAGE: Final = 1000
 
 
@@ -77,37 +77,6 @@ def _named(data: Mapping[str, Any]) -> Sequence[Any]:
 
 class LogCommands(Base):
     """The audit log."""
-
-    async def do_audit_tail(
-        self, actor: str, customer: str | None, count: int, why: str, follow: bool = False, *, stream: Stream
-    ) -> None:
-        """The last entries of one log, and with `follow` every one that comes."""
-        if follow and self._app is None and self._parts.store.is_sqlite:
-            raise UsageError(
-                "there is nothing to follow: no Frameroom serves here", next_step="Start `frameroom serve`."
-            )
-        log = OPERATOR_LOG if customer is None else await self._customer(customer)
-        async with self._parts.store.scope(log) as scope:
-            await self._look(scope, "looked.audit", actor, why)
-        if follow:
-            await self._parts.sequence()
-        here = entries.c.log_id == log
-        numbered = here & entries.c.idx.is_not(None) if follow else here
-        async with self._parts.store.look(log) as scope:
-            newest = select(entries).where(numbered).order_by(entries.c.seq.desc()).limit(count)
-            rows = [_entry(r) for r in (await scope.execute(newest)).all()][::-1]
-            told = [await self._told(scope, row) for row in rows]
-        await stream.rows(told)
-        last = max((row.index for row in rows if row.index is not None), default=-1)
-        while follow:
-            await asyncio.sleep(_POLL_S)
-            async with self._parts.store.look(log) as scope:
-                query = select(entries).where(here, entries.c.idx > last).order_by(entries.c.idx).limit(_PAGE)
-                rows = [_entry(r) for r in (await scope.execute(query)).all()]
-                told = [await self._told(scope, row) for row in rows]
-            if rows:
-                last = max(row.index for row in rows if row.index is not None)
-                await stream.rows(told)
 
     async def _told(self, scope: Scope, row: Entry) -> Row:
         try:
@@ -162,7 +131,7 @@ class LogCommands(Base):
         async with self._parts.store.look_at_everyone() as scope:
             while len(found) < limit:
                 query = select(entries).where(entries.c.seq > after, *conditions).order_by(entries.c.seq).limit(_PAGE)
-                rows = [_entry(r) for r in (await scope.execute(query)).all()]
+                rows = [entry_of(r) for r in (await scope.execute(query)).all()]
                 found += [row for row in rows if wanted.fits(row.body)]
                 if len(rows) < _PAGE:
                     break
@@ -207,6 +176,9 @@ class LogCommands(Base):
                     published=published,
                 )  # fmt: skip
                 _add(report, one)
+                if log != OPERATOR_LOG:
+                    theirs = await Baseline(self._parts.audit).faults(Scope(scope.connection, log))
+                    report.faults += [Fault(log, None, words) for words in theirs]
                 told = {"logs": report.logs, "of": len(known), "entries": report.entries, "faults": len(report.faults)}
                 await stream.progress(told)
         report.faults += self._strangers(notes, known)
@@ -231,7 +203,7 @@ class LogCommands(Base):
                     )
 
 
-def _entry(r: Any) -> Entry:
+def entry_of(r: Any) -> Entry:
     return Entry(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash)
 
 

@@ -137,7 +137,7 @@ class VisitCommands(Base):
         visit = await self._row(sessions, session, "visit", "session list")
         await self._may_look(visit, actor)
         await self._looked(visit, actor, "looked.recording", why)
-        return Player(self._parts.objects, self._parts.keys, visit.customer_id, visit.id)
+        return await asyncio.to_thread(Player, self._parts.objects, self._parts.keys, visit.customer_id, visit.id)
 
     async def _may_look(self, visit: Any, actor: str) -> None:
         """NotPermittedError for a recording that shows somebody who was erased, unless two people named a purpose."""

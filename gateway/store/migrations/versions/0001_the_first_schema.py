@@ -51,6 +51,10 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "dials": "customer_id",
+    "foreign_logins": "customer_id",
+    "login_looks": "customer_id",
+    "stream_cursors": "log_id",
     "signatures": "customer_id",
     "jobs": "customer_id",
     "month_letters": "customer_id",
@@ -59,6 +63,10 @@ COLUMNS: Final = {
     "absences": "customer_id",
     "deliveries": "customer_id",
     "chases": "customer_id",
+    "readings": "customer_id",
+    "reading_rows": "customer_id",
+    "baselines": "customer_id",
+    "baseline_rows": "customer_id",
 }
 
 
@@ -137,6 +145,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("idx IS NULL"),
             postgresql_where=sa.text("idx IS NULL"),
+        )
+        batch_op.create_index(
+            "entries_confirmed",
+            ["log_id", "seq"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'addresses.confirmed'"),
+            postgresql_where=sa.text("kind = 'addresses.confirmed'"),
         )
 
     op.create_table(
@@ -578,6 +593,9 @@ def upgrade() -> None:
         sa.Column("made_ms", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("opened_ms", sa.BigInteger(), nullable=True),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("handed_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
         sa.ForeignKeyConstraint(
             ["customer_id", "operation_id"],
             ["operations.customer_id", "operations.id"],
@@ -600,6 +618,9 @@ def upgrade() -> None:
     _readers()
     _telling()
     _portal()
+    _logins()
+    _streams()
+    _addresses()
     _months()
 
     if op.get_bind().dialect.name == "postgresql":
@@ -754,6 +775,50 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _addresses() -> None:
+    for name, more in (
+        ("readings", (sa.Column("people", sa.Integer(), nullable=False),)),
+        ("baselines", (sa.Column("canonical", sa.Text(), nullable=False),)),
+    ):
+        op.create_table(
+            name,
+            *_owned(),
+            sa.Column("system_id", sa.String(length=40), nullable=False),
+            sa.Column("approver_id", sa.String(length=40), nullable=False),
+            *more,
+            sa.Column("at_ms", sa.BigInteger(), nullable=False),
+            *((sa.Column("until_ms", sa.BigInteger(), nullable=False),) if name == "readings" else ()),
+            sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+            _approver("approver_id"),
+        )
+        op.create_index(f"{name}_system", name, ["customer_id", "system_id", "at_ms"])
+    op.create_table(
+        "reading_rows",
+        *_owned(),
+        sa.Column("reading_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("found", sa.String(length=12), nullable=False),
+        sa.Column("left_out", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "reading_id"], ["readings.customer_id", "readings.id"]),
+    )
+    op.create_index("reading_rows_position", "reading_rows", ["customer_id", "reading_id", "position"])
+    op.create_table(
+        "baseline_rows",
+        *_owned(),
+        sa.Column("baseline_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
+        sa.Column("leaf", sa.String(length=64), nullable=False),
+        sa.Column("is_right", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "baseline_id"], ["baselines.customer_id", "baselines.id"]),
+        sa.UniqueConstraint("customer_id", "baseline_id", "position"),
+    )
+    op.create_index("baseline_rows_subject", "baseline_rows", ["customer_id", "subject"])
+
+
 def _months() -> None:
     op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
 
@@ -769,6 +834,52 @@ def _readers() -> None:
         sa.Column("seen_ms", sa.BigInteger(), nullable=True),
     )
     op.create_index("readers_digest", "readers", ["digest"], unique=True)
+
+
+def _logins() -> None:
+    op.create_table(
+        "dials",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("session_id", sa.String(length=40), nullable=True),
+        sa.Column("why", sa.String(length=12), nullable=False),
+        sa.Column("mark", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=True),
+        sa.Column("begun_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+    )
+    op.create_index("dials_of_system", "dials", ["customer_id", "system_id", "begun_ms"], unique=False)
+    op.create_table(
+        "foreign_logins",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.UniqueConstraint("customer_id", "system_id", "login"),
+    )
+    op.create_table(
+        "login_looks",
+        *_owned(),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("looked_ms", sa.BigInteger(), nullable=True),
+        sa.Column("failed", sa.String(length=40), nullable=False),
+        sa.Column("failed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("told_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "id"], ["systems.customer_id", "systems.id"]),
+    )
+
+
+def _streams() -> None:
+    op.create_table(
+        "stream_cursors",
+        sa.Column("log_id", sa.String(length=40), nullable=False),
+        sa.Column("receiver", sa.String(length=40), nullable=False),
+        sa.Column("next_idx", sa.BigInteger(), nullable=False),
+        sa.Column("moved_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "receiver"),
+    )
 
 
 def _channels() -> None:
@@ -855,6 +966,11 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
+    for name in (
+        "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
+        "dials",
+    ):  # fmt: skip
+        op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
     for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
@@ -921,6 +1037,7 @@ def downgrade() -> None:
     op.drop_table("payloads")
     op.drop_table("logs")
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("entries_confirmed")
         batch_op.drop_index(
             "entries_unsequenced", sqlite_where=sa.text("idx IS NULL"), postgresql_where=sa.text("idx IS NULL")
         )
