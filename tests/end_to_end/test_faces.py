@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from playwright.async_api import Browser, Page, Response
 
 from gateway.cli.demo import Demo, ask_for
@@ -76,6 +77,7 @@ async def _looked_at(there: Furnished, face: Face, axe: str) -> list[str]:
     return [*faults, f"{face.name}: {size} bytes"] if size > LARGEST else faults
 
 
+@pytest.mark.timeout(600)  # a busy machine takes its time over some hundred looks
 async def test_every_page_is_fit_to_be_looked_at_by_anybody(demo: Demo, browser: Browser) -> None:
     axe = need_axe()
     need_player()
