@@ -71,6 +71,7 @@ async def _played(demo: Demo, master: Master, browser: Browser) -> None:
         session = await _watched(demo, kate)
         await _played_back(demo, kate.page, session)
         await _work(demo, master, kate.page)
+        await _addresses(kate.page)
         await _secret(demo, master, browser)
         await _lost(demo, kate, browser)
     except Error as error:
@@ -180,6 +181,19 @@ async def _work(demo: Demo, master: Master, page: Page) -> None:
     refused = await master.run(f"remove {PERSON} --yes")
     require(refused.code == _CLOSED, "what nobody asked for went through")
     tell("work asked for, signed, and taken", f"job {number}: nobody is asked again; `remove` → exit {_CLOSED}")
+
+
+async def _addresses(page: Page) -> None:
+    """A new password goes to the person themselves only where the customer has said that the address is theirs."""
+    await page.get_by_role("link", name="Addresses").click()
+    await page.get_by_role("link", name="Head office").click()
+    await page.get_by_role("button", name="Read them now").click()
+    confirm = page.get_by_role("button", name=re.compile("Confirm all"))
+    await confirm.wait_for()
+    await confirm.click()
+    confirmed = page.get_by_text(re.compile(r"confirmed \d+ addresses as right"))
+    await confirmed.wait_for()
+    tell("the addresses of the phone system confirmed, with one signature", await confirmed.inner_text())
 
 
 async def _secret(demo: Demo, master: Master, browser: Browser) -> None:
