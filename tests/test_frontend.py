@@ -30,7 +30,8 @@ def test_the_lock_has_a_digest_for_everything_and_no_address(folder: Path) -> No
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)
 def test_what_is_declared_is_pinned_exactly(folder: Path) -> None:
-    declared = json.loads((ROOT / folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    package = json.loads((ROOT / folder / "package.json").read_text(encoding="utf-8"))
+    declared = package["dependencies"] | package.get("devDependencies", {})
     locked = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert declared
     assert all(locked[f"node_modules/{name}"]["version"] == version for name, version in declared.items())

@@ -12,6 +12,7 @@ from gateway import notify
 from gateway.errors import InvalidError, NotFoundError
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import ACCOUNT, CODE, PASSKEY, SignIns
+from gateway.portal.devices import device_words
 from gateway.portal.guesses import Guesses
 from gateway.portal.page import Asked, Page, Who, known_customer, own_path
 from gateway.portal.site import COOKIE
@@ -96,7 +97,7 @@ class Entrance:
             zone = await notify.zone_of(scope)
         rows: list[dict[str, Any]] = [
             {
-                "began": notify.when(r.began_ms, zone), "device": notify.plain(r.device), "here": r.id == asked.who.id,
+                "began": notify.when(r.began_ms, zone), "device": device_words(r.device), "here": r.id == asked.who.id,
                 "how": _HOW.get(r.factor, r.factor),
             }
             for r in await self._sign_ins.of(asked.who)

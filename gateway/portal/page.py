@@ -26,9 +26,18 @@ from gateway.identity.sign_ins import SignedIn
 
 _CUSTOMER: Final = re.compile(r"cus_[0-9a-z]{1,36}")
 _OURS: Final = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
+
+
+def sentence(words: str) -> str:
+    """Words that stand alone: with a capital, and an end."""
+    begun = words[:1].upper() + words[1:]
+    return begun if not begun or begun[-1] in ".!?…" else f"{begun}."
+
+
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
 )
+_TEMPLATES.filters["sentence"] = sentence
 
 
 class Who(StrEnum):
@@ -66,7 +75,8 @@ class Asked:
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """The page."""
-        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, **values), status)
+        address = self.request.url.path
+        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, address=address, **values), status)
 
     def go(self, path: str) -> Response:
         """On to another page of ours, by GET."""
