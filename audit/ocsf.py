@@ -77,6 +77,8 @@ MAPPED: Final[Mapping[str, Mapped]] = {
     "log.stopped": Mapped(Class.APPLICATION_LIFECYCLE, 4),
     "log.restored": Mapped(Class.DETECTION_FINDING, _CREATE, Status.UNKNOWN, Severity.HIGH),
     "log.key_changed": Mapped(Class.APPLICATION_LIFECYCLE, 8, Status.SUCCESS, Severity.MEDIUM),
+    "keys.rewrapped": Mapped(Class.APPLICATION_LIFECYCLE, 8, Status.SUCCESS, Severity.LOW),
+    "keys.retired": Mapped(Class.APPLICATION_LIFECYCLE, 8, Status.SUCCESS, Severity.MEDIUM),
     "backup.made": _BASE,
     "heartbeat": _BASE,
     "engineer.added": _ACCOUNT,
