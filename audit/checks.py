@@ -4,7 +4,8 @@ Checks, in this order: 1 the words are what the entries say, 2 the checkpoint is
 it was handed over to, 3 every entry stands where it says under that checkpoint, in this log, 4 personal fields are
 what the log committed to, 5 the checkpoint extends every one that was sent before, 6 nothing is left out of a visit,
 7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on the customer's
-approvals, and goes no further (audit/approvals.py), 10 every operation was permitted.
+approvals, and goes no further (audit/approvals.py), 10 what was addressed to an approver opened with their key alone
+(audit/delivered.py), 11 every operation was permitted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from audit import checkpoint
 from audit.approvals import check_approvals
 from audit.checked import NOT_EXTENDED, Checked, Fault
 from audit.checkpoint import NoteError
+from audit.delivered import check_delivered
 from audit.events import PROMISES
 from audit.merkle import leaf_hash
 from audit.permitted import Permissions
@@ -48,6 +50,7 @@ def check(report: Report, words: str, by: Checked) -> None:
         _promises(report, by)
         _recordings(report, by)
         check_approvals(by, whole="since" not in report.about)
+        check_delivered(by, whole="since" not in report.about)
         _permitted(report, by)
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"an entry lacks what its kind has ({error}): it was not written by Frameroom") from error

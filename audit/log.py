@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical
@@ -28,6 +28,15 @@ class Erased(str):
 ERASED: Final = Erased("(erased)")
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _ENTRIES: Final = insert(entries)
+# Written out, not bound: only then does a database see that its partial index serves.
+_CONFIRMED: Final = (
+    select(entries)
+    .where(
+        entries.c.log_id == bindparam("of_log"),
+        entries.c.kind == bindparam("of_kind", "addresses.confirmed", literal_execute=True),
+    )
+    .order_by(entries.c.seq)
+)
 _PAYLOADS: Final = insert(payloads)
 
 
@@ -157,6 +166,11 @@ class AuditLog:
         if until_ms is not None:
             query = query.where(entries.c.time_ms < until_ms)
         found = await connection.execute(query.order_by(entries.c.seq).limit(limit))
+        return [_row(r) for r in found]
+
+    async def confirmed(self, connection: AsyncConnection, log: str) -> list[Row]:
+        """Every confirmation of addresses, in order of appending: by an index of their own, however long the log is."""
+        found = await connection.execute(_CONFIRMED, {"of_log": log})
         return [_row(r) for r in found]
 
     async def personal(self, connection: AsyncConnection, row: Row) -> dict[str, Any]:

@@ -24,6 +24,10 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "system.added": "the phone system {name} was added",
     "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
     "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
+    "addresses.asked": "{approver} had the people of {system} read, to look at their mail addresses",
+    "addresses.read": "{count} people were read, with {new} addresses to confirm",
+    "addresses.confirmed": "{approver} signed the mail addresses of {system} with their own key: {right} are right, "
+    "{wrong} are wrong",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",
@@ -55,6 +59,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "recording.closed": "the recording ended with {segments} segments",
     "secret.issued": "a {secret} password was made and sent to {to} ({address})",
     "secret.opened": "the new password was shown, once ({operation})",
+    "secret.handed": "an approver says that they handed the new password over ({operation})",
     "log.key_changed": "the log's signing key {old} was handed over to {vkey}",
     "log.restored": "THE LOG WENT ON AFTER A LOSS: {lost} entries were lost",
 }

@@ -19,12 +19,14 @@ from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.tables import entries, payloads
+from gateway.access.baseline import forget
 from gateway.access.proposals import ERASE, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
 from gateway.errors import ConflictError, StateError
 from gateway.lifecycle import LinkState, ProposalState
 from gateway.model import DAY
+from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, sessions
@@ -254,6 +256,10 @@ async def _rows(scope: Scope, subject: Subject) -> dict[str, int]:
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
         waits = (links.c.customer_id == subject.log) & (links.c.subject == subject.id) & links.c.sealed.is_not(None)
         counted["what was remembered of their address"] = select(func.count()).select_from(directory).where(known)
+        named = {"what was confirmed of their address": baseline_rows, "addresses to be confirmed": reading_rows}
+        for name, table in named.items():
+            theirs = (table.c.customer_id == subject.log) & (table.c.subject == subject.id)
+            counted[name] = select(func.count()).select_from(table).where(theirs)
         counted["one-time links"] = select(func.count()).select_from(links).where(waits)
     found = {name: int((await scope.execute(query)).scalar_one()) for name, query in counted.items()}
     return found if subject.kind == "user" else {subject.kind: 1} | found
@@ -277,6 +283,7 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
     if subject.kind == "user":
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
         await scope.execute(delete(directory).where(known))
+        await forget(scope, subject.id)
         live = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
         mine = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)
         await scope.execute(update(links).where(mine, live).values(state=LinkState.VOID, sealed=None))

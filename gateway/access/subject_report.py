@@ -10,6 +10,7 @@ from audit.events import OPERATOR_LOG
 from audit.log import Row
 from gateway.access.proposals import ERASE
 from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals, restrictions
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, systems
@@ -111,6 +112,16 @@ class SubjectReports:
             }
             for r in await scope.execute(select(directory).where(known))
         ]  # fmt: skip
+        said = (baseline_rows.c.customer_id == subject.log) & (baseline_rows.c.subject == subject.id)
+        held += [
+            {"what": "whether their address was confirmed, as a salted hash", "right": r.is_right}
+            for r in await scope.execute(select(baseline_rows).where(said))
+        ]
+        waits = (reading_rows.c.customer_id == subject.log) & (reading_rows.c.subject == subject.id)
+        held += [
+            {"what": "name, extension and address, sealed, until an approver has looked at them", "found": r.found}
+            for r in await scope.execute(select(reading_rows).where(waits))
+        ]
         held += [
             {"what": "one-time link", "state": r.state, "made_ms": r.made_ms, "opened_ms": r.opened_ms}
             for r in await scope.execute(select(links).where(given).order_by(links.c.made_ms))

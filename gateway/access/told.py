@@ -97,7 +97,8 @@ def _line(row: Row, personal: Mapping[str, Any]) -> str:
         address = personal["address"]
         where = str(address) if isinstance(address, Erased) else f"({masked(str(address))})"
         whose = f" of {personal['person']}" if "person" in personal else ""
-        return f"a {SECRETS[data['secret']]}{whose} was reset; the new one went to {to} {where}"
+        over = ", to hand over" if data.get("opens") == "passkey" else ""
+        return f"a {SECRETS[data['secret']]}{whose} was reset; the new one went to {to} {where}{over}"
     before, after = personal.get("before"), personal.get("after")
     if data["name"] == "diag":
         return "a diagnostic was run"

@@ -9,6 +9,7 @@ and `apprise_child` (one message by one of them), `words` (text from outside mad
 from gateway.notify.access_letters import access_changed
 from gateway.notify.alarms import (
     address_confirmed,
+    addresses_confirmed,
     approver_added,
     approver_confirmed,
     approver_removed,
@@ -67,6 +68,7 @@ __all__ = [
     "Ways",
     "access_changed",
     "address_confirmed",
+    "addresses_confirmed",
     "agreement_signed",
     "answered_no",
     "answered_yes",

@@ -51,6 +51,21 @@ async def address_confirmed(
     await queue(scope, await approvers_of(scope), "address confirmed", "An address was confirmed", body, now)
 
 
+async def addresses_confirmed(scope: Scope, system_id: str, approver_id: str, right: int, wrong: int, now: int) -> None:
+    """To every approver: one of them signed what the addresses of a phone system's people are."""
+    here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
+    system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
+    mine = (approvers.c.customer_id == scope.customer_id) & (approvers.c.id == approver_id)
+    by = (await scope.execute(select(approvers.c.name).where(mine))).scalar_one()
+    at = when(now, await zone_of(scope))
+    body = (
+        f"{plain(by)} signed the mail addresses of the people on {plain(system)} on {at}: {right} as right, {wrong} as "
+        "wrong. New passwords may be sent to those that are right from now on; an address that differs counts as "
+        f"changed.\n{_OBJECT}"
+    )
+    await queue(scope, await approvers_of(scope), "addresses confirmed", "Mail addresses were confirmed", body, now)
+
+
 async def asking_changed(scope: Scope, words: str, by: str, addresses: Sequence[str], now: int) -> None:
     """To `addresses`: who is asked when somebody waits is another one now. `by`: an approver's name, "" for staff."""
     who = plain(by) or "Your telephone maintainer"

@@ -105,7 +105,8 @@ class OneTimePages:
     async def _find(self, scope: Scope, link: str, *, lock: bool = False) -> Any:
         if not _LINK.fullmatch(link):
             return None
-        query = select(links).where(links.c.id == link)
+        # What is addressed to an approver opens with their passkey alone (handing.py), and is not there for a link.
+        query = select(links).where(links.c.id == link, links.c.approver_id.is_(None))
         return (await scope.execute(query.with_for_update() if lock else query)).first()
 
     async def _over(self, scope: Scope, row: Any) -> str:

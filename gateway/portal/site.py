@@ -89,6 +89,8 @@ class Portal:
             # Browsers send Origin with every POST; whoever leaves it out is not one of these pages.
             if page.method != "GET" and not self._is_ours(request):
                 raise NotPermittedError("That did not come from this site.", next_step="Open the page again.")
+            if "\0" in request.url.path:  # no id has one, and PostgreSQL takes no text with one
+                raise NotFoundError("There is no such page.")
             me = await self._sign_ins.who(request.cookies.get(COOKIE, ""))
             asked = Asked(request, me, {})
             if page.who is not Who.PUBLIC and me is None and page.method == "GET":
@@ -134,6 +136,6 @@ async def _sent(request: Request, is_json: bool) -> dict[str, Any]:
             found = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=200))
     except (ValueError, RecursionError) as error:
         raise InvalidError("that could not be read") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "\\u0000" in json.dumps(found):
         raise InvalidError("that could not be read")
     return found

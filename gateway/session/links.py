@@ -68,26 +68,31 @@ class Links:
     def __init__(self, store: Store, audit: AuditLog) -> None:
         self._store, self._audit = store, audit
 
-    async def prepare(self, scope: Scope, reset: Reset, sealed: bytes) -> None:
+    async def prepare(self, scope: Scope, reset: Reset, sealed: bytes, to: Recipient) -> None:
         """The ciphertext, durable before anything is written."""
         now = self._audit.clock.now()
         await scope.execute(
             insert(links).values(
                 customer_id=reset.customer, id=reset.link, operation_id=reset.operation, system_id=reset.system,
                 subject=reset.subject, state=LinkState.PREPARED, sealed=sealed, made_ms=now, until_ms=now + LINK_MS,
+                approver_id=to.logged if to.by_passkey else None,
             )
         )  # fmt: skip
 
-    async def ready(self, scope: Scope, reset: Reset, to: Recipient) -> None:
-        """The secret is written: this link is the one that counts."""
+    async def ready(self, scope: Scope, reset: Reset, to: Recipient, person: str = "") -> None:
+        """The secret is written: this link is the one that counts. `person`: whose secret it is, in words."""
         await self._void_earlier(scope, reset)
         state = advance(LinkState.PREPARED, LinkState.READY)
         await scope.execute(update(links).where(_here(reset)).values(state=state))
+        told = {"address": to.address, "person": person, "salt": to.proof.salt if to.proof else ""}
         event = Event(
             "secret.issued", scope.customer_id, reset.engineer, system=reset.system, session=reset.session,
             grant=reset.grant, operation=reset.operation, subject=reset.subject,
-            data={"link": reset.link, "secret": reset.kind.value, "to": to.logged},
-            personal=(Personal("address", to.address, f"subject:{reset.subject}"),),
+            data={
+                "link": reset.link, "secret": reset.kind.value, "to": to.logged,
+                "opens": "passkey" if to.by_passkey else "link", **(to.proof.told if to.proof else {}),
+            },
+            personal=tuple(Personal(*item, f"subject:{reset.subject}") for item in told.items() if item[1]),
         )  # fmt: skip
         await self._audit.append(scope.connection, event)
 

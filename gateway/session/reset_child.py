@@ -96,7 +96,7 @@ async def _mail(job: dict[str, Any], key: bytes) -> bool:
     mail = dict(job["mail"])
     mail["ca_file"] = Path(mail["ca_file"]) if mail.get("ca_file") else None
     settings = notify.MailSettings(**mail)
-    link = f"{job['url']}/s/{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
+    link = f"{job['url']}{job['path']}{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
     before, after = job["body"]
     until = time.monotonic() + job["retry_s"]
     wait = 1.0

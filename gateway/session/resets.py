@@ -81,14 +81,14 @@ class Resets:
         self._visits.spawn(self._mail_out(visit, person, child, reset, to, outcome))
 
         async def also(scope: Scope) -> None:
-            await self.links.ready(scope, reset, to)
+            await self.links.ready(scope, reset, to, f"{person.name} (extension {person.extension})")
             await self._tell_user(scope, reset, person, to)
             if child.login:
                 await self._visits.dials.name(scope, dial, child.login)
             outcome.set()
 
         must = "; it must be changed at first use" if rules.must_change else ""
-        went = f"the new one went to {to.words} ({masked(to.address)})"
+        went = f"the new one went to {to.told}"
         line = f"{notify.SECRETS[kind.value]} of {person.name} was reset; {went}{must}"
         return Did(notes, 1, (), (), line, True, also)
 
@@ -120,7 +120,8 @@ class Resets:
             "credential": {
                 "login": credential.login, "password": credential.password, "private_key": credential.private_key,
             },
-            "mail": mail, "url": self._url(), "to": to.address, "subject": "A new telephone password",
+            "mail": mail, "url": self._url(), "path": "/hand-overs/" if to.by_passkey else "/s/",
+            "to": to.address, "subject": "A new telephone password",
             "body": letter(person, reset.kind, system.name, to, must_change=rules.must_change),
         }  # fmt: skip
 
@@ -134,7 +135,7 @@ class Resets:
                     "Somebody else is to receive the new password by now; nothing was written.",
                     next_step="Reset it again to see who.",
                 )
-            await self.links.prepare(scope, reset, sealed)
+            await self.links.prepare(scope, reset, sealed, to)
             await self._visits.dials.note(scope, visit.system, dial, "reset", visit.id)
 
     async def _write(self, child: ResetChild, reset: Reset) -> tuple[str, ...]:
@@ -254,10 +255,12 @@ def letter(person: Person, kind: SecretKind, system: str, to: Recipient, *, must
     secret, name = notify.SECRETS[kind.value], notify.plain(person.name)
     whose = f"Your {secret}" if to.is_user else f"The {secret} of {name}"
     why = "" if to.is_user else " You get its link as their approver."
+    shows = "Its page shows it to you, with your passkey," if to.by_passkey else "This link shows it"
     where = f"(extension {notify.plain(person.extension)}) on {notify.plain(system)}"
     first = f"{whose} {where} was reset.{why}\n"
     following = "It has to be changed when it is first used.\n" if must_change else ""
-    pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.\n"
-    before = f"{first}\nNobody has seen the new one. This link shows it once, within 24 hours:\n\n"
+    tick = " Then say on the page that you did." if to.by_passkey else ""
+    pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.{tick}\n"
+    before = f"{first}\nNobody has seen the new one. {shows} once, within 24 hours:\n\n"
     after = f"\n\n{following}{pass_on}If you did not expect this, ring your telephone maintainer now.\n"
     return before, after

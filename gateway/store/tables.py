@@ -19,6 +19,7 @@ from sqlalchemy import (
     false,
 )
 
+from gateway.store import address_tables as address_tables
 from gateway.store import duties as duties
 from gateway.store import login_tables as login_tables
 from gateway.store import month_tables as month_tables
@@ -220,6 +221,8 @@ operations = customer_table(
     Index("operations_session", "customer_id", "session_id"),
     Index("operations_state", "state"),
 )
+# `approver_id`: to whom alone it opens, with their passkey, so that they hand it over; without one it opens to
+# whoever holds the link.
 links = customer_table(
     "links",
     Column("operation_id", ID, nullable=False),
@@ -230,8 +233,11 @@ links = customer_table(
     Column("made_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("opened_ms", BigInteger),
+    Column("approver_id", ID),
+    Column("handed_ms", BigInteger),
     within("operation_id", "operations"),
     within("system_id", "systems"),
+    within("approver_id", "approvers"),
     # Whoever opens one has its id alone; the loop that ends them looks by state.
     Index("links_id", "id"),
     Index("links_state", "state", "made_ms"),

@@ -12,8 +12,10 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
@@ -23,10 +25,12 @@ from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
 from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.access import AccessPages
+from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
@@ -43,7 +47,7 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of, passkeys_of, recovering_of, retention_of
+from gateway.wiring.duties import erasing_of, passkeys_of, readings_of, recovering_of, retention_of
 from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
@@ -145,6 +149,7 @@ class App:
         permission, directory = opened.permission, opened.directory
         approving = Approving(store, audit, permission, passkeys)
         agreeing = Agreeing(store, audit, directory, permission, passkeys)
+        addresses = Addresses(store, audit, permission, passkeys, readings_of(opened))
         texts = settings.telling.text_url is not None
         live = LiveVisits(self.visits.find, self.visits.look_now)
         pages = [
@@ -154,6 +159,8 @@ class App:
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *HandOvers(store, Handing(store, audit, passkeys), passkeys, ring).pages(),
+            *AddressPages(store, addresses, passkeys, ring).pages(),
             *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
             *ContactPages(store, directory.contacts).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),
@@ -258,6 +265,7 @@ class App:
         await self.parts.engineers.flush_refused()
         await erasing_of(self.parts).settle()
         await recovering_of(self.parts).settle()
+        await readings_of(self.parts).tidy()
         now = self.parts.audit.clock.now()
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gateway.access.erasing import Erasing
 from gateway.access.proposals import Proposals
+from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
 from gateway.identity.passkeys import Passkeys
+from gateway.reach.people import PeopleReader
 from gateway.wiring.parts import Parts
 
 
@@ -40,3 +42,8 @@ def passkeys_of(opened: Parts) -> Passkeys:
 def recovering_of(opened: Parts) -> Recovering:
     """Gives a customer a key again who has none left."""
     return Recovering(opened.store, opened.directory, proposals_of(opened), passkeys_of(opened))
+
+
+def readings_of(opened: Parts) -> Readings:
+    """Reads phone systems for their customers."""
+    return Readings(opened.store, opened.audit, opened.vault, PeopleReader(opened.vault))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,28 @@ import httpx
 import pytest
 
 from audit.storage import LocalObjects
+from connectors.contract import Person
+from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
+from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.switch import Switch
 from gateway.identity.passkeys import Passkeys
 from gateway.identity.sign_ins import SignIns
+from gateway.model import PhoneSystem
 from gateway.notify import Carrier, Ways
 from gateway.portal.access import AccessPages
+from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
@@ -42,6 +50,18 @@ from tests.support.furnished import Furnished, furnish
 SITE = "https://portal.example"
 
 
+class Phones:
+    """A phone system's people, as the portal reads them; tests/end_to_end read a real one."""
+
+    def __init__(self) -> None:
+        self.people: list[Person] = []
+
+    async def pages(self, system: PhoneSystem) -> AsyncIterator[tuple[Person, ...]]:
+        """Three at a time."""
+        for start in range(0, len(self.people), 3):
+            yield tuple(self.people[start : start + 3])
+
+
 @dataclass(slots=True)
 class Site:
     """The pages, and what stands behind them."""
@@ -54,6 +74,8 @@ class Site:
     client: httpx.AsyncClient
     live: dict[str, Live]
     objects: LocalObjects
+    phones: Phones
+    readings: Readings
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -105,11 +127,16 @@ async def site(store: Store, tmp_path: Path) -> Site:
     agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
     contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
     channels = Channels(store, brook.audit, brook.vault, ways)
+    phones = Phones()
+    reading = Readings(store, brook.audit, brook.vault, phones)
+    addresses = Addresses(store, brook.audit, brook.permission, passkeys, reading)
     live: dict[str, Live] = {}
     visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
         *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
+        *HandOvers(store, Handing(store, brook.audit, passkeys), passkeys, "Ring us.").pages(),
+        *AddressPages(store, addresses, passkeys, "Ring us.").pages(),
         *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
         *ContactPages(store, contacts).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
@@ -123,4 +150,4 @@ async def site(store: Store, tmp_path: Path) -> Site:
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects, phones, reading)

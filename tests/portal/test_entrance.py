@@ -16,7 +16,8 @@ from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
 from gateway.store.telling_tables import absences, channels
 from tests.portal.conftest import SITE, Site
-from tests.portal.work import a_job
+from tests.portal.handed import a_secret
+from tests.portal.work import a_job, a_row
 from tests.support.browser_passkey import SoftwarePasskey
 
 
@@ -129,6 +130,8 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
         "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
         "session": await site.brook.session(grant),
+        "row": await a_row(site, approver), "system": site.brook.system.id,
+        "link": (await a_secret(site, approver, approver, "Kate Mark")).link,
     }  # fmt: skip
 
 
@@ -222,3 +225,18 @@ async def test_an_assertion_is_checked_offline(site: Site) -> None:
         except AssertionFault:
             continue
         raise AssertionError("it should not hold")
+
+
+async def test_what_no_database_takes_is_refused_in_words(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    cookie = await site.cookie(key)
+    me = await site.sign_ins.who(cookie)
+    assert me is not None
+    for odd in ("%00", "lnk_%00", "%F0%9F%98%80", "x" * 400, "'"):
+        for path in ("/hand-overs", "/addresses", "/requests", "/visits"):
+            assert (await site.ask("GET", f"{path}/{odd}", cookie)).status_code == 404, (path, odd)
+    form = {"csrf": me.csrf, "name": "a\0b", "email": "a@b.example", "phone": ""}
+    assert (await site.ask("POST", "/people", cookie, data=form)).status_code == 422
+    headers = {"X-CSRF-Token": me.csrf}
+    for body in ({"version": 1, "answer": {"a": ["\0"]}}, {"\0": 1}):
+        assert (await site.ask("POST", "/agreement/yes", cookie, json=body, headers=headers)).status_code == 422

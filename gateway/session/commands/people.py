@@ -227,14 +227,15 @@ class People:
             self._warn_of_phones(caller, rules, devices, agreed="phones-will-drop" in given)
         to = await self._acts.resets.recipient(visit, person)
         caller.say(f"The old {kind.value} password of {person.name} ({person.extension}) will be gone for good.")
-        caller.say(f"A link to the new one goes to {to.words} ({masked(to.address)}).")
+        caller.say(f"A link to the new one goes to {to.told}.")
         if not await caller.confirm(f"Reset the {kind.value} password of {person.name}?"):
             caller.say("Nothing was reset.")
             return
         for note in await self._acts.reset(visit, person, kind, to):
             caller.say(note)
+        sent = masked(to.address) if to.is_user else to.told
         caller.out([
-            {"user": person.extension, "password": kind.value, "result": f"reset; sent to {masked(to.address)}"}
+            {"user": person.extension, "password": kind.value, "result": f"reset; sent to {sent}"}
         ])  # fmt: skip
 
     @staticmethod

@@ -132,7 +132,7 @@ class Run:
             # About this person's address, not about the permission: others may still receive theirs.
             raise Refused(error.message) from error
         notes = await self._acts.reset(visit, person, kind, to, around)
-        return "done", "; ".join((f"sent to {masked(to.address)}", *notes))
+        return "done", "; ".join((f"sent to {masked(to.address) if to.is_user else to.told}", *notes))
 
 
 def _stopped(row: Mapping[str, Any]) -> ConnectorError:

@@ -17,6 +17,7 @@ from audit.log import parse_entry
 from audit.sealing import SealingError
 from audit.sequencer import origin
 from audit.tables import entries, logs, payloads
+from gateway.access.baseline import Baseline
 from gateway.errors import InvalidError
 from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
@@ -175,6 +176,9 @@ class LogCommands(Base):
                     published=published,
                 )  # fmt: skip
                 _add(report, one)
+                if log != OPERATOR_LOG:
+                    theirs = await Baseline(self._parts.audit).faults(Scope(scope.connection, log))
+                    report.faults += [Fault(log, None, words) for words in theirs]
                 told = {"logs": report.logs, "of": len(known), "entries": report.entries, "faults": len(report.faults)}
                 await stream.progress(told)
         report.faults += self._strangers(notes, known)

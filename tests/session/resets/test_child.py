@@ -89,7 +89,8 @@ def job(lab: Lab, post: Post) -> dict[str, Any]:
         "message_id": "msg_1", "shape": {"alphabet": "abcdefghij", "length": 20, "classes": [], "avoid": []},
         "credential": {"login": LOGIN, "password": None, "private_key": lab.client_key},
         "mail": {"host": "127.0.0.1", "port": post.port, "sender": "f@company.example", "tls": "none"},
-        "url": "https://once.example", "to": "grace@customer.example", "subject": "S", "body": ["before ", " after"],
+        "url": "https://once.example", "path": "/s/", "to": "grace@customer.example", "subject": "S",
+        "body": ["before ", " after"],
     }  # fmt: skip
 
 

@@ -47,8 +47,9 @@ async def test_everything_that_was_done_for_certain_and_what_cannot_be_told(broo
         brook.customer, brook.system.id, session, grant.id, "e", operation, "sub_1", SecretKind.SIP, new_id("lnk")
     )
     async with brook.store.scope(brook.customer) as scope:
-        await Links(brook.store, brook.audit).prepare(scope, reset, b"x")
-        await Links(brook.store, brook.audit).ready(scope, reset, Recipient("kate@customer.example", "Kate", omar))
+        to = Recipient("kate@customer.example", "Kate", omar)
+        await Links(brook.store, brook.audit).prepare(scope, reset, b"x", to)
+        await Links(brook.store, brook.audit).ready(scope, reset, to)
     async with brook.store.scope(brook.customer) as scope:
         told = await told_by_log(brook.audit, scope, session)
         await notify.visit_closed(scope, session, told, brook.clock.now())

@@ -63,6 +63,10 @@ COLUMNS: Final = {
     "absences": "customer_id",
     "deliveries": "customer_id",
     "chases": "customer_id",
+    "readings": "customer_id",
+    "reading_rows": "customer_id",
+    "baselines": "customer_id",
+    "baseline_rows": "customer_id",
 }
 
 
@@ -141,6 +145,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("idx IS NULL"),
             postgresql_where=sa.text("idx IS NULL"),
+        )
+        batch_op.create_index(
+            "entries_confirmed",
+            ["log_id", "seq"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'addresses.confirmed'"),
+            postgresql_where=sa.text("kind = 'addresses.confirmed'"),
         )
 
     op.create_table(
@@ -582,6 +593,9 @@ def upgrade() -> None:
         sa.Column("made_ms", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("opened_ms", sa.BigInteger(), nullable=True),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("handed_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
         sa.ForeignKeyConstraint(
             ["customer_id", "operation_id"],
             ["operations.customer_id", "operations.id"],
@@ -606,6 +620,7 @@ def upgrade() -> None:
     _portal()
     _logins()
     _streams()
+    _addresses()
     _months()
 
     if op.get_bind().dialect.name == "postgresql":
@@ -760,6 +775,50 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _addresses() -> None:
+    for name, more in (
+        ("readings", (sa.Column("people", sa.Integer(), nullable=False),)),
+        ("baselines", (sa.Column("canonical", sa.Text(), nullable=False),)),
+    ):
+        op.create_table(
+            name,
+            *_owned(),
+            sa.Column("system_id", sa.String(length=40), nullable=False),
+            sa.Column("approver_id", sa.String(length=40), nullable=False),
+            *more,
+            sa.Column("at_ms", sa.BigInteger(), nullable=False),
+            *((sa.Column("until_ms", sa.BigInteger(), nullable=False),) if name == "readings" else ()),
+            sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+            _approver("approver_id"),
+        )
+        op.create_index(f"{name}_system", name, ["customer_id", "system_id", "at_ms"])
+    op.create_table(
+        "reading_rows",
+        *_owned(),
+        sa.Column("reading_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("found", sa.String(length=12), nullable=False),
+        sa.Column("left_out", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "reading_id"], ["readings.customer_id", "readings.id"]),
+    )
+    op.create_index("reading_rows_position", "reading_rows", ["customer_id", "reading_id", "position"])
+    op.create_table(
+        "baseline_rows",
+        *_owned(),
+        sa.Column("baseline_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
+        sa.Column("leaf", sa.String(length=64), nullable=False),
+        sa.Column("is_right", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "baseline_id"], ["baselines.customer_id", "baselines.id"]),
+        sa.UniqueConstraint("customer_id", "baseline_id", "position"),
+    )
+    op.create_index("baseline_rows_subject", "baseline_rows", ["customer_id", "subject"])
+
+
 def _months() -> None:
     op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
 
@@ -907,7 +966,10 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("stream_cursors", "login_looks", "foreign_logins", "dials"):
+    for name in (
+        "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
+        "dials",
+    ):  # fmt: skip
         op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
         op.drop_table(name)
@@ -975,6 +1037,7 @@ def downgrade() -> None:
     op.drop_table("payloads")
     op.drop_table("logs")
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("entries_confirmed")
         batch_op.drop_index(
             "entries_unsequenced", sqlite_where=sa.text("idx IS NULL"), postgresql_where=sa.text("idx IS NULL")
         )
