@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
 from gateway.access.proposals import Proposals
 from gateway.access.reading import Readings
@@ -46,4 +47,5 @@ def recovering_of(opened: Parts) -> Recovering:
 
 def readings_of(opened: Parts) -> Readings:
     """Reads phone systems for their customers."""
-    return Readings(opened.store, opened.audit, opened.vault, PeopleReader(opened.vault))
+    reader = PeopleReader(opened.vault, Dials(opened.store, opened.audit.clock))
+    return Readings(opened.store, opened.audit, opened.vault, reader)

@@ -10,6 +10,7 @@ import pytest
 from connectors.contract import Credential, Person
 from connectors.lab import server as lab_server
 from connectors.lab.server import LOGIN
+from gateway.access.dials import Dials
 from gateway.errors import StateError, UnavailableError
 from gateway.model import PhoneSystem
 from gateway.reach.people import PeopleReader
@@ -23,7 +24,7 @@ async def everybody(reader: PeopleReader, system: PhoneSystem) -> list[Person]:
 
 async def test_everybody_of_a_real_phone_system_and_its_refusals_in_words(store: Store, tmp_path: Path) -> None:
     brook = await furnish(store, tmp_path)
-    reader = PeopleReader(brook.vault)
+    reader = PeopleReader(brook.vault, Dials(store, brook.audit.clock))
     async with lab_server.start(tmp_path / "lab") as lab:
         sealed = brook.vault.seal_credential(
             brook.customer, brook.system.id, Credential(LOGIN, private_key=lab.client_key)
