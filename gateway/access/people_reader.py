@@ -17,10 +17,11 @@ _PAGE: Final = 200
 
 
 class PeopleReader:
-    """Dials, checks the phone system's identity, and only then unseals its credential, as a visit does."""
+    """Dials, checks the phone system's identity, and only then unseals its credential, as a visit does; each use of
+    the credential is written down as ours (dials.py)."""
 
-    def __init__(self, vault: Vault, dials: Dials) -> None:
-        self._vault, self._dials = vault, dials
+    def __init__(self, dials: Dials, vault: Vault) -> None:
+        self._dials, self._vault = dials, vault
 
     async def pages(self, system: PhoneSystem) -> AsyncIterator[tuple[Person, ...]]:
         """Page by page. UnavailableError when it cannot be reached or does not answer."""
@@ -36,7 +37,7 @@ class PeopleReader:
         try:
             settings = family.settings_model.model_validate_json(system.settings_json)
             target = Target(system.id, system.host, system.port, system.pin, settings)
-            connector = await self._dials.connect(system, target, unseal, "read")
+            connector = await self._dials.connect(system, target, unseal, "addresses")
             try:
                 cursor: str | None = None
                 while True:
