@@ -28,8 +28,8 @@ from gateway.store.tables import approvers, directory
 from gateway.wiring.duties import recovering_of
 from tests.support.portal_browser import DESKTOP
 
-NOT_PAGES = frozenset({"/visits/{session}/live", "/visits/{session}/cast"})
-"""What a page with a terminal loads; nobody comes to see it by itself."""
+NOT_PAGES = frozenset({"/visits/{session}/live", "/visits/{session}/cast", "/sign-in/with/{customer}"})
+"""What a page with a terminal loads, and what leads on to a customer's own provider: nobody sees it by itself."""
 NOT_OURS = ("/s/{link}", "an address that is nothing")
 """Faces that no `Page` stands behind: the one-time page, and what is not there."""
 _LONG = "Wolfeschlegelsteinhausenbergerdorff" * 3
@@ -157,6 +157,22 @@ async def _invited(demo: Demo, page: Page, name: str, email: str) -> str:
         await demo.mails.arrived.wait()
 
 
+async def _code_link(demo: Demo, kate: Page, stranger: Page) -> str:
+    """The path of a link behind which a one-time code is asked for: Kate turns codes on, and uses one elsewhere."""
+    url = demo.app.portal_url()
+    await kate.goto(f"{url}/reading")
+    await kate.get_by_role("button", name="Turn them on").click()
+    secret = (await kate.locator("p.print").inner_text()).replace(" ", "")
+    await kate.get_by_label("The six digits that the app shows now").fill(pyotp.TOTP(secret).now())
+    await kate.get_by_role("button", name="Turn them on").click()
+    await kate.get_by_text("On since").wait_for()
+    await stranger.goto(f"{url}/sign-in")
+    await stranger.get_by_text("Only to read, without a passkey").click()
+    await stranger.get_by_label("Your email address at work").fill("kate@customer.example")
+    await stranger.get_by_role("button", name="Go on").click()
+    return link_in(await demo.mails.wait_for("/sign-in/code/"), "/sign-in/code/").removeprefix(url)
+
+
 @asynccontextmanager
 async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
     """With somebody in, live, until the block ends."""
@@ -183,6 +199,8 @@ async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
     slack = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     await demo.admin("channel add", customer=CUSTOMER, person="Kate Brook", name="Our Slack", address=slack)
     stranger = await (await browser.new_context(viewport=DESKTOP)).new_page()
+    ids["code"] = await _code_link(demo, page, stranger)
+    ids["customer"] = (await demo.admin("customer show", customer=CUSTOMER))["id"]
     await permit(demo, "find,view,alter", system=SYSTEM)
     async with shell(demo) as engineer:
         engineer.type("show 2001")
@@ -238,7 +256,11 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("contact-new", "/contacts/new", "/contacts/new"),
         Face("notices", "/notices", "/notices"),
         Face("sign-ins", "/sign-ins", "/sign-ins"),
+        Face("reading", "/reading", "/reading"),
         Face("sign-in", "/sign-in", "/sign-in", signed_in=False),
+        Face("sign-in-here", "/sign-in/at/{customer}", f"/sign-in/at/{ids['customer']}", signed_in=False),
+        Face("sign-in-failed", "/sign-in/back/{customer}", f"/sign-in/back/{ids['customer']}", False, status=403),
+        Face("code", "/sign-in/code/{customer}/{secret}", ids["code"], signed_in=False),
         Face("invitation", "/invitation/{customer}/{secret}", ids["invitation"], signed_in=False),
         Face("one-time", NOT_OURS[0], ids["link"], signed_in=False),
         Face("one-time-gone", NOT_OURS[0], "/s/lnk_nothing", signed_in=False, status=410),
