@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical
@@ -167,6 +167,17 @@ class AuditLog:
             query = query.where(entries.c.time_ms < until_ms)
         found = await connection.execute(query.order_by(entries.c.seq).limit(limit))
         return [_row(r) for r in found]
+
+    async def sizes(
+        self, connection: AsyncConnection, log: str, sessions: Sequence[str], kinds: Sequence[str]
+    ) -> dict[str, tuple[int, int]]:
+        """(how many entries of these kinds, the newest one's cursor) of each of these sessions that has any."""
+        query = (
+            select(entries.c.session_id, func.count(), func.max(entries.c.seq))
+            .where(entries.c.log_id == log, entries.c.session_id.in_(sessions), entries.c.kind.in_(kinds))
+            .group_by(entries.c.session_id)
+        )
+        return {str(session): (int(n), int(seq)) for session, n, seq in await connection.execute(query)}
 
     async def confirmed(self, connection: AsyncConnection, log: str) -> list[Row]:
         """Every confirmation of addresses, in order of appending: by an index of their own, however long the log is."""

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from audit.sealing import SealingError
 from gateway import notify
 from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
-from gateway.access.told import counted, line_of, tells
+from gateway.access.told import Counting, line_of, tells
 from gateway.errors import InvalidError
 from gateway.lifecycle import SessionState
 from gateway.notify import summaries
@@ -59,8 +59,10 @@ _ALARMS: Final = {
     "approver.key_removed": "a passkey of {approver} counts no more",
     "log.key_changed": "your log is signed with a new key",
     "log.restored": "PART OF YOUR LOG WAS LOST: {lost} entries",
-    "notice.failed": "a mail to you could not be delivered ({what})",
+    "notice.failed": "{carried} could not be delivered ({what})",
 }
+_NOT_NEEDED: Final = frozenset({"answered", "removed"})
+"""Why a notice was not sent that nobody misses: what it asked was answered, or its reader is gone."""
 _LOOKS: Final = {
     "looked.recording": "{who} looked at a recording: {why}",
     "looked.session": "{who} looked at a visit: {why}",
@@ -119,6 +121,11 @@ def next_month(month: str) -> str:
     return f"{year + 1}-01" if number == 12 else f"{year}-{number + 1:02d}"
 
 
+def title_of(month: str) -> str:
+    """2026-10 → October 2026."""
+    return f"{datetime(int(month[:4]), int(month[5:]), 1, tzinfo=UTC):%B %Y}"
+
+
 def begins_ms(month: str, zone: ZoneInfo) -> int:
     """The first midnight of a month, Unix ms. InvalidError for what is none."""
     found = _NAME.fullmatch(month)
@@ -131,7 +138,7 @@ class Months:
     """Makes the page, out of one transaction of the customer's."""
 
     def __init__(self, audit: AuditLog) -> None:
-        self._audit = audit
+        self._audit, self._counting = audit, Counting(audit)
 
     async def page(self, scope: Scope, month: str) -> Month:
         """A month of the scope's customer. InvalidError for what is no month, or begins in the future."""
@@ -155,8 +162,7 @@ class Months:
             left_out = max(len(lines) - _LONGEST, 0) + told.more[title]
             sections.append(Section(title, tuple(lines[:_LONGEST]), none, left_out))
         return Month(
-            month, f"{datetime.fromtimestamp(from_ms / 1000, zone):%B %Y}",
-            notify.plain((await scope.execute(name)).scalar_one()), zone.key, from_ms, until_ms,
+            month, title_of(month), notify.plain((await scope.execute(name)).scalar_one()), zone.key, from_ms, until_ms,
             until_ms > self._audit.clock.now(), tuple(sections),
         )  # fmt: skip
 
@@ -171,7 +177,7 @@ class Months:
         )
         rows = (await scope.execute(query)).all()
         shown = rows[:_LONGEST]
-        did = await counted(self._audit, scope, [row.id for row in shown])
+        did = await self._counting.told(scope, [row.id for row in shown])
         lines = []
         for row in shown:
             lasted = (
@@ -248,6 +254,10 @@ class _Telling:
             values["reason"] = values["why"] = "(what the log sealed of this does not hold)"
         if title == "Who looked at records" and values.get("why") == OWN:
             return OWN
+        if row.body["kind"] == "notice.failed":
+            if values.get("code") in _NOT_NEEDED:
+                return ""
+            values["carried"] = "a message to you beside mail" if values.get("channel") else "a mail to you"
         values["system"] = row.body.get("system", "")
         values.setdefault("engineer", await self._engineer(row.body))
         return self._tables[title][row.body["kind"]].format_map(_Words(self._shown(values)))

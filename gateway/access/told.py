@@ -3,7 +3,7 @@ gone."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ _LOOKS: Final = frozenset({"find", "list-all", "view"})
 _A_READ: Final = 1000
 _COUNTED: Final = 10 * _A_READ
 """Entries of one visit that a line in a list is worth."""
+_REMEMBERED: Final = 20_000
 _FALSE: Final = "what the log sealed of this does not hold: have the log verified"
 
 
@@ -120,20 +121,40 @@ def _shown(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value or "nothing")
 
 
-async def counted(audit: AuditLog, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
-    """What was done in each of these visits so far, by count: a line, "" for nothing.
+class Counting:
+    """What was done in visits, by count, from the log: it alone tells what was done from what was only prepared under
+    the same name.
 
-    From the log, since it alone tells what was done from what was only prepared under the same name.
+    A line is kept as long as the visit's log has as many entries as it had, up to the same one. Those that were looked
+    at longest ago go first, at `_REMEMBERED` visits.
     """
-    told: dict[str, str] = {}
-    for one in ids:
+
+    def __init__(self, audit: AuditLog) -> None:
+        self._audit = audit
+        self._known: OrderedDict[tuple[str, str], tuple[tuple[int, int], str]] = OrderedDict()
+
+    async def told(self, scope: Scope, ids: Sequence[str]) -> dict[str, str]:
+        """A line for each of these visits so far, "" for nothing."""
+        sizes = await self._audit.sizes(scope.connection, scope.customer_id, ids, KINDS)
+        told: dict[str, str] = {}
+        for one in ids:
+            key, size = (scope.customer_id, one), sizes.get(one, (0, 0))
+            known = self._known.get(key)
+            if known is None or known[0] != size:
+                known = size, await self._line(scope, one) if size[0] else ""
+            told[one] = known[1]
+            self._known[key] = known
+            self._known.move_to_end(key)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return told
+
+    async def _line(self, scope: Scope, session_id: str) -> str:
         counts, read = Counter[str](), 0
-        async for row in _entries(audit, scope, one, KINDS, _COUNTED):
+        async for row in _entries(self._audit, scope, session_id, KINDS, _COUNTED):
             counts[_counts_as(row)] += 1
             read += 1
-        more = "; and more" if read >= _COUNTED else ""
-        told[one] = summaries.did(counts, counts["unknown"]) + more
-    return told
+        return summaries.did(counts, counts["unknown"]) + ("; and more" if read >= _COUNTED else "")
 
 
 def _counts_as(row: Row) -> str:

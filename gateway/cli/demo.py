@@ -26,7 +26,7 @@ from config import load as loading
 from config.settings import Settings
 from connectors.contract import Operation
 from connectors.lab import server as lab_server
-from gateway.cli import story, story_record
+from gateway.cli import story, story_record, story_yes
 from gateway.model import Request
 from gateway.wiring.app import App, make_keys, migrate
 from gateway.wiring.asking import ask
@@ -236,6 +236,8 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             if name is not None:
                 if name == "3":
                     return await story_record.play(demo, await permit(demo, "view,alter"))
+                if name == "2":
+                    return await story_yes.play(demo)
                 return await story.play(demo)
             demo.mails.folder = place / "mails"
             await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")

@@ -50,7 +50,9 @@ def main(context: click.Context, config: Path) -> None:
 
 
 @main.command()
-@click.option("--story", type=click.Choice(["1", "3"]), help="Play a story by itself and exit 0 when every step held.")
+@click.option(
+    "--story", type=click.Choice(["1", "2", "3"]), help="Play a story by itself and exit 0 when every step held."
+)
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to keep its files (default: a new one).")
 @click.option("--state-file", type=click.Path(path_type=Path), help="Write addresses, accounts and keys as JSON.")
 def demo(story: str | None, folder: Path | None, state_file: Path | None) -> None:

@@ -13,7 +13,7 @@ from audit.log import AuditLog
 from audit.storage import StorageError
 from gateway import notify
 from gateway.access.looking import looked
-from gateway.access.month import Months, month_of, next_month
+from gateway.access.month import Months, month_of, next_month, title_of
 from gateway.portal.page import Asked, Page, Who
 from gateway.store.engine import Store
 from gateway.store.tables import customers
@@ -41,9 +41,9 @@ class MonthPages:
             zone = await notify.zone_of(scope)
             added = select(customers.c.added_ms).where(customers.c.id == asked.customer_id)
             month = month_of((await scope.execute(added)).scalar_one(), zone)
-        this, found = month_of(self._audit.clock.now(), zone), []
+        this, found = month_of(self._audit.clock.now(), zone), list[tuple[str, str]]()
         while month <= this:
-            found.append(month)
+            found.append((month, title_of(month)))
             month = next_month(month)
         return asked.show("months.html", months=found[::-1][:_AT_MOST], this=this)
 

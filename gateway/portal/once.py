@@ -82,6 +82,11 @@ def _page(title: str, body: str, status: int, *, script: bool = False) -> Respon
     return HTMLResponse(_PAGE.format(title=escape(title), body=body, script=tag), status)
 
 
+async def _nowhere(request: Request, error: Exception) -> Response:
+    words = "Nothing is at this address. It may have been cut short: open the link from the mail itself, whole."
+    return _page("That page is not here", f'<p>{words}</p><p><a href="/">To the first page</a></p>', 404)
+
+
 class OneTimePages:
     """Serves and uses up one-time links. `ring` says whom to ring; `url` is the address that links begin with."""
 
@@ -97,7 +102,11 @@ class OneTimePages:
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
             *more,
         ]
-        return Starlette(routes=routes, middleware=[Middleware(_Guarded, is_https=self._is_https)])
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(_Guarded, is_https=self._is_https)],
+            exception_handlers={404: _nowhere, 405: _nowhere},
+        )
 
     def _is_https(self) -> bool:
         return urlsplit(self._url()).scheme == "https"

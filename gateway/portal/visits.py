@@ -19,7 +19,7 @@ from audit.recording.session import SessionRecording
 from gateway import notify
 from gateway.access.looking import erased_in, looked
 from gateway.access.permission import Permission
-from gateway.access.told import counted, told_by_log
+from gateway.access.told import Counting, told_by_log
 from gateway.errors import NotFoundError, StateError
 from gateway.lifecycle import GrantState, OperationState, SessionState
 from gateway.notify import letters, summaries
@@ -84,7 +84,7 @@ class VisitPages:
 
     def __init__(self, store: Store, audit: AuditLog, permission: Permission, live: LiveVisits, ring: str) -> None:
         self._store, self._audit, self._permission = store, audit, permission
-        self._live, self._ring = live, ring
+        self._live, self._ring, self._counting = live, ring, Counting(audit)
 
     def pages(self) -> list[Page]:
         """All of them."""
@@ -108,7 +108,7 @@ class VisitPages:
             inside = (await scope.execute(query.where(sessions.c.state == SessionState.OPEN))).all()
             found = (await scope.execute(past.limit(_A_PAGE + 1))).all()
             over = found[:_A_PAGE]
-            done = await counted(self._audit, scope, [row.id for row in (*inside, *over)])
+            done = await self._counting.told(scope, [row.id for row in (*inside, *over)])
         last = over[-1] if len(found) > _A_PAGE else None
         return asked.show(
             "visits.html", inside=[_listed(row, done, zone) for row in inside], zone=zone.key, ring=self._ring,

@@ -79,12 +79,18 @@ async def test_a_month_tells_of_visits_permissions_changes_resets_and_refusals(b
         personal=(Personal("address", "grace@customer.example", "subject:sub_1"),),
     )  # fmt: skip
     failed = Event("notice.failed", brook.customer, "postman", data={"what": "visit closed", "code": "given-up"})
+    # Nobody misses these: what they asked was answered already, or their reader is gone.
+    needless = [
+        Event("notice.failed", brook.customer, "postman", data={"what": "needless", "code": code})
+        for code in ("answered", "removed")
+    ]
+    beside = Event("notice.failed", brook.customer, "courier", data={"what": "request waiting", "channel": "chn_1"})
     looked = Event(
         "looked.recording", brook.customer, "tom", session=session, data={"who": "tom"},
         personal=(Personal("why", "training", f"customer:{brook.customer}"),),
     )  # fmt: skip
     async with brook.store.scope(brook.customer) as scope:
-        await brook.audit.append_many(scope.connection, (issued, failed, looked))
+        await brook.audit.append_many(scope.connection, (issued, failed, *needless, beside, looked))
     await brook.permission.revoke(omar, brook.customer, grant.id, "enough")
     waiting = await brook.ask()
     await brook.permission.withdraw(brook.engineer, brook.customer, waiting.id)
@@ -108,6 +114,8 @@ async def test_a_month_tells_of_visits_permissions_changes_resets_and_refusals(b
     assert any("Ana Silva asked to come into Head office and took it back" in x for x in refused)
     known = told["What you should know"]
     assert any("Omar may say yes for you from now on" in x for x in known)
+    assert any("a message to you beside mail could not be delivered (request waiting)" in x for x in known)
+    assert not any("needless" in x for x in known)
     assert any("a mail to you could not be delivered (visit closed)" in x for x in known)
     (look,) = told["Who looked at records"]
     assert look.endswith("tom looked at a recording: training")

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
-from tests.end_to_end.test_once_page import PHONE, browser
+from tests.end_to_end.browsing import PHONE, browser
 from tests.support.need import need_player
 from tests.support.portal_browser import approver_in, shell
 
@@ -47,6 +47,31 @@ async def test_3_a_visit_is_watched_live_and_ended_from_the_page(demo: Demo, ssh
         await page.get_by_text(re.compile("The visit has ended: the customer ended the permission")).wait_for()
         assert await asyncio.wait_for(engineer.process.wait(), 30) == 3
     assert demo.app.visits.all() == []
+    assert seen.trouble == []
+
+
+async def test_3_the_list_of_visits_shows_who_came_in_without_being_loaded_again_by_hand(
+    demo: Demo, ssh: Master, browser: Browser
+) -> None:
+    seen = await approver_in(demo, browser, viewport=PHONE)
+    page = seen.page
+    grant = await permit(demo, "view")
+    await page.get_by_role("link", name="Visits").click()
+    await page.get_by_text("Nobody is in your phone systems.").wait_for()
+    await page.evaluate("document.activeElement.blur()")
+    looks = "/visits"
+    async with page.expect_response(lambda answer: answer.url.endswith(looks)):
+        pass  # the first look is what later ones are compared with
+    assert (await ssh.run("show 2001")).code == 0
+    await page.get_by_role("heading", name="Ana Silva is in Head office").wait_for()
+    # Whoever is about to press something is told instead, and nothing moves.
+    await page.get_by_role("button", name="End now").focus()
+    async with page.expect_response(lambda answer: answer.url.endswith(looks)):
+        pass
+    await demo.admin("grant revoke", grant=grant, reason="enough")
+    await page.get_by_text("This has changed meanwhile.").wait_for()
+    await page.get_by_role("link", name="Look again").click()
+    await page.get_by_text("Nobody is in your phone systems.").wait_for()
     assert seen.trouble == []
 
 

@@ -43,7 +43,7 @@ async def asked(site: Site, kate: Approver) -> int:
 async def test_a_signed_job_is_taken_with_the_permission_that_it_is_and_done(site: Site) -> None:
     kate = await approver(site)
     number = await asked(site, kate)
-    assert "waits for an engineer" in await kate.page("/jobs")
+    assert "Waits for an engineer" in await kate.page("/jobs")
     (seen,) = await taking(site).for_engineer(site.brook.engineer)
     assert (seen.number, seen.asker, seen.what) == (number, "Kate", "Change Grace's name")
     grant = await taking(site).take(site.brook.engineer, number)
@@ -52,7 +52,7 @@ async def test_a_signed_job_is_taken_with_the_permission_that_it_is_and_done(sit
     assert (grant.approver_ids, grant.job_id) == ((kate.id,), (await the_job(site)).id)
     assert (await taking(site).take(site.brook.engineer, number)).id == grant.id
     await taking(site).done(site.brook.engineer, number, "Grace Bell it is")
-    assert "done, says the engineer" in await kate.page("/jobs")
+    assert "Done, says the engineer" in await kate.page("/jobs")
     mails = [row.body for row in await site.brook.waiting() if row.what == "job"]
     assert any("Grace Bell it is" in body for body in mails)
     assert any("Change Grace&#39;s name" in body or "Change Grace's name" in body for body in mails)

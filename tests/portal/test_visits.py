@@ -160,8 +160,8 @@ async def test_one_visit_in_words_and_the_look_is_logged(stage: Stage) -> None:
     await done(brook, stage.grant, stage.session, Operation.ALTER, before=GRACE, after=changed)
     page = await stage.page(f"/visits/{stage.session}")
     assert "Grace: name from Grace to &lt;script&gt;" in page
-    assert "one person&#39;s details were looked at, once" in page
-    assert "by telephone, recorded by Bo; Kate said yes" in page
+    assert "One person&#39;s details were looked at, once" in page
+    assert "By telephone, recorded by Bo; Kate said yes" in page
     ((kind, data, personal),) = await stage.looks()
     assert (kind, data) == ("looked.session", {"who": stage.kate, "how": "page"})
     assert personal == {"why": "customer's own look"}

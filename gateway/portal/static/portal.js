@@ -80,3 +80,6 @@ for (const button of document.querySelectorAll("[data-passkey]")) {
     button.disabled = false;
   });
 }
+
+// Where one is has to be seen in the row of pages, also where that row is swiped.
+document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

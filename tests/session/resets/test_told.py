@@ -7,7 +7,7 @@ from typing import Any
 from audit.events import Event, Personal
 from connectors.contract import Operation, SecretKind
 from gateway import notify
-from gateway.access.told import counted, prepared_in, told_by_log
+from gateway.access.told import Counting, prepared_in, told_by_log
 from gateway.model import Grant, new_id
 from gateway.session.links import Links, Reset
 from gateway.session.recipients import Recipient
@@ -117,5 +117,12 @@ async def test_whoever_was_looked_up_to_plan_a_change_was_seen_and_not_changed(b
         await brook.audit.append_many(scope.connection, planned)
         told = await told_by_log(brook.audit, scope, session)
         assert (list(told.lines), told.seen, told.changed) == ([], 500, False)
-        assert await counted(brook.audit, scope, [session]) == {session: "looked at what a change would do, once"}
+        counting = Counting(brook.audit)
+        for _ in range(2):
+            assert await counting.told(scope, [session, "ses_none"]) == {
+                session: "looked at what a change would do, once", "ses_none": "",
+            }  # fmt: skip
+        # Counted once, and again when its log has grown.
+        await brook.audit.append_many(scope.connection, planned)
+        assert (await counting.told(scope, [session]))[session] == "looked at what a change would do, twice"
         assert await prepared_in(brook.audit, scope, session) == {operation}
