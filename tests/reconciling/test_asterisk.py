@@ -19,6 +19,7 @@ from gateway.model import PhoneSystem
 from gateway.store.login_tables import dials, login_looks
 from gateway.store.tables import outbox
 from gateway.wiring.admin import Admin
+from gateway.wiring.duties import readings_of
 from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.parts import Parts, parts
 from tests.connectors.asterisk.conftest import DDI, PASSWORD, Pbx
@@ -157,6 +158,17 @@ async def test_however_close_to_a_dials_beginning_or_end_the_look_comes_it_is_no
         group.create_task(looks())
         group.create_task(comes_and_goes())
         group.create_task(comes_and_goes())
+    assert await alarms(opened) == ([], [])
+
+
+async def test_a_reading_for_the_customer_to_confirm_addresses_is_no_alarm(opened: Parts, system: PhoneSystem) -> None:
+    watch = LoginWatch(opened)
+    pages = readings_of(opened)._reader.pages(system)
+    assert await anext(pages)
+    assert (await watch.look(system)).foreign == ()
+    async for _ in pages:
+        pass
+    assert (await watch.look(system)).foreign == ()
     assert await alarms(opened) == ([], [])
 
 
