@@ -149,7 +149,9 @@ async def test_5_a_removed_approver_receives_nothing(brook: Furnished) -> None:
 async def test_5_a_neighbours_approver_and_snapshot_count_for_nothing(brook: Furnished) -> None:
     grant, _ = await granted(brook)
     neighbour = await brook.directory.add_customer("t", "Neighbour")
-    await brook.directory.add_approver("t", neighbour, "Nell", "nell@customer.example", "")
+    nell = await brook.directory.add_approver("t", neighbour, "Nell", "nell@customer.example", "")
+    async with brook.store.scope(neighbour) as scope:  # no newcomer there
+        await scope.execute(update(approvers).where(approvers.c.id == nell).values(added_ms=0))
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
         await chosen(brook, grant)
 
