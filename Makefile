@@ -18,6 +18,7 @@ demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1
 test:  ## all tests, on real parts
 	@scripts/venv.sh dev
 	@scripts/frontend.sh dev
+	@scripts/oidc-provider.sh
 	@$(PY) -m pytest $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
@@ -38,6 +39,6 @@ lock:  ## pin the requirements again
 	@for f in uv run dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean:  ## take the environment and caches away
-	@rm -rf .venv node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
+	@rm -rf .venv node_modules tests/support/oidc_provider/node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
 
 .PHONY: venv frontend help demo test screenshots check bench lock clean

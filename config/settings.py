@@ -108,6 +108,14 @@ class Ssh(_Section):
     max_channels: int = Field(10, ge=1, le=100, description="channels a connection")
 
 
+def _known_networks(key: str, networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ValueError(f"{key}: {network} is no network; one looks like 10.1.2.0/24") from error
+
+
 class Portal(_Section):
     """The customer's pages, and the one-time pages."""
 
@@ -118,6 +126,19 @@ class Portal(_Section):
     )
     sign_in_hours: int = Field(12, ge=1, le=168, description="hours after which an approver signs in again")
     invitation_hours: int = Field(72, ge=1, le=336, description="hours that an invitation holds")
+    provider_networks: tuple[str, ...] = Field(
+        (), description="networks that are not public in which a customer's own OpenID provider may be, as 10.1.2.0/24"
+    )
+    provider_ca_file: Path | None = Field(
+        None, description="certificate authority of such providers, beside the public ones",
+        examples=["provider-ca.pem"],
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        """What a sign-in would fail on is said at the start."""
+        _known_networks("portal.provider_networks", self.provider_networks)
+        return self
 
 
 class Ops(_Section):
@@ -175,11 +196,7 @@ class Telling(_Section):
     @model_validator(mode="after")
     def _usable(self) -> Self:
         """What a message would fail on is said at the start."""
-        for network in self.networks:
-            try:
-                ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"telling.networks: {network} is no network; one looks like 10.1.2.0/24") from error
+        _known_networks("telling.networks", self.networks)
         if self.text_url is not None and "{number}" not in self.text_url:
             raise ValueError("telling.text_url has {number} where the telephone number goes")
         return self

@@ -1,4 +1,4 @@
-"""What the portal's pages with a terminal load: pinned by digest, from no named place, and in the wheel."""
+"""What npm installs: pinned by digest, from no named place; and what the pages with a terminal load is in the wheel."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from gateway.portal.visits import VENDOR
 from tests.support.need import need_player
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = (Path(), Path("tests/support/oidc_provider"))
+"""What is installed by npm: the player, and the OpenID provider of the tests."""
 
 
-def test_the_lock_has_a_digest_for_everything_and_no_address() -> None:
-    text = (ROOT / "package-lock.json").read_text(encoding="utf-8")
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_the_lock_has_a_digest_for_everything_and_no_address(folder: Path) -> None:
+    text = (ROOT / folder / "package-lock.json").read_text(encoding="utf-8")
     packages = {name: row for name, row in json.loads(text)["packages"].items() if name}
     assert packages
     for name, row in packages.items():
@@ -23,10 +28,11 @@ def test_the_lock_has_a_digest_for_everything_and_no_address() -> None:
     assert "://" not in text
 
 
-def test_what_is_declared_is_pinned_exactly() -> None:
-    package = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
-    declared = package["dependencies"] | package["devDependencies"]
-    locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_what_is_declared_is_pinned_exactly(folder: Path) -> None:
+    package = json.loads((ROOT / folder / "package.json").read_text(encoding="utf-8"))
+    declared = package["dependencies"] | package.get("devDependencies", {})
+    locked = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert declared
     assert all(locked[f"node_modules/{name}"]["version"] == version for name, version in declared.items())
 

@@ -14,6 +14,7 @@ from audit.events import Event, Personal
 from audit.log import AuditLog
 from gateway import notify
 from gateway.access.channels import forget_all
+from gateway.access.leaving import forget_ways_in
 from gateway.errors import InvalidError, NotFoundError
 from gateway.model import NOTICES, STANDINGS, is_address, new_id
 from gateway.store.engine import Scope, Store
@@ -126,6 +127,7 @@ class Contacts:
             here = (contacts.c.customer_id == customer_id) & (contacts.c.id == contact_id)
             await scope.execute(update(contacts).where(here).values(removed_ms=now))
             await forget_all(scope, self._audit, actor, contact_id)
+            await forget_ways_in(scope, contact_id)
             event = Event("contact.removed", customer_id, actor, data={"contact": contact_id})
             await self._audit.append(scope.connection, event)
             await notify.contact_changed(scope, row.name, "removed", [], by, now, [row.email])

@@ -19,7 +19,7 @@ from gateway.model import PhoneSystem, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.login_tables import dials
 
-Why = Literal["visit", "reset", "check", "watch"]
+Why = Literal["visit", "reset", "check", "watch", "addresses"]
 _NOTED: Final = insert(dials)
 
 

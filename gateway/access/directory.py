@@ -15,6 +15,7 @@ from gateway.access import confirming
 from gateway.access.channels import forget_all
 from gateway.access.contacts import Contacts, checked
 from gateway.access.facts import agreement_from
+from gateway.access.leaving import forget_ways_in
 from gateway.access.places import Place, places_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, advance
@@ -103,6 +104,7 @@ class Directory:
                 raise NotFoundError("there is no such approver", next_step="`frameroom approver list` shows them.")
             await scope.execute(update(approvers).where(here).values(removed_ms=self._audit.clock.now()))
             await forget_all(scope, self._audit, actor, approver_id)
+            await forget_ways_in(scope, approver_id)
             await self._log(scope, "approver.removed", actor, data={"approver": approver_id})
             await notify.approver_removed(scope, row.name, row.email, self._audit.clock.now())
 

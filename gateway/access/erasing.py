@@ -20,6 +20,7 @@ from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.tables import entries, payloads
 from gateway.access.baseline import forget
+from gateway.access.leaving import forget_ways_in
 from gateway.access.proposals import ERASE, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
@@ -275,6 +276,7 @@ async def _blank_ways(scope: Scope, subject: Subject) -> None:
     await scope.execute(delete(channels).where(mine))
     gone = (absences.c.customer_id == subject.log) & (absences.c.approver_id == subject.id)
     await scope.execute(delete(absences).where(gone))
+    await forget_ways_in(Scope(scope.connection, subject.log), subject.id)
 
 
 async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:

@@ -33,7 +33,7 @@ NO_ADDRESS: Final = "none"
 
 
 class Reader(Protocol):
-    """Reads a phone system (gateway/reach/people.py)."""
+    """Reads a phone system (people_reader.py)."""
 
     def pages(self, system: PhoneSystem) -> AsyncIterator[tuple[Person, ...]]:
         """Everybody, page by page. UnavailableError."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gateway.choices import NOTICES, ROLES, STANDINGS
+from gateway.cli import providers
 from gateway.cli.calling import simple
 from gateway.cli.words import FILE_TEXT, Group, argument, line_or_file, may, option
 from gateway.errors import InvalidError
@@ -118,6 +119,7 @@ def _customers(main: click.Group) -> None:
         click.Option(["--veto"], is_flag=True, help="The customer does not want this engineer."),
         call="customer engineer",
     )  # fmt: skip
+    providers.register(customer)
 
 
 def _marketing(default: bool | None = None) -> click.Option:

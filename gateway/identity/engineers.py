@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncssh
-import pyotp
 from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
 from gateway.choices import ROLES
 from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.identity.totp import new_secret, step_of, wait_ms
 from gateway.model import Engineer, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, engineer_keys, engineers
 from gateway.vault import Vault
 
 _LOGIN = re.compile(r"[a-z][a-z0-9._-]{0,63}")
-_FREE_FAILURES = 5
-_STEP_S = 30
 
 
 def parse_public_key(line: str) -> tuple[str, str]:
@@ -199,7 +197,7 @@ class Engineers:
 
     async def enrol_totp(self, actor: str, login: str) -> str:
         """A new TOTP secret (RFC 6238, base32), shown this once; an earlier one ends."""
-        secret = pyotp.random_base32(32)
+        secret = new_secret()
         async with self._store.operator_log() as scope:
             engineer = await self.by_login(scope, login)
             sealed = self._vault.seal(f"totp:{engineer.id}", secret.encode())
@@ -264,13 +262,15 @@ class Engineers:
             row = (await scope.execute(locking)).first()
             if row is None or not row.enabled or row.locked_until_ms > now:
                 return None
-            step = self._totp_step(row, given, now)
+            step = None
+            if row.totp_sealed is not None:
+                secret = self._vault.open(f"totp:{row.id}", row.totp_sealed).decode()
+                step = step_of(secret, given, now, row.totp_last_step)
             factor = "totp" if step is not None else None
             if step is None and await self._use_backup_code(scope, row.id, given, now):
                 factor = "backup-code"
             failures = 0 if factor else row.failures + 1
-            over = max(0, failures - _FREE_FAILURES)
-            wait = min(2**over, 900) * 1000 if over else 0
+            wait = wait_ms(failures)
             await scope.execute(
                 update(engineers)
                 .where(engineers.c.id == row.id)
@@ -281,17 +281,6 @@ class Engineers:
                 )
             )
         return factor
-
-    def _totp_step(self, row: Any, code: str, now: int) -> int | None:
-        """The time step that the code is of, if it is newer than the last one used (RFC 6238 section 5.2)."""
-        if row.totp_sealed is None or len(code) != 6 or not code.isascii() or not code.isdigit():
-            return None
-        totp = pyotp.TOTP(self._vault.open(f"totp:{row.id}", row.totp_sealed).decode())
-        current = now // 1000 // _STEP_S
-        matching = [
-            s for s in (current - 1, current, current + 1) if secrets.compare_digest(totp.generate_otp(s), code)
-        ]
-        return matching[0] if matching and matching[0] > row.totp_last_step else None
 
     async def _use_backup_code(self, scope: Scope, engineer_id: str, code: str, now: int) -> bool:
         used = await scope.execute(

@@ -1,9 +1,9 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters`, `asking_letters`, `access_letters`, `portal_letters`, `contact_letters`, `alarms` (what
-people read), `outbox` (to whom, and when), `turns` and `chaser` (who is asked, and asked again), `deliveries` (what
-became of it), `postman` (the loop that mails), `smtp` (one mail), `courier` (the loop for other channels), `carrier`
-and `apprise_child` (one message by one of them), `words` (text from outside made harmless).
+Reading order: `letters`, `asking_letters`, `access_letters`, `portal_letters`, `sign_in_letters`, `contact_letters`,
+`alarms` (what people read), `outbox` (to whom, and when), `turns` and `chaser` (who is asked, and asked again),
+`deliveries` (what became of it), `postman` (the loop that mails), `smtp` (one mail), `courier` (the loop for other
+channels), `carrier` and `apprise_child` (one message by one of them), `words` (text from outside made harmless).
 """
 
 from gateway.notify.access_letters import access_changed
@@ -45,6 +45,15 @@ from gateway.notify.outbox import queue, wishes_of, zone_of
 from gateway.notify.own_letters import agreement_signed, engineer_named, job_asked, job_done
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
+from gateway.notify.sign_in_letters import (
+    account_bound,
+    account_forgotten,
+    code_link,
+    codes_guessed,
+    codes_turned,
+    provider_removed,
+    provider_set,
+)
 from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.turns import Approver, Rota, rota_of
 from gateway.notify.words import SECRETS, WORDS, bullets, plain, times, when
@@ -67,6 +76,8 @@ __all__ = [
     "Waits",
     "Ways",
     "access_changed",
+    "account_bound",
+    "account_forgotten",
     "address_confirmed",
     "addresses_confirmed",
     "agreement_signed",
@@ -78,6 +89,9 @@ __all__ = [
     "asking_changed",
     "bullets",
     "by_person",
+    "code_link",
+    "codes_guessed",
+    "codes_turned",
     "consent_recorded",
     "contact_changed",
     "deliveries_of",
@@ -96,6 +110,8 @@ __all__ = [
     "passkeys_removed",
     "person_changed",
     "plain",
+    "provider_removed",
+    "provider_set",
     "queue",
     "recovery_begun",
     "recovery_stopped",

@@ -42,6 +42,7 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "file applied",
         "invitation",
         "passkey",
+        "sign-in",
         "month",
     }
 )

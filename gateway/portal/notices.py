@@ -11,7 +11,7 @@ from gateway import notify
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
 from gateway.access.contacts import Contacts
-from gateway.errors import FrameroomError, InvalidError, NotFoundError
+from gateway.errors import FrameroomError, InvalidError, NotFoundError, NotPermittedError
 from gateway.model import NOTICES, same_address
 from gateway.portal.page import Asked, Page, Who
 from gateway.store.engine import Scope, Store
@@ -73,6 +73,10 @@ class NoticesPages:
 
     async def show(self, asked: Asked) -> Response:
         """The page."""
+        if asked.who.is_contact:
+            raise NotPermittedError(
+                "This page is an approver's.", next_step="What you are told of stands under Contacts."
+            )
         return await self._page(asked, done=_DONE.get(asked.request.query_params.get("done", ""), ""))
 
     async def _page(self, asked: Asked, *, done: str = "", error: FrameroomError | None = None) -> Response:

@@ -10,6 +10,7 @@ forms carry `<input type="hidden" name="csrf" value="{{ me.csrf }}">`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +21,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.errors import NotPermittedError
+from gateway.errors import NotFoundError, NotPermittedError
 from gateway.identity.sign_ins import SignedIn
+
+_CUSTOMER: Final = re.compile(r"cus_[0-9a-z]{1,36}")
+_OURS: Final = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
 
 
 def sentence(words: str) -> str:
@@ -87,3 +91,17 @@ class Page:
     path: str
     who: Who
     handle: Callable[[Asked], Awaitable[Response]]
+
+
+def own_path(wanted: Any) -> str:
+    """The page that somebody wanted before they signed in, if it is one of ours; otherwise the first."""
+    is_ours = isinstance(wanted, str) and _OURS.fullmatch(wanted) and "//" not in wanted
+    return wanted if is_ours else "/"
+
+
+def known_customer(asked: Asked) -> str:
+    """The customer's id that a public page's address names. NotFoundError for what cannot be one."""
+    given = asked.path("customer")
+    if not _CUSTOMER.fullmatch(given):
+        raise NotFoundError("This link does not hold any more.", next_step="Ask for a new one.")
+    return given

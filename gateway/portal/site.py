@@ -31,6 +31,9 @@ from gateway.portal.page import Asked, Page, Who, sentence
 
 COOKIE: Final = "__Host-frameroom"
 _LARGEST: Final = 64 << 10
+_USE_PASSKEY: Final = (
+    "Sign out under Sign-ins, and use your passkey to sign in. Without one, an approver of yours can invite you."
+)
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
@@ -112,7 +115,7 @@ class Portal:
             return
         me = asked.who
         if page.who is Who.APPROVER and not me.may_approve:
-            raise NotPermittedError("That takes your passkey.", next_step="Sign out, and sign in with it.")
+            raise NotPermittedError("You signed in to read. That takes your passkey.", next_step=_USE_PASSKEY)
         if page.method != "GET" and not self._has_token(asked, me):
             raise NotPermittedError("The page was too old.", next_step="Open it again and try once more.")
 

@@ -6,9 +6,9 @@ from sqlalchemy import BigInteger, Column, Index, String, UniqueConstraint
 
 from gateway.store.columns import ID, customer_table, within
 
-# A use of a credential by us, written before the credential is presented. `why`: visit, reset, check or watch; `mark`:
-# what the connection calls itself; `login`: the phone system's own id for it, once that is known. `session_id` is no
-# reference: a dial holds up nobody who deletes a visit.
+# A use of a credential by us, written before the credential is presented. `why`: visit, reset, check, watch or
+# addresses; `mark`: what the connection calls itself; `login`: the phone system's own id for it, once that is known.
+# `session_id` is no reference: a dial holds up nobody who deletes a visit.
 dials = customer_table(
     "dials",
     Column("system_id", ID, nullable=False),

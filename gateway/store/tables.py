@@ -25,6 +25,7 @@ from gateway.store import login_tables as login_tables
 from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
+from gateway.store import sign_in_tables as sign_in_tables
 from gateway.store import stream_tables as stream_tables
 from gateway.store import telling_tables as telling_tables
 from gateway.store.access_tables import access as access

@@ -36,8 +36,10 @@ from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
+from gateway.portal.reading import ReadingPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import Portal
 from gateway.portal.visits import LiveVisits, VisitPages
@@ -47,7 +49,14 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of, passkeys_of, readings_of, recovering_of, retention_of
+from gateway.wiring.duties import (
+    erasing_of,
+    passkeys_of,
+    readings_of,
+    recovering_of,
+    retention_of,
+    ways_to_read,
+)
 from gateway.wiring.keeping import settle_restored, tell_handover
 from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
@@ -152,8 +161,11 @@ class App:
         addresses = Addresses(store, audit, permission, passkeys, readings_of(opened))
         texts = settings.telling.text_url is not None
         live = LiveVisits(self.visits.find, self.visits.look_now)
+        providers, accounts, codes = ways_to_read(opened, sign_ins)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
+            *ReadingPages(providers, accounts, codes, Guesses(audit.clock.now), ring).pages(),
+            *OwnWays(store, providers, codes).pages(),
             *People(store, directory, passkeys, recovering_of(opened), opened.asking).pages(),
             *Requests(store, permission, approving, passkeys, ring).pages(),
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),

@@ -30,9 +30,11 @@ from gateway.model import Grant, new_id
 from gateway.notify import Carrier, Ways
 from gateway.notify.outbox import put
 from gateway.store.engine import Store
+from gateway.store.sign_in_tables import code_links, oidc_accounts, reading_codes
 from gateway.store.tables import approvers, contacts, directory, engineers
 from gateway.store.telling_tables import absences, channels
 from tests.support.furnished import Furnished, furnish
+from tests.support.planted import row as planted_row
 
 GRACE = {"id": "2001", "extension": "2001", "name": "Grace Bell", "email": "grace@customer.example", "ddis": ["+4420"]}
 ROSE = {"id": "2002", "extension": "2002", "name": "Rose Bell", "email": "rose@customer.example", "ddis": []}
@@ -270,6 +272,18 @@ async def test_an_approver_goes_from_lists_consents_and_mail(world: World) -> No
     assert "lee brook" in told
     assert sorted(row.name for row in await b.rows(approvers)) == ["(erased)", "Lee Brook"]
     assert all("kate" not in row.address.casefold() for row in await b.waiting())
+    assert (await world.verify()).ok
+
+
+async def test_what_somebody_signed_in_to_read_with_goes_with_them(world: World) -> None:
+    b = world.brook
+    kate = next(row.id for row in await b.rows(approvers) if row.name == "Kate Brook")
+    async with b.store.scope(b.customer) as scope:
+        for table in (oidc_accounts, reading_codes, code_links):
+            values = planted_row(table, b.customer) | {"id": kate, "approver_id": kate, "contact_id": None}
+            await scope.execute(insert(table).values({k: v for k, v in values.items() if k in table.c}))
+    await world.erase("Kate Brook", b.customer)
+    assert await b.rows(oidc_accounts) == await b.rows(reading_codes) == await b.rows(code_links) == []
     assert (await world.verify()).ok
 
 

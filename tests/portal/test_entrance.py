@@ -12,6 +12,7 @@ from audit.assertions import AssertionFault, check, fingerprint
 from gateway.access.proposals import RECOVER, Proposals
 from gateway.errors import NotPermittedError
 from gateway.identity.passkeys import assertion_of
+from gateway.identity.sign_ins import ACCOUNT, CODE
 from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
 from gateway.store.telling_tables import absences, channels
@@ -138,17 +139,16 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
 async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> None:
     kate = await site.brook.approver("Kate Mark", "k@customer.example")
     key, _ = await site.enrol(await site.link(kate))
-    cookie, reader = await site.cookie(key), await site.reader(kate)
+    cookie, readers = await site.cookie(key), [await site.reader(kate, factor) for factor in (CODE, ACCOUNT)]
     other = await site.brook.directory.add_customer("t", "Neighbour")
     zoe = await site.brook.directory.add_approver("t", other, "Zoe", "z@n.example", "")
     async with site.brook.store.scope(other) as scope:
         theirs = await site.sign_ins.begin(scope, zoe, "passkey", "c", "d", "a")
     their = await site.sign_ins.who(theirs)
     mine = await site.sign_ins.who(cookie)
-    read = await site.sign_ins.who(reader)
+    read = [await site.sign_ins.who(reader) for reader in readers]
     assert their is not None
     assert mine is not None
-    assert read is not None
     ids = await _there(site, kate)
     for page in site.portal.pages:
         path, name = _filled(page, ids), f"{page.method} {page.path}"
@@ -156,6 +156,11 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
             strange = await site.ask(page.method, path, cookie, headers={"Origin": "https://evil.example"})
             assert strange.status_code == 403, name
         if page.who is Who.PUBLIC:
+            # Whoever is not signed in learns of nobody there, and signs in by none of them.
+            plain = await site.ask(page.method, path)
+            assert plain.status_code < 500, name
+            assert "Kate Mark" not in plain.text, name
+            assert COOKIE not in plain.cookies, name
             continue
         for bad in ("", "x", cookie[:-1] + ("A" if cookie[-1] != "A" else "B"), cookie.replace(mine.id, their.id)):
             answer = await site.ask(page.method, path, bad)
@@ -165,8 +170,11 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
             for csrf in ("", their.csrf):
                 assert (await site.ask(page.method, path, cookie, data={"csrf": csrf})).status_code == 403, name
         if page.who is Who.APPROVER:
-            refused = await site.ask(page.method, path, reader, data={"csrf": read.csrf})
-            assert refused.status_code == 403, name
+            for reader, whose in zip(readers, read, strict=True):
+                assert whose is not None
+                refused = await site.ask(page.method, path, reader, data={"csrf": whose.csrf})
+                assert refused.status_code == 403, name
+                assert "use your passkey" in refused.text, name
         if "sign-out" in page.path:
             continue
         foreign = await site.ask(page.method, path, theirs, data={"csrf": their.csrf} if page.method != "GET" else None)

@@ -28,8 +28,10 @@ from gateway.store.tables import approvers, directory
 from gateway.wiring.duties import recovering_of
 from tests.support.portal_browser import DESKTOP
 
-NOT_PAGES = frozenset({"/visits/{session}/live", "/visits/{session}/cast"})
-"""What a page with a terminal loads; nobody comes to see it by itself."""
+NOT_PAGES = frozenset(
+    {"/visits/{session}/live", "/visits/{session}/cast", "/sign-in/with/{customer}", "/sign-in/back/{customer}"}
+)
+"""What a page with a terminal loads, and the way to a customer's own provider and back: nobody stays on them."""
 NOT_OURS = ("/s/{link}", "an address that is nothing")
 """Faces that no `Page` stands behind: the one-time page, and what is not there."""
 _LONG = "Wolfeschlegelsteinhausenbergerdorff" * 3
@@ -178,6 +180,7 @@ async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
     ids["addresses"] = page.url.removeprefix(url)
     ids["waiting"] = (await ask_for(demo, "view,reset-voicemail", "Grace is locked out of her voicemail")).id
     ids["hostile"] = await _hostile(demo)
+    ids["customer"], _ = await _ids(demo, "Kate Brook")
     ids["invitation"] = await _invited(demo, page, "Priya Shah", "priya@customer.example")
     ids["contact"] = (await demo.admin("contact list", customer=CUSTOMER))[0]["id"]
     slack = "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
@@ -240,6 +243,15 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("sign-ins", "/sign-ins", "/sign-ins"),
         Face("sign-in", "/sign-in", "/sign-in", signed_in=False),
         Face("invitation", "/invitation/{customer}/{secret}", ids["invitation"], signed_in=False),
+        Face("sign-in-of-one", "/sign-in/at/{customer}", f"/sign-in/at/{ids['customer']}", signed_in=False),
+        Face(
+            "code-gone",
+            "/sign-in/code/{customer}/{secret}",
+            f"/sign-in/code/{ids['customer']}/{'x' * 43}",
+            signed_in=False,
+            status=404,
+        ),
+        Face("reading", "/reading", "/reading"),
         Face("one-time", NOT_OURS[0], ids["link"], signed_in=False),
         Face("one-time-gone", NOT_OURS[0], "/s/lnk_nothing", signed_in=False, status=410),
         Face("trouble", nothing, "/requests/req_nothing", status=404),

@@ -2,7 +2,7 @@
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
 file: engineers, customers, months, access, systems, permission, visits, log, tail, importing, keeping, master keys,
-erasing, subjects, retention, recovering, telling.
+erasing, subjects, retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.master_keys import MasterKeyCommands
 from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
+from gateway.wiring.admin.providers import ProviderCommands
 from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
 from gateway.wiring.admin.reports import ReportCommands
@@ -32,7 +33,8 @@ from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands,
+    EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
+    PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
     ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands,
 ):  # fmt: skip

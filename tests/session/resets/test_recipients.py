@@ -12,7 +12,7 @@ from gateway.errors import NotFoundError, NotPermittedError
 from gateway.model import DAY, Grant, new_id
 from gateway.session.recipients import Recipient, Recipients, masked
 from gateway.store.portal_tables import passkeys
-from gateway.store.tables import approvers, directory, systems
+from gateway.store.tables import agreements, approvers, directory, systems
 from tests.support.furnished import Furnished
 
 GRACE = Person("2001", "2001", "Grace Okonkwo", "grace@customer.example", ())
@@ -332,4 +332,33 @@ async def test_8_a_neighbours_passkey_of_the_same_ids_makes_nobody_a_holder(broo
         values = {"credential": "c", "public_key": "k", "fingerprint": "f", "counter": 0, "added_ms": 0}
         await scope.execute(insert(passkeys).values(customer_id=neighbour, id="pk_n", approver_id=kate, **values))
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_the_only_approver_under_two_names_is_still_the_only_one(brook: Furnished) -> None:
+    grant, _ = await granted(brook, only_approver_may_receive=True)
+    await brook.namesake("O. Aziz", "Omar@customer.example")
+    assert (await chosen(brook, grant)).address.casefold() == "omar@customer.example"
+
+
+async def test_5_a_newcomer_makes_the_only_approver_one_of_two(brook: Furnished) -> None:
+    grant, _ = await granted(brook, only_approver_may_receive=True)
+    await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_of_several_the_first_by_name_receives(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    await brook.approver("Zoe", "zoe@customer.example")
+    for name in ("Kate", "Ben", "Anna"):
+        await brook.approver(name, f"{name.lower()}@customer.example")
+        assert (await chosen(brook, grant)).address == f"{name.lower()}@customer.example"
+
+
+async def test_5_without_any_agreement_nobody_receives(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(agreements.delete())
+    with pytest.raises(NotPermittedError, match="no agreement"):
         await chosen(brook, grant)

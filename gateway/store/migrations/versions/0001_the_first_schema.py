@@ -63,6 +63,10 @@ COLUMNS: Final = {
     "absences": "customer_id",
     "deliveries": "customer_id",
     "chases": "customer_id",
+    "oidc_providers": "customer_id",
+    "oidc_accounts": "customer_id",
+    "reading_codes": "customer_id",
+    "code_links": "customer_id",
     "readings": "customer_id",
     "reading_rows": "customer_id",
     "baselines": "customer_id",
@@ -617,6 +621,7 @@ def upgrade() -> None:
     _duties()
     _readers()
     _telling()
+    _signing_in()
     _portal()
     _logins()
     _streams()
@@ -663,7 +668,8 @@ def _portal() -> None:
         "sign_ins",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("challenge", sa.String(length=96), nullable=False),
         sa.Column("factor", sa.String(length=12), nullable=False),
@@ -672,6 +678,7 @@ def _portal() -> None:
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
@@ -955,6 +962,55 @@ def _telling() -> None:
     op.create_index("chases_since", "chases", ["since_ms"])
 
 
+def _signing_in() -> None:
+    op.create_table(
+        "oidc_providers",
+        *_owned(),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("domains", sa.Text(), nullable=False),
+        sa.Column("claim", sa.Text(), nullable=False),
+        sa.Column("verified_claim", sa.Text(), nullable=False),
+        sa.Column("for_contacts", sa.Boolean(), nullable=False),
+        sa.Column("set_ms", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("customer_id"),
+    )
+    op.create_table(
+        "oidc_accounts",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("bound_ms", sa.BigInteger(), nullable=False),
+        _approver("approver_id"),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
+    )
+    op.create_table(
+        "reading_codes",
+        *_owned(),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
+        _approver("id"),
+    )
+    op.create_table(
+        "code_links",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("following", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        _approver("approver_id"),
+    )
+
+
 def _owned() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -967,6 +1023,7 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 def downgrade() -> None:
     """Down."""
     for name in (
+        "code_links", "reading_codes", "oidc_accounts", "oidc_providers",
         "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
         "dials",
     ):  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Final
 from connectors.contract import Credential, Person, Target
 from connectors.errors import ConnectorError
 from connectors.registry import families
+from gateway.access.dials import Dials
 from gateway.errors import UnavailableError
 from gateway.model import PhoneSystem
 from gateway.vault import Vault
@@ -16,10 +17,11 @@ _PAGE: Final = 200
 
 
 class PeopleReader:
-    """Dials, checks the phone system's identity, and only then unseals its credential, as a visit does."""
+    """Dials, checks the phone system's identity, and only then unseals its credential, as a visit does; each use of
+    the credential is written down as ours (dials.py)."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self, dials: Dials, vault: Vault) -> None:
+        self._dials, self._vault = dials, vault
 
     async def pages(self, system: PhoneSystem) -> AsyncIterator[tuple[Person, ...]]:
         """Page by page. UnavailableError when it cannot be reached or does not answer."""
@@ -35,7 +37,7 @@ class PeopleReader:
         try:
             settings = family.settings_model.model_validate_json(system.settings_json)
             target = Target(system.id, system.host, system.port, system.pin, settings)
-            connector = await family.connect(target, unseal)
+            connector = await self._dials.connect(system, target, unseal, "addresses")
             try:
                 cursor: str | None = None
                 while True:

@@ -10,10 +10,12 @@ import pytest
 from connectors.contract import Credential, Person
 from connectors.lab import server as lab_server
 from connectors.lab.server import LOGIN
+from gateway.access.dials import Dials
+from gateway.access.people_reader import PeopleReader
 from gateway.errors import StateError, UnavailableError
 from gateway.model import PhoneSystem
-from gateway.reach.people import PeopleReader
 from gateway.store.engine import Store
+from gateway.store.login_tables import dials
 from tests.support.furnished import furnish
 
 
@@ -23,7 +25,7 @@ async def everybody(reader: PeopleReader, system: PhoneSystem) -> list[Person]:
 
 async def test_everybody_of_a_real_phone_system_and_its_refusals_in_words(store: Store, tmp_path: Path) -> None:
     brook = await furnish(store, tmp_path)
-    reader = PeopleReader(brook.vault)
+    reader = PeopleReader(Dials(brook.store, brook.clock), brook.vault)
     async with lab_server.start(tmp_path / "lab") as lab:
         sealed = brook.vault.seal_credential(
             brook.customer, brook.system.id, Credential(LOGIN, private_key=lab.client_key)
@@ -33,6 +35,9 @@ async def test_everybody_of_a_real_phone_system_and_its_refusals_in_words(store:
         )  # fmt: skip
         people = await everybody(reader, system)
         assert len({person.id for person in people}) == len(people) > 30
+        # What the phone system's own record of logins will show was ours, and says so.
+        (dial,) = await brook.rows(dials)
+        assert (dial.why, dial.login is not None) == ("addresses", True)
         with pytest.raises(UnavailableError, match="could not be read"):
             await everybody(reader, replace(system, pin="ssh-ed25519 AAAA"))
         with pytest.raises(StateError, match="no credential"):
