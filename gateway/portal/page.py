@@ -75,8 +75,8 @@ class Asked:
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """The page."""
-        page_path = self.request.url.path
-        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, page_path=page_path, **values), status)
+        where = self.request.url.path
+        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, at_path=where, **values), status)
 
     def go(self, path: str) -> Response:
         """On to another page of ours, by GET."""

@@ -262,6 +262,13 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("sign-in-failed", "/sign-in/back/{customer}", f"/sign-in/back/{ids['customer']}", False, status=403),
         Face("code", "/sign-in/code/{customer}/{secret}", ids["code"], signed_in=False),
         Face("invitation", "/invitation/{customer}/{secret}", ids["invitation"], signed_in=False),
+        Face(
+            "code-gone",
+            "/sign-in/code/{customer}/{secret}",
+            f"/sign-in/code/{ids['customer']}/{'x' * 43}",
+            signed_in=False,
+            status=404,
+        ),
         Face("one-time", NOT_OURS[0], ids["link"], signed_in=False),
         Face("one-time-gone", NOT_OURS[0], "/s/lnk_nothing", signed_in=False, status=410),
         Face("trouble", nothing, "/requests/req_nothing", status=404),

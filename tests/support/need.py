@@ -11,8 +11,8 @@ import pytest
 
 from gateway.portal.visits import has_player
 
-PROVIDER = Path(__file__).with_name("oidc_provider")
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+PROVIDER = Path(__file__).with_name("oidc_provider")
 
 
 def need_tool(name: str, package: str) -> str:
@@ -29,18 +29,18 @@ def need_player() -> None:
         _missing("the portal's player is missing (make frontend, which needs npm)")
 
 
-def need_provider() -> str:
-    """The path of node, with the OpenID provider installed; as `need_tool`."""
-    if not (PROVIDER / "node_modules/oidc-provider").is_dir():
-        _missing("the OpenID provider of the tests is missing (scripts/oidc-provider.sh must, which needs npm)")
-    return need_tool("node", "nodejs")
-
-
 def need_axe() -> str:
     """The text of axe-core, which finds what people with a disability would stumble over; as `need_tool`."""
     if not AXE.is_file():
         _missing("axe-core is missing (scripts/frontend.sh dev, which needs npm)")
     return AXE.read_text(encoding="utf-8")
+
+
+def need_provider() -> str:
+    """The path of node, with the OpenID provider installed; as `need_tool`."""
+    if not (PROVIDER / "node_modules/oidc-provider").is_dir():
+        _missing("the OpenID provider of the tests is missing (scripts/oidc-provider.sh must, which needs npm)")
+    return need_tool("node", "nodejs")
 
 
 def _missing(reason: str) -> NoReturn:
