@@ -29,7 +29,7 @@ MODES = {
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 _FOUND = """async (rules) => (await axe.run(document, rules)).violations.map(
   (v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary).join("; "))"""
-_MOVING = "document.getAnimations().length"
+_MOVING = 'document.getAnimations().filter((one) => one.playState === "running").length'
 
 
 @dataclass
