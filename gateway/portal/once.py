@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select, update
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -87,6 +88,13 @@ async def _nowhere(request: Request, error: Exception) -> Response:
     return _page("That page is not here", f'<p>{words}</p><p><a href="/">To the first page</a></p>', 404)
 
 
+async def _no_such_way(request: Request, error: Exception) -> Response:
+    response = _page("That cannot be done here", '<p><a href="/">To the first page</a></p>', 405)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)  # which ways there are: RFC 9110 section 15.5.6
+    return response
+
+
 class OneTimePages:
     """Serves and uses up one-time links. `ring` says whom to ring; `url` is the address that links begin with."""
 
@@ -105,7 +113,7 @@ class OneTimePages:
         return Starlette(
             routes=routes,
             middleware=[Middleware(_Guarded, is_https=self._is_https)],
-            exception_handlers={404: _nowhere, 405: _nowhere},
+            exception_handlers={404: _nowhere, 405: _no_such_way},
         )
 
     def _is_https(self) -> bool:

@@ -16,6 +16,7 @@ from audit.events import Personal
 from audit.steps import Step
 from connectors.contract import Operation, Person
 from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from gateway.access.dials import Dials
 from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
@@ -47,8 +48,8 @@ Work = Callable[[str], Awaitable[Did]]
 class Performing:
     """Performs operations in visits. `end` ends a visit (reason) whose outcome could not be written."""
 
-    def __init__(self, tools: Tools, writers: Writers, end: Callable[[Visit, str], None]) -> None:
-        self._tools, self._writers, self._end = tools, writers, end
+    def __init__(self, tools: Tools, writers: Writers, dials: Dials, end: Callable[[Visit, str], None]) -> None:
+        self._tools, self._writers, self._dials, self._end = tools, writers, dials, end
 
     async def perform(
         self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str]
@@ -127,6 +128,8 @@ class Performing:
                 "intended_ms": facts.now_ms,
             }  # fmt: skip
             await scope.execute(_INTENDED, values)
+            dials = visit.connector is None and visit.dial is None
+            ahead = await self._dials.ahead(scope, system, visit.id) if dials else visit.dial
             personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
             data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
             if visit.grant.job_id is not None:
@@ -136,6 +139,7 @@ class Performing:
                 operation=operation_id, subject=subject, data=data, personal=personal,
             )  # fmt: skip
         visit.acts += 1
+        visit.dial = ahead
 
     async def _outcome(
         self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, state: OperationState, *,
@@ -146,6 +150,9 @@ class Performing:
         async with self._tools.store.scope(system.customer_id) as scope:
             values = {"of_customer": system.customer_id, "of_operation": operation_id, "state": state}
             await scope.execute(_DECIDED, values)
+            dialled, visit.dial = visit.dial, None
+            if dialled is not None and dialled.login is not None:
+                await self._dials.name(scope, dialled.dial, dialled.login)
             data: dict[str, Any] = {"name": operation.value}
             data |= ({"count": did.count} if did else {}) | ({"code": code} if code else {})
             if did is not None and len(did.people) == 1:

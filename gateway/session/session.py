@@ -71,7 +71,7 @@ class Visits:
         self._recorder, self.vault, self._node = recorder, vault, node
         self._tools = Tools(store, audit, permission, vault, steps or Steps())
         self.dials = Dials(store, audit.clock)
-        self._performing = Performing(self._tools, Writers(store), self._end_unknown)
+        self._performing = Performing(self._tools, Writers(store), self.dials, self._end_unknown)
         self._closing_books = Closing(self._tools, recorder)
         self._watch = Watch(self._tools, self.all, self.end)
         self._open: dict[tuple[str, str], Visit] = {}
@@ -205,7 +205,12 @@ class Visits:
         async with visit.dialling:
             if visit.connector is None:
                 inner = await self.dials.connect(
-                    visit.system, self.target(visit), lambda: self.unseal(visit), "visit", visit.id
+                    visit.system,
+                    self.target(visit),
+                    lambda: self.unseal(visit),
+                    "visit",
+                    visit.id,
+                    ahead=visit.dial,
                 )
                 visit.connector = self._without_restricted(visit, inner)
             return visit.connector

@@ -12,6 +12,7 @@ from audit.log import AuditLog
 from audit.recording.recorder import SessionRecording
 from audit.steps import Steps
 from connectors.contract import Connector, Person
+from gateway.access.dials import Ahead
 from gateway.access.permission import Permission
 from gateway.errors import AmbiguousError
 from gateway.model import Grant, PhoneSystem
@@ -56,6 +57,8 @@ class Visit:
     channels: set[Channel] = field(default_factory=set)
     connector: Connector | None = None
     dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    dial: Ahead | None = None
+    """Written down with the intent of the operation that goes on, which has not dialled or is not decided yet."""
     acting: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str | None = None
