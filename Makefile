@@ -19,7 +19,7 @@ test:  ## all tests, on real parts
 	@scripts/venv.sh dev
 	@scripts/frontend.sh dev
 	@scripts/oidc-provider.sh
-	@$(PY) -m pytest $(ARGS)
+	@scripts/test.sh $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
 	@scripts/venv.sh dev
