@@ -31,13 +31,16 @@ from config import load as loading
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.errors import NotFoundError, UnavailableError
+from gateway.identity.sign_ins import SignIns
 from gateway.store.tables import metadata
 from gateway.wiring import backup
 from gateway.wiring.admin import Admin
+from gateway.wiring.duties import passkeys_of, readings_of, ways_to_read
 from gateway.wiring.masters import open_masters, reaching
 from tests.end_to_end.separate import found_in, needles
 from tests.end_to_end.test_link import fetch, origin_of
 from tests.end_to_end.test_master_key import in_token, token
+from tests.support.openid import CLIENT, SECRET, RealProvider
 from tests.support.token import SoftToken, make_token
 
 __all__ = ["in_token", "token"]
@@ -46,7 +49,8 @@ PERSON = "Graciela Bellweather"
 HOOK = "a-webhook-token-of-kate"
 SEALED = {
     "systems.credential": "credential", "engineers.totp_sealed": "one-time code", "payloads.sealed": "payload",
-    "links.sealed": "link", "channels.sealed": "channel",
+    "links.sealed": "link", "channels.sealed": "channel", "oidc_providers.secret": "client secret",
+    "reading_codes.sealed": "reading code", "reading_rows.sealed": "person read",
 }  # fmt: skip
 """Columns that hold what is sealed, and what that is called here."""
 OPEN = {"entries.entry", "entries.leaf_hash", "logs.frontier"}
@@ -77,6 +81,12 @@ class Loot:
                 yield "link", link.encode(), held
             for customer, channel, held in database.execute("select customer_id, id, sealed from channels"):
                 yield "channel", f"vault\0channel:{customer}:{channel}".encode(), held
+            for customer, provider, held in database.execute("select customer_id, id, secret from oidc_providers"):
+                yield "client secret", f"vault\0oidc:{customer}:{provider}".encode(), held
+            for customer, approver, held in database.execute("select customer_id, id, sealed from reading_codes"):
+                yield "reading code", f"vault\0reading code:{customer}:{approver}".encode(), held
+            for customer, row, held in database.execute("select customer_id, id, sealed from reading_rows"):
+                yield "person read", f"vault\0reading:{customer}:{row}".encode(), held
 
     def keys(self) -> Iterator[bytes]:
         """Whatever in the loot could be a key: each 32 bytes of each small file."""
@@ -116,9 +126,32 @@ async def furnished(demo: Demo, ssh: Master) -> list[bytes]:
     await demo.admin("session kill", session=visit["id"], reason="a test")
     await demo.admin("channel add", customer=CUSTOMER, person="Kate Brook", name="Work", kind="approver",
                      address=f"jsons://hooks.example/{HOOK}")  # fmt: skip
+    code = await _ways_to_read(demo)
     people = json.loads((demo.folder / "lab" / "people.json").read_text())
     private = "".join(demo.lab.client_key.split("\n")[1:-2])
-    return needles([demo.totp.encode(), private.encode(), people["2002"]["sip"].encode(), HOOK.encode()])
+    return needles([demo.totp.encode(), private.encode(), people["2002"]["sip"].encode(), HOOK.encode(),
+                    code.encode(), SECRET.encode()])  # fmt: skip
+
+
+async def _ways_to_read(demo: Demo) -> str:
+    """A provider of the customer's, an approver's codes (whose secret this is), and the people read for addresses."""
+    customer = (await demo.admin("customer show", customer=CUSTOMER))["id"]
+    kate = next(
+        row["id"] for row in await demo.admin("approver list", customer=CUSTOMER) if row["name"] == "Kate Brook"
+    )
+    provider = RealProvider(demo.folder / "provider.json")
+    async with provider.running():
+        await demo.admin(
+            "customer oidc set", customer=CUSTOMER, name="Brook account", issuer=provider.issuer, client_id=CLIENT,
+            secret=SECRET, domains=["customer.example"],
+        )  # fmt: skip
+    provider.file.unlink(missing_ok=True)  # the provider's own, which knows its secret
+    parts = demo.app.parts
+    system = (await demo.admin("system list"))[0]["id"]
+    assert await readings_of(parts).read(customer, kate, system) == 40
+    sign_ins = SignIns(parts.store, parts.audit, parts.vault, passkeys_of(parts), 12)
+    *_, codes = ways_to_read(parts, sign_ins)
+    return await codes.offer(customer, kate)
 
 
 def test_whatever_holds_bytes_is_tried_here_or_is_the_log() -> None:
@@ -144,7 +177,7 @@ async def test_database_objects_and_keyring_without_the_master_key(demo: Demo, s
     loot.yields_nothing()
     parts = demo.app.parts
     for what, context, held in loot.sealed():  # here all of it opens, but for the link, whose key is in the mail
-        if what in {"credential", "one-time code", "channel"}:
+        if what in {"credential", "one-time code", "channel", "client secret", "reading code", "person read"}:
             parts.vault.open(context.removeprefix(b"vault\0").decode(), held)
         elif what == "payload":
             _, _, key_id = context.decode().split("\0")
@@ -157,7 +190,7 @@ async def test_database_objects_and_keyring_without_the_master_key(demo: Demo, s
         FileKeyStore(loot.data / "keyring", FileMasterKey.create(tmp_path / "another.key"))
     # What the log seals stands nowhere in the clear, in any table that has to do with it.
     with sqlite3.connect(loot.data / "frameroom.db") as database:
-        for table in ("entries", "payloads", "links", "directory", "systems"):
+        for table in ("entries", "payloads", "links", "directory", "systems", "reading_rows"):
             rows = database.execute(f"select * from {table}").fetchall()  # noqa: S608 - names from the line above
             assert all("Graciela" not in str(row) for row in rows), table
     for path in (loot.data / "objects").rglob("*"):

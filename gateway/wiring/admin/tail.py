@@ -45,6 +45,8 @@ class TailCommands(LogCommands):
             numbered = here & entries.c.idx.is_not(None) if follow else here
             query = select(entries).where(numbered).order_by(entries.c.seq.desc()).limit(count)
             last = await self._show(log, query, form, stream, newest_first=True)
+            if not follow:
+                return  # those without a number yet were shown: they come no second time when they have one
             after = -1 if last is None else last
         while True:
             query = select(entries).where(here, entries.c.idx > after).order_by(entries.c.idx).limit(_PAGE)
