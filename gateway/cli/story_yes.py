@@ -13,7 +13,7 @@ import click
 import pyotp
 
 from connectors.lab import sip
-from gateway.cli.story import PERSON, Master, StoryFailed, require, tell
+from gateway.cli.story import PERSON, Master, StoryFailed, require, tell, told_to_its_end
 from gateway.cli.telephone import Telephone, browsing, chromium, link_in, telephone
 from gateway.cli.terminal import shell
 from gateway.portal.visits import has_player
@@ -42,22 +42,17 @@ async def play(demo: Demo) -> int:
         click.echo("✗ the portal's player is missing, so nothing is watched: `make frontend` (it needs npm)", err=True)
         return 1
     master = Master(demo)
+    return await told_to_its_end(master, _in_time(demo, master, program))
+
+
+async def _in_time(demo: Demo, master: Master, program: str) -> None:
     try:
         async with browsing(program) as browser, asyncio.timeout(_AT_MOST_S):
             await _played(demo, master, browser)
-    except TimeoutError:
-        click.echo(f"✗ the story did not come to its end within {_AT_MOST_S} s", err=True)
-        return 1
-    except ImportError:
-        click.echo("✗ playwright is not installed: `make demo STORY=2` sets it up", err=True)
-        return 1
-    except StoryFailed as error:
-        click.echo(f"✗ {error}", err=True)
-        return 1
-    finally:
-        await master.stop()
-    click.echo("The whole story held.")
-    return 0
+    except TimeoutError as error:
+        raise StoryFailed(f"the story did not come to its end within {_AT_MOST_S} s") from error
+    except ImportError as error:
+        raise StoryFailed("playwright is not installed: `make demo STORY=2` sets it up") from error
 
 
 async def _played(demo: Demo, master: Master, browser: Browser) -> None:

@@ -257,6 +257,17 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("notices", "/notices", "/notices"),
         Face("sign-ins", "/sign-ins", "/sign-ins"),
         Face("reading", "/reading", "/reading"),
+        *_of_strangers(ids),
+        Face("trouble", nothing, "/requests/req_nothing", status=404),
+        Face("nowhere", nothing, "/nowhere", status=404),
+        Face("agreement-draft", "/agreement", "/agreement", first=draft),
+        Face("people-recovering", "/people", "/people", first=recovery),
+    ]
+
+
+def _of_strangers(ids: dict[str, str]) -> list[Face]:
+    """Those that are seen before anybody signed in."""
+    return [
         Face("sign-in", "/sign-in", "/sign-in", signed_in=False),
         Face("sign-in-here", "/sign-in/at/{customer}", f"/sign-in/at/{ids['customer']}", signed_in=False),
         Face("sign-in-failed", "/sign-in/back/{customer}", f"/sign-in/back/{ids['customer']}", False, status=403),
@@ -271,9 +282,5 @@ def faces_of(there: Furnished) -> list[Face]:
         ),
         Face("one-time", NOT_OURS[0], ids["link"], signed_in=False),
         Face("one-time-gone", NOT_OURS[0], "/s/lnk_nothing", signed_in=False, status=410),
-        Face("trouble", nothing, "/requests/req_nothing", status=404),
-        Face("nowhere", nothing, "/nowhere", status=404),
-        Face("nowhere-signed-out", nothing, "/nowhere", signed_in=False, status=404),
-        Face("agreement-draft", "/agreement", "/agreement", first=draft),
-        Face("people-recovering", "/people", "/people", first=recovery),
+        Face("nowhere-signed-out", NOT_OURS[1], "/nowhere", signed_in=False, status=404),
     ]
