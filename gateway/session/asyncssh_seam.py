@@ -75,15 +75,8 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
 )
 
 _MIN_PACKET, _SLICE, _MAX_BACKLOG, _MAX_UNREAD = 5, 16_384, 65_536, 8 << 20
-_KEXINIT, _SERVICE_REQUEST, _IGNORE, _USERAUTH_REQUEST, _GLOBAL_REQUEST, _OPEN, _CHANNEL_REQUEST = (
-    20,
-    5,
-    2,
-    50,
-    80,
-    90,
-    98,
-)
+_KEXINIT, _SERVICE_REQUEST, _IGNORE, _USERAUTH_REQUEST, _INFO_RESPONSE = 20, 5, 2, 50, 61
+_GLOBAL_REQUEST, _OPEN, _CHANNEL_REQUEST = 80, 90, 98
 _MAX_OFFERS, _MAX_SIGNATURES, _MAX_CODES, _MAX_REQUESTS, _MAX_BYTES = 40, 10, 3, 80, 262_144
 _MAX_REKEYS_IN_HAND: Final = 20
 
@@ -133,7 +126,8 @@ class DoorConnection(asyncssh.SSHServerConnection):
         self._max_recv_pktlen = MAX_PACKET
         self._stage = 0
         self._proven: Proof | None = None
-        self._complete = self._asked = self._sealed_sessions = False
+        self._complete = self._sealed_sessions = False
+        self._questions = self._answers = 0
         self._offers = self._signatures = self._codes_tried = self._requests = self._bytes = self._rekeys = 0
         self._full_backlog = self._stalled = self._paused = False
         self._outgoing: list[bytes] = []
@@ -174,6 +168,11 @@ class DoorConnection(asyncssh.SSHServerConnection):
     def _finish_recv_packet(self, pkttype: int, seq: int, _task: Any = None, is_async: bool = False) -> None:
         if self._pktlen > MAX_PACKET and pkttype != _CHANNEL_REQUEST:
             raise asyncssh.ProtocolError("Packet too long")
+        if pkttype == _INFO_RESPONSE:
+            # Counted as it comes: asyncssh drops an answer that it has not begun to check for the one behind it.
+            self._answers += 1
+            if self._answers > self._questions:
+                raise asyncssh.ProtocolError("An answer that nobody asked for")
         super()._finish_recv_packet(pkttype, seq, _task, is_async)
         if self._full_backlog and len(self._inpbuf) <= _MAX_BACKLOG // 2:
             self._full_backlog = False
@@ -380,14 +379,11 @@ class DoorConnection(asyncssh.SSHServerConnection):
             return False
         if self._codes_tried >= _MAX_CODES:
             return False
-        self._asked = True
+        self._questions += 1
         return "", "", "", [("One-time code (or backup code): ", False)]
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> Any:
-        """One answer for each question (sixty in one packet train are not); the third wrong one ends it."""
-        if not self._asked:
-            raise asyncssh.ProtocolError("An answer that nobody asked for")
-        self._asked = False
+        """One answer for each question (`_finish_recv_packet` sees to it); the third wrong one ends it."""
         self._codes_tried += 1
         if self.policy is None or self._proven is None or username != self._proven.login or len(responses) != 1:
             return False

@@ -202,14 +202,19 @@ class Channel(asyncssh.SSHServerSession[str]):
         """True when the terminal is of a kind that shows colour."""
         return self.terminal is not None and self.terminal.startswith(_COLOUR_TERMS)
 
+    @property
+    def _shut(self) -> bool:
+        """True when nothing can be shown any more: closed by either side, be it not yet confirmed by the other."""
+        return self.closed.is_set() or self._chan.is_closing()
+
     def write(self, text: str) -> None:
-        """To standard output."""
-        if not self.closed.is_set() and text:
+        """To standard output; nothing when the channel is shut."""
+        if text and not self._shut:
             self._chan.write(text)
 
     def write_lines(self, data: bytes) -> None:
         """Whole lines of UTF-8 to standard output: a long answer of a phone system."""
-        if self.closed.is_set() or not data:
+        if not data or self._shut:
             return
         if data.isascii() and data.endswith(b"\n"):
             self._chan.write_lines(data)
@@ -218,7 +223,7 @@ class Channel(asyncssh.SSHServerSession[str]):
 
     def write_err(self, text: str) -> None:
         """To standard error; on a terminal there is only one stream."""
-        if not self.closed.is_set() and text:
+        if text and not self._shut:
             if self.terminal is None:
                 self._chan.write_stderr(text)
             else:

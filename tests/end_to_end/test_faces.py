@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, Page, Response
+from playwright.async_api import Browser, Page, Request
 
 from gateway.cli.demo import Demo, ask_for
 from tests.end_to_end.browsing import browser, telephone
@@ -36,17 +36,18 @@ _MOVING = 'document.getAnimations().filter((one) => one.playState === "running")
 class Weight:
     """What a page and everything it loads weighs, as it comes over the wire."""
 
-    bodies: list[Response] = field(default_factory=list)
+    loaded: list[Request] = field(default_factory=list)
 
-    def add(self, response: Response) -> None:
-        """One of what was loaded."""
-        self.bodies.append(response)
+    def add(self, request: Request) -> None:
+        """One of what was loaded to its end."""
+        self.loaded.append(request)
 
     async def bytes(self) -> int:
         """Without the player, which two pages load for their terminal, and without what that shows."""
         apart = ("/vendor/", "/live", "/cast")
-        sizes = [len(await r.body()) for r in self.bodies if not any(part in r.url for part in apart)]
-        return sum(sizes)
+        ours = [request for request in self.loaded if not any(part in request.url for part in apart)]
+        # What the browser counted; what a page that was left in between had loaded cannot be read any more.
+        return sum([(await request.sizes())["responseBodySize"] for request in ours])
 
 
 async def _faults(page: Page, axe: str, name: str) -> list[str]:
@@ -67,12 +68,13 @@ async def _faults(page: Page, axe: str, name: str) -> list[str]:
 
 async def _looked_at(there: Furnished, face: Face, axe: str) -> list[str]:
     page, weight = there.kate.page if face.signed_in else there.stranger, Weight()
-    page.on("response", weight.add)
+    page.on("requestfinished", weight.add)
     try:
         await there.show(face)
         size = await weight.bytes()
     finally:
-        page.remove_listener("response", weight.add)
+        page.remove_listener("requestfinished", weight.add)
+    assert size > 0, f"{face.name}: nothing was weighed"
     faults = await _faults(page, axe, face.name)
     return [*faults, f"{face.name}: {size} bytes"] if size > LARGEST else faults
 

@@ -195,3 +195,25 @@ async def test_stopping_hangs_up_and_every_visit_hears_of_it(tmp_path: Path, tem
     async with asyncio.timeout(5):
         assert "Frameroom is stopping" in await process.stderr.read()
         await connection.wait_closed()
+
+
+@pytest.mark.parametrize("terminal", [None, "xterm"])
+async def test_what_is_said_on_a_channel_that_was_just_closed_goes_nowhere_and_harms_nobody(
+    here: World, terminal: str | None
+) -> None:
+    async with signed_in(here) as connection:
+        process = await connection.create_process("wait", term_type=terminal)
+        await process.stdout.readline()
+        (channel,) = here.handler.channels
+        channel.exit(3)
+        assert not channel.closed.is_set(), "the other end has not confirmed it"
+        channel.write("too late\n")
+        channel.write_lines(b"too late\n")
+        channel.write_err("too late\n")
+        channel.notify_line("The visit has ended: too late.")
+        channel.exit(1)
+        async with asyncio.timeout(10):
+            assert "too late" not in await process.stdout.read() + await process.stderr.read()
+            await process.wait_closed()
+        assert process.exit_status == 3
+        assert (await connection.run("code 0")).exit_status == 0
