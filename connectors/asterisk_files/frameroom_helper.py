@@ -1,0 +1,1544 @@
+#!/usr/bin/env python3
+"""frameroom-helper: what Frameroom may do on an Asterisk with flat files, and nothing else.
+
+It runs on the phone system, bound to one SSH key by a forced command, and speaks JSON lines on its standard input and
+output: hello, check, page, find, view, devices, plan, rules, alter, remove, reset. It tells id, extension, name, email
+and direct numbers of people, and no password, whatever it is asked. This one file is all of it: it needs Python 3.6 or
+newer and its standard library, so that whoever owns the phone system can read what they let in.
+
+Reading order: Conf (what the administrator allows), Files (how Asterisk's files are read), Directory (who is in them),
+Edit (how they are written: in place, all or nothing, rolled back when Asterisk refuses), Desk (the requests), main.
+Source of the syntax: asterisk/main/config.c (process_text_line), Asterisk 22.
+"""
+
+import bisect
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+import unicodedata
+
+MYPY = False
+if MYPY:  # for those who check types: nothing of it is there when it runs
+    from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
+
+    Row = Tuple[int, int, bytes, int]
+    Entry = Tuple[bytes, bytes, int, int, int]
+    Box = Tuple[str, str]
+
+VERSION = 1
+COMMAND = "frameroom-helper"
+MAX_REQUEST = 16384  # bytes of one request
+MAX_LINE = 8192  # bytes of one line of a file, as Asterisk itself reads them
+MAX_LINES = 4000000
+MAX_FILES = 500
+MAX_DEPTH = 10
+LOCK_S = 8.0
+RELOAD_S = 6.0
+SECRET_KEYS = ("password", "md5_cred", "password_digest", "refresh_token", "oauth_secret", "oauth_clientid")
+WRITTEN_KEYS = ("password", "md5_cred", "password_digest")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,79}")
+NAME = re.compile('[^\x00-\x1f\x7f-\x9f"\\\\<>;,|\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]{1,60}')
+EMAIL = re.compile(r"[\w.!#$%&'*+/=?^{}~-]{1,64}@[\w-]+(\.[\w-]+)+")
+E164 = re.compile(r"\+[1-9][0-9]{5,14}")
+QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(<[^<>]*>)?\s*')
+BARE = re.compile(r"\s*([^<>\"]*?)\s*(<[^<>]*>)\s*")
+ROUTE_APPS = ("noop", "goto", "dial", "answer", "hangup", "voicemail", "ringing", "progress", "wait")
+
+
+class Fail(Exception):
+    """Something that is said to Frameroom: a code and a reason from a fixed list, at most a file's name and a line."""
+
+    def __init__(self, code: str, reason: str, file: str = "", line: int = 0) -> None:
+        Exception.__init__(self, reason)
+        self.code, self.reason, self.file, self.line = code, reason, file, line
+
+
+def text_of(raw: bytes) -> str:
+    """Bytes of a file, to be shown."""
+    return raw.decode("utf-8", "replace")
+
+
+# ---- Conf: what the administrator allows -----------------------------------------------------------------------------
+
+
+class Conf:
+    """The helper's own configuration file, which whoever comes in by SSH cannot change."""
+
+    KEYS = {
+        "etc": "/etc/asterisk", "spool": "/var/spool/asterisk", "asterisk": ["/usr/sbin/asterisk"], "run_as": "",
+        "python": "/usr/bin/python3", "contexts": [], "voicemail_context": "default", "inbound_context": "",
+        "numbers": "plus", "country_code": "44", "sip_form": "md5",
+    }  # type: Dict[str, object]  # fmt: skip
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                given = json.loads(file.read(1 << 16).decode("utf-8"))
+        except (OSError, ValueError):
+            raise Fail("failed", "conf-unreadable") from None
+        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Fail("failed", "conf-writable")
+        if not isinstance(given, dict) or set(given) - set(self.KEYS):
+            raise Fail("failed", "conf-unknown")
+        for key, usual in self.KEYS.items():
+            value = given.get(key, usual)
+            if type(value) is not type(usual):
+                raise Fail("failed", "conf-unknown")
+        merged = dict(self.KEYS, **given)
+        self.etc = os.path.realpath(str(merged["etc"]))
+        self.spool = os.path.realpath(str(merged["spool"]))
+        self.asterisk = [str(word) for word in merged["asterisk"]]
+        self.run_as, self.python = str(merged["run_as"]), str(merged["python"])
+        self.contexts = [str(one).encode("utf-8") for one in merged["contexts"]]
+        self.voicemail_context = str(merged["voicemail_context"])
+        self.inbound = str(merged["inbound_context"]).encode("utf-8")
+        self.numbers, self.country = str(merged["numbers"]), str(merged["country_code"])
+        self.sip_form = str(merged["sip_form"])
+        if self.numbers not in ("plus", "digits", "national") or self.sip_form not in ("md5", "plain"):
+            raise Fail("failed", "conf-unknown")
+
+    def shown(self, stored: str) -> "Optional[str]":
+        """A number of the dialplan as E.164, None for what is no direct number."""
+        bare = stored[1:] if stored.startswith("+") else stored
+        if self.numbers == "national":
+            return "+" + self.country + bare[1:] if re.fullmatch(r"0[1-9][0-9]{4,13}", stored) else None
+        if self.numbers == "plus" and not stored.startswith("+"):
+            return None
+        return "+" + bare if re.fullmatch(r"[1-9][0-9]{5,14}", bare) else None
+
+    def stored(self, shown: str) -> str:
+        """The other way round."""
+        if self.numbers == "plus":
+            return shown
+        if self.numbers == "digits":
+            return shown[1:]
+        if not shown.startswith("+" + self.country):
+            raise Fail("invalid", "other-country")
+        return "0" + shown[1 + len(self.country) :]
+
+
+# ---- Files: how Asterisk's files are read ----------------------------------------------------------------------------
+
+
+class Source:
+    """A file as it was when it was read."""
+
+    __slots__ = ("name", "path", "state")
+
+    def __init__(self, name: str, path: str, state: "Tuple[int, ...]") -> None:
+        self.name, self.path, self.state = name, path, state
+
+
+def state_of(found: os.stat_result) -> "Tuple[int, ...]":
+    """What changes when a file does."""
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def active(raw: bytes, depth: int) -> "Tuple[bytes, int, int]":
+    """A line without its comments, as Asterisk strips them: (text, plain, depth of block comments after it).
+
+    `plain`: 2 when the text is how the line begins, 1 when it can be taken out but not edited (an escaped semicolon),
+    0 when a block comment begins or ends in it.
+    """
+    if depth == 0 and b";" not in raw:
+        return raw, 2, 0
+    out, plain, since, at = b"", 0 if depth else 2, 0, 0
+    while True:
+        found = raw.find(b";", at)
+        if found < 0:
+            break
+        if found > at and raw[found - 1 : found] == b"\\":
+            if depth == 0:
+                out, since, plain = out + raw[since : found - 1] + b";", found + 1, min(plain, 1)
+            at = found + 1
+        elif raw[found + 1 : found + 3] == b"--" and raw[found + 3 : found + 4] != b"-":
+            if depth == 0:
+                out += raw[since:found]
+            depth, at, plain = depth + 1, found + 3, 0
+        elif depth and found >= at + 2 and raw[found - 2 : found] == b"--":
+            depth, at, plain = depth - 1, found + 1, 0
+            since = at
+        elif depth == 0:
+            return out + raw[since:found], plain, 0
+        else:
+            at = found + 1
+    return (out if depth else out + raw[since:]), plain, depth
+
+
+class Whole(Exception):
+    """A file can only be understood when all of it is held at once: a section adds to an earlier one."""
+
+
+class Files:
+    """Reads one of Asterisk's files with all that it includes, line by line, holding none of it.
+
+    A line is (number of the file, number of the line from 0, text without comments, plain): see `active`.
+    """
+
+    def __init__(self, conf: Conf) -> None:
+        self.conf = conf
+        self.sources = []  # type: List[Source]
+        self.globs = []  # type: List[Tuple[str, List[str]]]
+        self.runs_programs = self.outside = False
+        self.count = 0
+
+    def wrong(self, file: int, number: int) -> Fail:
+        """A line that Asterisk would not take either."""
+        return Fail("file", "syntax", self.sources[file].name, number + 1)
+
+    def lines(self, name: str) -> "Iterator[Row]":
+        """Every active line but directives; includes are followed."""
+        path = os.path.join(self.conf.etc, name)
+        if not os.path.exists(path):
+            self.globs.append((path, []))
+            return iter(())
+        return self._lines(path, 0)
+
+    def _open(self, path: str, deep: int) -> "Optional[Tuple[BinaryIO, int]]":
+        real = os.path.realpath(path)
+        if not real.startswith(self.conf.etc + os.sep):
+            self.outside = True
+            return None
+        name = os.path.relpath(real, self.conf.etc)
+        if deep > MAX_DEPTH or len(self.sources) >= MAX_FILES:
+            raise Fail("file", "too-many-files", name)
+        try:
+            file = open(real, "rb")  # noqa: SIM115 - closed by whoever reads it to its end
+        except OSError:
+            raise Fail("file", "unreadable", name) from None
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            file.close()
+            raise Fail("file", "unreadable", name)
+        self.sources.append(Source(name, real, state_of(found)))
+        return file, len(self.sources) - 1
+
+    def _lines(self, path: str, deep: int) -> "Iterator[Row]":
+        opened = self._open(path, deep)
+        if opened is None:
+            return
+        file, number = opened
+        depth = at = 0
+        with file:
+            while True:
+                raw = file.readline(MAX_LINE + 1)
+                if not raw:
+                    break
+                at += 1
+                if len(raw) > MAX_LINE or at > MAX_LINES:
+                    raise Fail("file", "too-long", self.sources[number].name, at)
+                if depth or b";" in raw:
+                    raw, plain, depth = active(raw, depth)
+                else:
+                    plain = 2
+                bare = raw.strip()
+                if not bare:
+                    continue
+                if bare[:1] == b"#":
+                    for line in self._directive(bare, deep):
+                        yield line
+                else:
+                    yield number, at - 1, bare, plain
+
+    def _directive(self, bare: bytes, deep: int) -> "Iterator[Row]":
+        words = bare[1:].split(None, 1)
+        what = words[0].lower() if words else b""
+        if what == b"exec":
+            self.runs_programs = True
+        if what not in (b"include", b"tryinclude") or len(words) < 2:
+            return
+        wanted = words[1].strip()
+        if wanted[:1] in (b'"', b"<") and wanted[-1:] == (b">" if wanted[:1] == b"<" else b'"'):
+            wanted = wanted[1:-1]
+        pattern = os.path.join(self.conf.etc, os.fsdecode(wanted))
+        found = sorted(glob.glob(pattern))
+        self.globs.append((pattern, found))
+        for path in found:
+            for line in self._lines(path, deep + 1):
+                yield line
+
+    def unchanged(self) -> bool:
+        """Whether all that was read is still the same."""
+        try:
+            return all(state_of(os.stat(one.path)) == one.state for one in self.sources) and all(
+                sorted(glob.glob(pattern)) == found for pattern, found in self.globs
+            )
+        except OSError:
+            return False
+
+
+def entry_of(line: "Row") -> "Entry":
+    """`key = value` or `key => value`: (key, value, file, line, plain). One that adds, `key += value`, is not plain."""
+    key, _, value = line[2].partition(b"=")
+    key, plain = key.strip().lower(), line[3]
+    if key.endswith(b"+"):
+        key, plain = key[:-1].strip(), min(plain, 1)
+    return key, (value[1:] if value[:1] == b">" else value).strip(), line[0], line[1], plain
+
+
+def header_of(line: "Row", files: Files) -> "Tuple[bytes, List[bytes]]":
+    """Name and options of a section's header."""
+    bare = line[2]
+    end = bare.find(b"]")
+    if end < 0:
+        raise files.wrong(line[0], line[1])
+    options = []  # type: List[bytes]
+    if bare[end + 1 : end + 2] == b"(":
+        close = bare.find(b")", end)
+        if close < 0:
+            raise files.wrong(line[0], line[1])
+        options = [one for one in bare[end + 2 : close].split(b",") if one]
+    return bare[1:end], options
+
+
+class Section:
+    """`[name](options)` and its entries. `bases`: what it inherits from, in order; `headers`: lines, as in entries."""
+
+    __slots__ = ("bases", "entries", "headers", "name", "template")
+
+    def __init__(self, name: bytes) -> None:
+        self.name, self.template = name, False
+        self.bases = []  # type: List[Section]
+        self.headers = []  # type: List[Tuple[int, int, int]]
+        self.entries = []  # type: List[Entry]
+
+    def all(self, key: bytes, deep: int = 0) -> "List[bytes]":
+        """Values of a key, those of what it inherits from first."""
+        found = []  # type: List[bytes]
+        if deep < 8:
+            for base in self.bases:
+                found += base.all(key, deep + 1)
+        for entry in self.entries:
+            if entry[0] == key:
+                found.append(entry[1])
+        return found
+
+    def get(self, key: bytes) -> bytes:
+        """The value that counts: the last one."""
+        found = self.all(key)
+        return found[-1] if found else b""
+
+    def inherits(self, key: bytes) -> bool:
+        """Whether it comes from a template or another section."""
+        return any(base.all(key) for base in self.bases)
+
+
+def _added_to(made: "List[Section]", title: bytes, condition: bytes) -> "Optional[Section]":
+    wanted = [one.partition(b"=")[::2] for one in condition.split(b"&") if one]
+    for one in made:
+        if one.name.lower() == title.lower() and all(one.get(key.strip().lower()) == was for key, was in wanted):
+            return one
+    return None
+
+
+def sections(files: Files, name: str, wanted: "Optional[Set[bytes]]", whole: bool) -> "Iterator[Section]":
+    """The sections of a file, each when it is complete; of other keys than `wanted` no entry is kept.
+
+    Raises Whole unless `whole`, when a section adds to an earlier one or inherits from one that is no template.
+    """
+    bases = {}  # type: Dict[bytes, Section]
+    made = []  # type: List[Section]
+    current = None  # type: Optional[Section]
+    for line in files.lines(name):
+        if line[2][:1] == b"[":
+            title, options = header_of(line, files)
+            if current is not None:
+                made.append(current)
+            adds = [one for one in options if one[:1] == b"+"]
+            if not whole:
+                for one in made:
+                    yield one
+                made = []
+                if adds:
+                    raise Whole
+            earlier = _added_to(made, title, adds[0][1:]) if adds else Section(title)
+            if earlier is None:
+                raise files.wrong(line[0], line[1])
+            current = earlier
+            if adds:
+                made.remove(current)
+            current.headers.append((line[0], line[1], line[3]))
+            current.template = current.template or b"!" in options
+            for option in options:
+                if option[:1] not in (b"!", b"+"):
+                    if option.lower() not in bases:
+                        raise files.wrong(line[0], line[1]) if whole else Whole
+                    current.bases.append(bases[option.lower()])
+            if whole or current.template:
+                bases.setdefault(title.lower(), current)
+        elif current is None:
+            raise files.wrong(line[0], line[1])
+        else:
+            entry = entry_of(line)
+            if wanted is None or entry[0] in wanted:
+                current.entries.append(entry)
+    if current is not None:
+        made.append(current)
+    for one in made:
+        yield one
+
+
+# ---- Directory: who is in them ---------------------------------------------------------------------------------------
+
+
+class Account:
+    """One endpoint: a telephone's account. `prefix` is b"" in pjsip.conf; a wizard's keys begin with it."""
+
+    __slots__ = ("aors", "auths", "box", "callerid", "context", "id", "wizard")
+
+    def __init__(self, section: Section, wizard: bool, conf: Conf) -> None:
+        lead = b"endpoint/" if wizard else b""
+        self.id = text_of(section.name)
+        self.wizard = wizard
+        self.callerid = text_of(section.get(lead + b"callerid"))
+        self.context = section.get(lead + b"context")
+        self.box = box_of(text_of(section.get(lead + b"mailboxes")), conf)
+        if wizard:
+            self.auths = self.aors = (self.id,)  # type: Tuple[str, ...]
+        else:
+            self.auths, self.aors = (self._names(section.get(key)) for key in (b"auth", b"aors"))
+
+    def _names(self, value: bytes) -> "Tuple[str, ...]":
+        names = [text_of(one.strip()) for one in value.split(b",") if one.strip()]
+        # Nearly every account names itself: one string for all three.
+        return tuple(self.id if one == self.id else one for one in names)
+
+
+def box_of(value: str, conf: Conf) -> "Optional[Box]":
+    """The first mailbox that is named, as (context, mailbox)."""
+    first = value.split(",")[0].strip()
+    mailbox, _, context = first.partition("@")
+    return (context or conf.voicemail_context, mailbox) if mailbox else None
+
+
+def name_of(callerid: str) -> str:
+    """The name in `"Name" <1001>`, `Name <1001>` or `Name`; of anything else nothing is shown."""
+    quoted, bare = QUOTED.fullmatch(callerid), BARE.fullmatch(callerid)
+    if quoted:
+        return re.sub(r"\\(.)", r"\1", quoted.group(1))
+    name = bare.group(1) if bare else callerid.strip()
+    return "" if re.search(r'[<>="@;]', name) else name
+
+
+def renamed(callerid: str, name: str, extension: str) -> str:
+    """The caller id with another name: its number and its way of quoting stay."""
+    quoted, bare = QUOTED.fullmatch(callerid), BARE.fullmatch(callerid)
+    number = (quoted and quoted.group(2)) or (bare and bare.group(2)) or "<" + extension + ">"
+    plain = bare and bare.group(1) and re.fullmatch(r"[\w .'-]+", name)
+    return name + " " + number if plain else '"' + name + '" ' + number
+
+
+class Route:
+    """A direct number: the lines that say where its calls go."""
+
+    __slots__ = ("lines", "number", "simple", "targets")
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+        self.lines = []  # type: List[Entry]
+        self.targets = set()  # type: Set[Tuple[str, bytes, str]]
+        self.simple = True
+
+    def add(self, entry: "Entry", app: bytes) -> None:
+        """One more line of it."""
+        self.lines.append(entry)
+        found = re.match(rb"\s*(\w+)\s*(?:\((.*)\))?\s*$", app)
+        name = text_of(found.group(1)).lower() if found else ""
+        words = [one.strip() for one in (found.group(2) or b"").split(b",")] if found else []
+        if name not in ROUTE_APPS and name:
+            self.simple = False
+        if name == "goto" and len(words) in (2, 3):
+            self.targets.add(("extension", words[0] if len(words) == 3 else b"", text_of(words[-2])))
+        elif name == "dial" and words:
+            for device in words[0].split(b"&"):
+                kind, _, who = device.strip().partition(b"/")
+                self.targets.add(("account" if kind.lower() == b"pjsip" else "other", b"", text_of(who)))
+
+
+class Person:
+    """One person: the accounts that share a caller id and a mailbox, the first of them by name giving the id."""
+
+    __slots__ = ("accounts", "ddis", "email", "extension", "name")
+
+    def __init__(self, accounts: "List[Account]") -> None:
+        self.accounts = accounts
+        self.email = None  # type: Optional[str]
+        self.ddis = ()  # type: Tuple[str, ...]
+        self.name = self.extension = ""
+
+    @property
+    def id(self) -> str:
+        """Of the first account."""
+        return self.accounts[0].id
+
+    @property
+    def box(self) -> "Optional[Box]":
+        """(context, mailbox)."""
+        return self.accounts[0].box
+
+    def shown(self, told: bool) -> "Dict[str, Any]":
+        """What may be told, and all of it. `told`: whether direct numbers can be."""
+        return {
+            "id": self.id, "extension": self.extension, "name": self.name, "email": self.email,
+            "ddis": list(self.ddis) if told else None,
+        }  # fmt: skip
+
+
+ENDPOINT = {b"type", b"callerid", b"mailboxes", b"context", b"auth", b"aors"}
+ENDPOINT |= {b"endpoint/" + key for key in (b"callerid", b"mailboxes", b"context")}
+SECRET = {key.encode() for key in SECRET_KEYS} | {b"inbound_auth/" + key.encode() for key in SECRET_KEYS}
+
+
+class Directory:
+    """Everybody, as the files have it now. `boxes`: (name, email, options, entry) by (context, mailbox)."""
+
+    def __init__(self, conf: Conf, whole: bool = False) -> None:
+        self.conf, self.files = conf, Files(conf)
+        self.accounts = {}  # type: Dict[str, Account]
+        self.boxes = {}  # type: Dict[Box, Tuple[str, Optional[str], Entry]]
+        self.routes = {}  # type: Dict[str, Route]
+        self.odd = 0
+        self.inbound_at = None  # type: Optional[Tuple[int, int]]
+        self.spooled = False
+        self._secrets = set()  # type: Set[int]
+        for name, wizard in (("pjsip.conf", False), ("pjsip_wizard.conf", True)):
+            self._read_accounts(name, wizard, whole)
+        self._read_boxes()
+        if conf.inbound:
+            self._read_routes()
+        self.people = self._people()
+        self.ids = sorted(self.people)
+
+    def _read_accounts(self, name: str, wizard: bool, whole: bool) -> None:
+        kind = b"wizard" if wizard else b"endpoint"
+        contexts = self.conf.contexts
+        for section in sections(self.files, name, ENDPOINT | SECRET, whole):
+            for entry in section.entries:
+                if entry[0] in SECRET:
+                    self._secrets.add(hash(entry[1]))
+            if section.template or section.get(b"type") != kind:
+                continue
+            found = Account(section, wizard, self.conf)
+            if found.context not in contexts if contexts else not (found.callerid or found.box):
+                continue
+            if not ID.fullmatch(found.id) or found.id in self.accounts:
+                self.odd += 1
+                continue
+            self.accounts[found.id] = found
+
+    def _read_boxes(self) -> None:
+        context = ""
+        for line in self.files.lines("voicemail.conf"):
+            if line[2][:1] == b"[":
+                context = text_of(header_of(line, self.files)[0])
+                continue
+            entry = entry_of(line)
+            if context == "general" and entry[0] == b"passwordlocation":
+                self.spooled = entry[1].lower() == b"spooldir"
+            if context in ("", "general", "zonemessages"):
+                continue
+            fields = [text_of(one.strip()) for one in entry[1].split(b",", 3)[:3]] + ["", ""]
+            self._secrets.add(hash(entry[1].split(b",", 1)[0].strip()))
+            email = fields[2].split("|")[0]
+            self.boxes[context, text_of(entry[0])] = (fields[1], email if EMAIL.fullmatch(email) else None, entry)
+
+    def _read_routes(self) -> None:
+        inside, number = False, ""
+        for line in self.files.lines("extensions.conf"):
+            if line[2][:1] == b"[":
+                inside = header_of(line, self.files)[0] == self.conf.inbound
+                number = ""
+                if inside:
+                    self.inbound_at = line[0], line[1]
+                continue
+            if not inside:
+                continue
+            entry = entry_of(line)
+            words = entry[1].split(b",", 2 if entry[0] == b"exten" else 1)
+            if entry[0] == b"exten":
+                number = text_of(words[0].strip())
+            elif entry[0] != b"same":
+                continue
+            self.inbound_at = line[0], line[1]
+            if self.conf.shown(number) is not None:
+                self.routes.setdefault(number, Route(number)).add(entry, words[-1])
+
+    def _people(self) -> "Dict[str, Person]":
+        groups = {}  # type: Dict[object, List[Account]]
+        for one in self.accounts.values():
+            groups.setdefault((one.callerid, one.box) if one.callerid and one.box else one.id, []).append(one)
+        numbers = {}  # type: Dict[Tuple[str, str], List[str]]
+        contexts = set(self.conf.contexts) | {one.context for one in self.accounts.values()} | {b""}
+        for route in self.routes.values():
+            for kind, context, who in route.targets:
+                if context in contexts:
+                    numbers.setdefault((kind, who), []).append(self.conf.shown(route.number) or "")
+        people = {}  # type: Dict[str, Person]
+        for accounts in groups.values():
+            accounts.sort(key=lambda one: one.id)
+            person = Person(accounts)
+            people[person.id] = person
+            self._describe(person, numbers)
+        return people
+
+    def _describe(self, person: Person, numbers: "Dict[Tuple[str, str], List[str]]") -> None:
+        callerid, box = person.accounts[0].callerid, person.box
+        found = QUOTED.fullmatch(callerid) or BARE.fullmatch(callerid)
+        inner = (found.group(2) or "")[1:-1] if found else ""
+        extension = inner or (callerid if re.fullmatch(r"[0-9*#+]{1,20}", callerid) else "") or (box[1] if box else "")
+        person.extension = extension if re.fullmatch(r"[A-Za-z0-9*#+._-]{1,40}", extension) else person.id
+        kept = self.boxes.get(box) if box else None
+        person.name = self.clean(name_of(callerid)) or (self.clean(kept[0]) if kept else "")
+        person.email = kept[1] if kept else None
+        mine = numbers.get(("extension", person.extension), [])
+        for one in person.accounts:
+            if ("account", one.id) in numbers:
+                mine = mine + numbers["account", one.id]
+        person.ddis = tuple(sorted(set(mine)))
+
+    def clean(self, name: str) -> str:
+        """A name as it may be shown: what is only digits, or a word that is a password here, is withheld."""
+        if not name or re.fullmatch(r"[0-9]{4,}", name) or "=" in name:
+            return ""
+        words = [name] + name.split()
+        return "" if any(len(one) > 4 and hash(one.encode("utf-8")) in self._secrets for one in words) else name[:200]
+
+    def person(self, key: str) -> Person:
+        """One. Fail when there is none."""
+        if key not in self.people:
+            raise Fail("not-found", "not-found")
+        return self.people[key]
+
+    def others(self, person: Person) -> "List[Account]":
+        """Everybody else's accounts."""
+        mine = set(one.id for one in person.accounts)
+        return [one for one in self.accounts.values() if one.id not in mine]
+
+
+def directory(conf: Conf) -> Directory:
+    """Everybody; held whole where the files ask for it."""
+    try:
+        return Directory(conf)
+    except Whole:
+        return Directory(conf, whole=True)
+
+
+class Detail:
+    """The sections of some names, with every entry, read anew; `realm`: Asterisk's default one."""
+
+    def __init__(self, conf: Conf, names: "Set[str]", whole: bool = False) -> None:
+        self.files = Files(conf)
+        self.realm = "asterisk"
+        self.found = {}  # type: Dict[Tuple[str, bytes], Section]
+        self.bases = []  # type: List[Section]
+        for file in ("pjsip.conf", "pjsip_wizard.conf"):
+            for section in sections(self.files, file, None, whole):
+                self.bases += section.bases
+                kind, name = section.get(b"type"), text_of(section.name)
+                if kind == b"global":
+                    self.realm = text_of(section.get(b"default_realm")) or self.realm
+                if name in names and not section.template:
+                    self.found.setdefault((name, kind), section)
+
+    def get(self, name: str, kind: bytes) -> "Optional[Section]":
+        """The section of that name and type, as pjsip finds it."""
+        return self.found.get((name, kind))
+
+    def endpoint(self, account: Account) -> Section:
+        """An account's own section."""
+        found = self.get(account.id, b"wizard" if account.wizard else b"endpoint")
+        if found is None:
+            raise Fail("conflict", "changed")
+        return found
+
+
+def detail(conf: Conf, person: Person) -> Detail:
+    """All that is one person's in pjsip's files."""
+    names = set(name for one in person.accounts for name in (one.id,) + one.auths + one.aors)
+    try:
+        return Detail(conf, names)
+    except Whole:
+        return Detail(conf, names, whole=True)
+
+
+# ---- Edit: how they are written --------------------------------------------------------------------------------------
+
+EOL = re.compile(rb"\r?\n?$")
+
+
+class Sheet:
+    """One file's lines, and what becomes of them. What is not touched stays byte for byte."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        with open(source.path, "rb") as file:
+            if state_of(os.fstat(file.fileno())) != source.state:
+                raise Fail("conflict", "changed")
+            self.lines = file.read().splitlines(True)
+        self.changed = {}  # type: Dict[int, Optional[bytes]]
+        self.added = {}  # type: Dict[int, List[bytes]]
+
+    def quiet(self, number: int) -> bool:
+        """Whether a line is a comment by itself, outside any block."""
+        if not 0 <= number < len(self.lines) or not self.lines[number].lstrip().startswith(b";"):
+            return False
+        depth = 0
+        for raw in self.lines[:number]:
+            depth = active(raw, depth)[2] if depth or b";--" in raw else 0
+        return depth == 0 and active(self.lines[number], 0)[1:] == (2, 0)
+
+    def content(self) -> bytes:
+        """The file as it is to be."""
+        out = []  # type: List[bytes]
+        end = b"\r\n" if self.lines and self.lines[0].endswith(b"\r\n") else b"\n"
+        for number, raw in enumerate(self.lines):
+            kept = self.changed.get(number, raw)
+            if kept is not None:
+                out.append(kept)
+            for text in self.added.get(number, ()):
+                if out and not out[-1].endswith(b"\n"):
+                    out[-1] += end
+                out.append(text + end)
+        texts = [text for several in self.added.values() for text in several]
+        if any(text is not None and len(text) > MAX_LINE - 2 for text in texts + list(self.changed.values())):
+            raise Fail("invalid", "too-long")
+        return b"".join(out)
+
+
+class Edit:
+    """Changes to several files, written all or none."""
+
+    def __init__(self) -> None:
+        self.sheets = {}  # type: Dict[str, Sheet]
+        self.modules = set()  # type: Set[str]
+
+    def sheet(self, files: Files, file: int, module: str) -> Sheet:
+        """The file's sheet; Asterisk will be asked to load that module again."""
+        source = files.sources[file]
+        self.modules.add(module)
+        if source.path not in self.sheets:
+            self.sheets[source.path] = Sheet(source)
+        sheet = self.sheets[source.path]
+        if sheet.source.state != source.state:
+            raise Fail("conflict", "changed")
+        return sheet
+
+    def put(self, files: Files, entry: "Entry", value: bytes, module: str, key: bytes = b"") -> None:
+        """Another value, and where asked another key, on the entry's own line: indentation and comment stay."""
+        sheet = self.sheet(files, entry[2], module)
+        raw = sheet.changed.get(entry[3]) or sheet.lines[entry[3]]
+        if entry[4] != 2:
+            raise Fail("refused", "odd-line", sheet.source.name, entry[3] + 1)
+        body = active(raw, 0)[0].rstrip()
+        equals = body.index(b"=")
+        start = equals + (2 if body[equals + 1 : equals + 2] == b">" else 1)
+        start = len(body) - len(body[start:].lstrip())
+        head = raw[:start]
+        if key:
+            old = body[:equals].strip()
+            at = raw.index(old)
+            head = raw[:at] + key + raw[at + len(old) : start]
+        sheet.changed[entry[3]] = head + value + raw[len(body) :]
+
+    def drop(self, files: Files, entry: "Entry", module: str) -> None:
+        """Take a line out."""
+        sheet = self.sheet(files, entry[2], module)
+        if not entry[4]:
+            raise Fail("refused", "odd-line", sheet.source.name, entry[3] + 1)
+        sheet.changed[entry[3]] = None
+
+    def after(self, files: Files, at: "Tuple[int, int, int]", text: bytes, module: str) -> None:
+        """A new line behind one that is there (file, line, plain)."""
+        sheet = self.sheet(files, at[0], module)
+        if not at[2]:
+            raise Fail("refused", "odd-line", sheet.source.name, at[1] + 1)
+        sheet.added.setdefault(at[1], []).append(text)
+
+    def set(self, files: Files, section: Section, key: bytes, value: bytes, module: str) -> None:
+        """A section's own value of a key: on its line, or as a new line at the section's end."""
+        own = [entry for entry in section.entries if entry[0] == key]
+        if own:
+            self.put(files, own[-1], value, module)
+            return
+        last = section.entries[-1] if section.entries else None
+        at = (last[2], last[3], last[4]) if last else section.headers[-1]
+        raw = self.sheet(files, at[0], module).lines[at[1]]
+        spaced = last is not None and re.search(rb"\s=>?\s", raw) is not None
+        self.after(files, at, key + (b" = " if spaced else b"=") + value, module)
+
+    def drop_section(self, files: Files, section: Section, name: str, module: str) -> None:
+        """A whole section: headers, entries, comments between them, and a comment above that is only the name."""
+        places = section.headers + [(entry[2], entry[3], entry[4]) for entry in section.entries]
+        for place in places:
+            self.drop(files, (b"", b"", place[0], place[1], place[2]), module)
+        for file, header, _ in section.headers:
+            sheet = self.sheet(files, file, module)
+            mine = [number for other, number, _ in places if other == file and number >= header]
+            starts = [number for other, number, _ in section.headers if other == file and number > header]
+            last = max(number for number in mine if not starts or number < min(starts))
+            for number in range(header, last):
+                if sheet.lines[number].strip() and number not in sheet.changed and sheet.quiet(number):
+                    sheet.changed[number] = None
+            self._tidy(sheet, header, last, name)
+
+    def drop_line(self, files: Files, entry: "Entry", name: str, module: str) -> None:
+        """One line, and a comment above it that is only the name."""
+        self.drop(files, entry, module)
+        self._tidy(self.sheet(files, entry[2], module), entry[3], entry[3], name)
+
+    @staticmethod
+    def _tidy(sheet: Sheet, first: int, last: int, name: str) -> None:
+        above = first - 1
+        if sheet.quiet(above) and text_of(sheet.lines[above].strip(b"; \t\r\n")) == name:
+            sheet.changed[above] = None
+            above -= 1
+        blank = above < 0 or not sheet.lines[above].strip()
+        if blank and last + 1 < len(sheet.lines) and not sheet.lines[last + 1].strip():
+            sheet.changed[last + 1] = None
+
+    def commit(self, console: "Console") -> None:
+        """Write all, have Asterisk load them, and put the files back when it does not.
+
+        New files beside the old ones, flushed; the old ones kept under another name until Asterisk took the new.
+        """
+        ready = []  # type: List[Tuple[str, str, str]]
+        try:
+            for path, sheet in self.sheets.items():
+                if sheet.changed or sheet.added:
+                    ready.append((path, _written(path, sheet), hidden(path, "old")))
+            for path, sheet in self.sheets.items():
+                if state_of(os.stat(path)) != sheet.source.state:
+                    raise Fail("conflict", "changed")
+            for path, _, old in ready:
+                os.link(path, old)
+            sync(path for path, _, _ in ready)
+        except OSError:
+            for _, new, old in ready:
+                forget(new)
+                forget(old)
+            raise Fail("failed", "not-writable") from None
+        except Fail:
+            for _, new, _ in ready:
+                forget(new)
+            raise
+        try:
+            for path, new, _ in ready:
+                os.rename(new, path)
+            sync(path for path, _, _ in ready)
+            console.reload(self.modules)
+        except (Fail, OSError) as error:
+            put_back([path for path, _, _ in ready])
+            for _, new, _ in ready:
+                forget(new)
+            if not isinstance(error, Fail) or error.reason != "console":
+                again = "" if console.takes(self.modules) else "-unsure"
+                raise Fail("unknown" if again else "failed", "reload" + again) from None
+            raise Fail("failed", "console") from None
+        for _, _, old in ready:
+            forget(old)
+        sync(path for path, _, _ in ready)
+
+
+def hidden(path: str, kind: str) -> str:
+    """A name beside the file that no `#include *.conf` finds."""
+    return os.path.join(os.path.dirname(path), ".%s.frameroom-%s" % (os.path.basename(path), kind))
+
+
+def forget(path: str) -> None:
+    """Remove a file that may be gone."""
+    if os.path.lexists(path):
+        os.unlink(path)
+
+
+def sync(paths: "Iterator[str]") -> None:
+    """Make names durable."""
+    for folder in set(os.path.dirname(path) for path in paths):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _written(path: str, sheet: Sheet) -> str:
+    """The new content in a file beside the old one, with its owner, mode and extended attributes, flushed."""
+    new, was = hidden(path, "new"), os.stat(path)
+    forget(new)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(sheet.content())
+            file.flush()
+            if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(file.fileno(), was.st_uid, was.st_gid)
+            for name in os.listxattr(path):
+                if not name.startswith("security.") or os.geteuid() == 0:
+                    os.setxattr(file.fileno(), name, os.getxattr(path, name))
+            os.fchmod(file.fileno(), stat.S_IMODE(was.st_mode))
+            os.fsync(file.fileno())
+    except OSError:
+        forget(new)
+        raise Fail("failed", "owner") from None
+    except BaseException:
+        forget(new)
+        raise
+    return new
+
+
+def put_back(paths: "List[str]") -> None:
+    """The old files under their names again."""
+    try:
+        for path in paths:
+            if os.path.lexists(hidden(path, "old")):
+                os.rename(hidden(path, "old"), path)
+        sync(iter(paths))
+    except OSError:
+        raise Fail("unknown", "not-put-back") from None
+
+
+class Lock:
+    """One writer at a time: a lock on the folder itself. What a writer that died left half done is put back first."""
+
+    def __init__(self, conf: Conf, console: "Console") -> None:
+        self.conf, self.console, self.descriptor = conf, console, -1
+
+    def __enter__(self) -> None:
+        try:
+            self.descriptor = os.open(self.conf.etc, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            raise Fail("file", "missing", os.path.basename(self.conf.etc)) from None
+        until = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    os.close(self.descriptor)
+                    raise Fail("refused", "busy") from None
+                time.sleep(0.05)
+        self._recover()
+
+    def _recover(self) -> None:
+        left = []
+        for folder, folders, names in os.walk(self.conf.etc):
+            folders[:] = [one for one in folders if not one.startswith(".")]
+            left += [os.path.join(folder, one) for one in names if one.endswith(".frameroom-old")]
+            for one in names:
+                if one.startswith(".") and one.endswith(".frameroom-new"):
+                    forget(os.path.join(folder, one))
+        if left:
+            put_back([os.path.join(os.path.dirname(one), os.path.basename(one)[1:-14]) for one in left])
+            self.console.takes(set(MODULES))
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+PJSIP, VOICEMAIL, DIALPLAN = MODULES = ("res_pjsip.so", "app_voicemail.so", "pbx_config.so")
+
+
+class Console:
+    """Asterisk's own command line: the four lines below, and no other can be asked."""
+
+    LINES = tuple("module reload " + name for name in MODULES) + ("core show version", "pjsip show contacts")
+
+    def __init__(self, conf: Conf) -> None:
+        self.conf = conf
+
+    def ask(self, line: str, within: float = RELOAD_S) -> str:
+        """The answer. Fail when there is none."""
+        if line not in self.LINES:
+            raise Fail("failed", "internal")
+        try:
+            done = subprocess.run(
+                self.conf.asterisk + ["-rx", line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, timeout=within, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            raise Fail("failed", "console") from None
+        told = done.stdout.decode("utf-8", "replace")
+        if done.returncode != 0 or "Unable to connect to remote asterisk" in told:
+            raise Fail("failed", "console")
+        return told
+
+    def reload(self, modules: "Set[str]") -> None:
+        """Fail unless Asterisk says of each that it was loaded again."""
+        until = time.monotonic() + RELOAD_S
+        for name in sorted(modules):
+            while True:
+                told = self.ask("module reload " + name, max(1.0, until - time.monotonic()))
+                if "Module '%s' reloaded successfully." % name in told:
+                    break
+                if "already in progress" not in told or time.monotonic() > until:
+                    raise Fail("failed", "reload")
+                time.sleep(0.2)
+
+    def takes(self, modules: "Set[str]") -> bool:
+        """Whether it loads them, when nothing more can be done where it does not."""
+        try:
+            self.reload(modules)
+        except Fail:
+            return False
+        return True
+
+
+# ---- Desk: the requests ----------------------------------------------------------------------------------------------
+
+
+def fingerprint(value: object) -> str:
+    """As Frameroom's guard makes it: what a field must still be is compared without being sent."""
+    return hashlib.sha256(json.dumps(value, ensure_ascii=True).encode()).hexdigest()
+
+
+def word(text: str) -> str:
+    """As searched for: whatever its case, and however its letters are composed."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def sip_hash(username: str, realm: str, secret: str) -> str:
+    """RFC 7616 section 3.4.2, A1 with MD5, which is what telephones speak."""
+    plain = (username + ":" + realm + ":" + secret).encode("utf-8")
+    try:
+        return hashlib.md5(plain, usedforsecurity=False).hexdigest()
+    except TypeError:  # before Python 3.9
+        return hashlib.md5(plain).hexdigest()  # noqa: S324 - what SIP's digest authentication is made of
+
+
+class Desk:
+    """One method a request. What it returns is sent; Fail is sent as code and reason."""
+
+    def __init__(self, conf: Conf) -> None:
+        self.conf = conf
+        self.console = Console(conf)
+        self._known = None  # type: Optional[Directory]
+
+    def known(self) -> Directory:
+        """Everybody: read again when a file changed."""
+        if self._known is None or not self._known.files.unchanged():
+            self._known = None
+            self._known = directory(self.conf)
+        return self._known
+
+    def idle(self) -> bool:
+        """Whether nobody was read yet."""
+        return self._known is None
+
+    def warm(self) -> None:
+        """Read everybody before they are asked for; what is wrong is said when they are."""
+        try:
+            self.known()
+        except (Fail, OSError):
+            self._known = None
+
+    def answer(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """One request."""
+        name = asked.get("do")
+        if name not in ("hello", "check", "page", "find", "view", "devices", "plan", "rules", "alter", "remove",
+                        "reset"):  # fmt: skip
+            raise Fail("invalid", "request")
+        method = getattr(self, "do_" + name)
+        return method(asked)  # type: ignore[no-any-return]
+
+    def _key(self, asked: "Dict[str, Any]") -> str:
+        key = asked.get("id")
+        if not isinstance(key, str) or not ID.fullmatch(key):
+            raise Fail("invalid", "id")
+        return key
+
+    @staticmethod
+    def _limit(asked: "Dict[str, Any]") -> int:
+        limit = asked.get("limit")
+        if type(limit) is not int or not 1 <= limit <= 500:
+            raise Fail("invalid", "limit")
+        return limit
+
+    def _shown(self, person: Person) -> "Dict[str, Any]":
+        return person.shown(bool(self.conf.inbound))
+
+    def do_hello(self, _: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Which helper this is."""
+        with open(os.path.abspath(__file__), "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        return {"helper": COMMAND, "version": VERSION, "digest": digest, "python": "%d.%d" % sys.version_info[:2]}
+
+    def do_page(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """By id; `cursor` is the last one seen."""
+        known, cursor, limit = self.known(), asked.get("cursor"), self._limit(asked)
+        if cursor is not None and not isinstance(cursor, str):
+            raise Fail("invalid", "cursor")
+        start = bisect.bisect_right(known.ids, cursor) if cursor else 0
+        ids = known.ids[start : start + limit]
+        more = start + limit < len(known.ids)
+        return {"people": [self._shown(known.people[one]) for one in ids], "more": more}
+
+    def do_find(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Every word is in the name, the email, the extension or a number."""
+        known, limit, words = self.known(), self._limit(asked), asked.get("words")
+        if not isinstance(words, str) or len(words) > 200:
+            raise Fail("invalid", "words")
+        wanted = [word(self._number(one)) for one in words.split()]
+        found = []  # type: List[Dict[str, Any]]
+        for key in known.ids if wanted else ():
+            person = known.people[key]
+            text = word("\n".join((person.name, person.email or "", person.extension, key) + person.ddis))
+            if all(one in text for one in wanted):
+                found.append(self._shown(person))
+                if len(found) == limit:
+                    break
+        return {"people": found}
+
+    def _number(self, typed: str) -> str:
+        """A word that looks like a direct number, as numbers are told."""
+        digits = re.sub(r"[().\-/]", "", typed)
+        if re.fullmatch(r"0[0-9]{6,14}", digits):
+            return "+" + self.conf.country + digits[1:]
+        return digits if re.fullmatch(r"\+[0-9]{3,15}", digits) else typed
+
+    def do_view(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """One person."""
+        return {"person": self._shown(self.known().person(self._key(asked)))}
+
+    def do_devices(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Network addresses of the person's registered telephones, by account."""
+        person = self.known().person(self._key(asked))
+        aors = set(name for one in person.accounts for name in one.aors)
+        told = self.console.ask("pjsip show contacts")
+        found = re.findall(r"^\s*Contact:\s+([^/\s]+)/sips?:(?:[^@\s]*@)?([A-Za-z0-9.:\[\]_-]{1,120})", told, re.M)
+        return {"devices": [{"account": aor, "address": where} for aor, where in found if aor in aors][:50]}
+
+    def do_check(self, _: "Dict[str, Any]") -> "Dict[str, Any]":
+        """What is in order here, and what is not: names and counts alone."""
+        lines = []  # type: List[Dict[str, Any]]
+
+        def tell(what: str, ok: bool, file: str = "", count: int = 0) -> None:
+            lines.append({"what": what, "ok": ok, "file": file, "count": count})
+
+        try:
+            tell("console", self.console.ask("core show version").startswith("Asterisk "))
+        except Fail:
+            tell("console", False)
+        known = self.known()
+        tell("people", bool(known.people), count=len(known.people))
+        caller, groups = _caller()
+        for source in known.files.sources:
+            found = os.stat(source.path)
+            tell("readable", not _may_read(found, caller, groups), source.name)
+            folder = os.access(os.path.dirname(source.path), os.W_OK | os.X_OK)
+            tell("writable", folder and (found.st_uid == os.geteuid() or os.geteuid() == 0), source.name)
+        if self.conf.inbound:
+            tell("inbound", known.inbound_at is not None, count=len(known.routes))
+        if known.odd:
+            tell("odd", False, count=known.odd)
+        if known.files.runs_programs:
+            tell("exec", False)
+        if known.files.outside:
+            tell("outside", False)
+        return {"lines": [one for one in lines if not one["ok"] or one["what"] not in ("readable", "writable")]
+                + [{"what": "files", "ok": True, "file": "", "count": len(known.files.sources)}]}  # fmt: skip
+
+    # What a removal or a reset would meet
+
+    def do_plan(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """What `remove` takes away and leaves, in names."""
+        known = self.known()
+        return self._plan(known, known.person(self._key(asked)))
+
+    def _plan(self, known: Directory, person: Person) -> "Dict[str, Any]":
+        others = known.others(person)
+        kept = set(name for one in others for name in one.auths + one.aors)
+        box, routes = person.box, self._routes(known, person)
+        has_box = box in known.boxes
+        shared_box = has_box and any(one.box == box for one in others)
+        gone_routes = [r for r in routes if r.simple and not self._also(known, r, person)]
+        return {
+            "accounts": [one.id for one in person.accounts],
+            "mailbox": "@".join(reversed(box)) if box and has_box and not shared_box else None,
+            "numbers": [self.conf.shown(one.number) for one in gone_routes],
+            "shared_mailbox": shared_box,
+            "shared_sip": any(name in kept for one in person.accounts for name in one.auths),
+            "kept_numbers": [self.conf.shown(one.number) for one in routes if one not in gone_routes],
+            "numbers_told": bool(self.conf.inbound),
+        }
+
+    def _routes(self, known: Directory, person: Person) -> "List[Route]":
+        mine = set(person.ddis)
+        return [one for one in known.routes.values() if self.conf.shown(one.number) in mine]
+
+    def _also(self, known: Directory, route: Route, person: Person) -> bool:
+        """Whether a number rings anybody or anything else too."""
+        ids = set(one.id for one in person.accounts)
+        for kind, _, who in route.targets:
+            if kind == "other" or (kind == "account" and who not in ids):
+                return True
+            if kind == "extension" and who != person.extension:
+                return True
+        return any(one.extension == person.extension for one in known.people.values() if one is not person)
+
+    def do_rules(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Whether a secret of this kind can be written, and how it is kept."""
+        known = self.known()
+        person = known.person(self._key(asked))
+        if asked.get("kind") == "voicemail":
+            self._box(known, person)
+            return {"stored": "pin", "accounts": 1}
+        if asked.get("kind") != "sip":
+            raise Fail("unsupported", "kind")
+        edit = Edit()
+        accounts = self._write_sip(known, person, "x", edit)
+        return {"stored": self.conf.sip_form, "accounts": accounts}
+
+    def _box(self, known: Directory, person: Person) -> "Entry":
+        """The person's own mailbox."""
+        if person.box is None or person.box not in known.boxes:
+            raise Fail("refused", "no-mailbox")
+        if any(one.box == person.box for one in known.others(person)):
+            raise Fail("refused", "shared-mailbox")
+        return known.boxes[person.box][2]
+
+    # Writing
+
+    def _begin(self, asked: "Dict[str, Any]") -> "Tuple[Directory, Person]":
+        self._known = None
+        known = directory(self.conf)
+        return known, known.person(self._key(asked))
+
+    def _end(self, known: Directory, edit: Edit) -> "Dict[str, Any]":
+        if not known.files.unchanged():
+            raise Fail("conflict", "changed")
+        edit.commit(self.console)
+        return {"ok": True}
+
+    def do_alter(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Name, email, number, each with the fingerprint of what it must still be: all or nothing."""
+        changes = asked.get("changes")
+        if not isinstance(changes, dict) or not changes or set(changes) - {"name", "email", "ddis"}:
+            raise Fail("invalid", "request")
+        with Lock(self.conf, self.console):
+            known, person = self._begin(asked)
+            now, edit = person.shown(True), Edit()
+            for field, change in changes.items():
+                if not isinstance(change, list) or len(change) != 2:
+                    raise Fail("invalid", "request")
+                if fingerprint(now[field]) != change[0]:
+                    raise Fail("conflict", "changed")
+            if "name" in changes:
+                self._rename(known, person, changes["name"][1], edit)
+            if "email" in changes:
+                self._mail(known, person, changes["email"][1], edit)
+            if "ddis" in changes:
+                self._dial(known, person, changes["ddis"][1], edit)
+            return self._end(known, edit)
+
+    def _rename(self, known: Directory, person: Person, name: object, edit: Edit) -> None:
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name != name.strip():
+            raise Fail("invalid", "name")
+        read = detail(self.conf, person)
+        for one in person.accounts:
+            key = b"endpoint/callerid" if one.wizard else b"callerid"
+            value = renamed(one.callerid, name, person.extension).encode("utf-8")
+            edit.set(read.files, read.endpoint(one), key, value, PJSIP)
+        if person.box in known.boxes and not any(one.box == person.box for one in known.others(person)):
+            self._field(known, known.boxes[person.box][2], 1, name, edit)
+
+    def _mail(self, known: Directory, person: Person, email: object, edit: Edit) -> None:
+        if email is not None and (not isinstance(email, str) or not EMAIL.fullmatch(email) or len(email) > 254):
+            raise Fail("invalid", "email")
+        entry = self._box(known, person)
+        if b"|" in b",".join(entry[1].split(b",")[2:3]):
+            raise Fail("refused", "several-emails")
+        self._field(known, entry, 2, email or "", edit)
+
+    @staticmethod
+    def _field(known: Directory, entry: "Entry", index: int, value: str, edit: Edit) -> None:
+        """One of a mailbox's fields: PIN, name, email; the others stay byte for byte."""
+        fields = entry[1].split(b",")
+        fields += [b""] * (index + 1 - len(fields))
+        fields[index] = value.encode("utf-8")
+        edit.put(known.files, entry, b",".join(fields), VOICEMAIL)
+
+    def _dial(self, known: Directory, person: Person, numbers: object, edit: Edit) -> None:
+        if not self.conf.inbound:
+            raise Fail("unsupported", "no-inbound")
+        if not isinstance(numbers, list) or len(numbers) > 1 or not all(isinstance(one, str) for one in numbers):
+            raise Fail("invalid", "number")
+        if numbers and not E164.fullmatch(numbers[0]):
+            raise Fail("invalid", "number")
+        routes = self._routes(known, person)
+        if len(routes) > 1:
+            raise Fail("refused", "several-numbers")
+        if routes and (self._also(known, routes[0], person) or (not numbers and not routes[0].simple)):
+            raise Fail("refused", "route-does-more")
+        if not numbers:
+            for entry in routes[0].lines if routes else ():
+                edit.drop(known.files, entry, DIALPLAN)
+            return
+        wanted = self.conf.stored(numbers[0])
+        if routes and routes[0].number == wanted:
+            return
+        if any(self.conf.shown(one) == numbers[0] for one in known.routes):
+            raise Fail("taken", "taken")
+        if not routes:
+            self._new_route(known, person, wanted, edit)
+            return
+        for entry in routes[0].lines:
+            if entry[0] == b"exten":
+                _, rest = entry[1].split(b",", 1)
+                edit.put(known.files, entry, wanted.encode() + b"," + rest, DIALPLAN)
+
+    def _new_route(self, known: Directory, person: Person, number: str, edit: Edit) -> None:
+        context = person.accounts[0].context
+        if known.inbound_at is None:
+            raise Fail("refused", "no-inbound-context")
+        if not re.fullmatch(rb"[A-Za-z0-9_.-]{1,79}", context) or not self._rings(context, person.extension):
+            raise Fail("refused", "no-extension")
+        line = "exten => %s,1,Goto(%s,%s,1)" % (number, text_of(context), person.extension)
+        edit.after(known.files, known.inbound_at + (1,), line.encode(), DIALPLAN)
+
+    def _rings(self, context: bytes, extension: str) -> bool:
+        """Whether the dialplan has this extension in this context."""
+        inside, files = False, Files(self.conf)
+        for line in files.lines("extensions.conf"):
+            if line[2][:1] == b"[":
+                inside = header_of(line, files)[0] == context
+            elif inside and line[2][:5] == b"exten":
+                words = entry_of(line)[1].split(b",")
+                if words[0].strip() == extension.encode() and words[1:2] and words[1].strip() == b"1":
+                    return True
+        return False
+
+    def do_remove(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Accounts, their passwords, mailbox, numbers; what others share stays."""
+        with Lock(self.conf, self.console):
+            known, person = self._begin(asked)
+            expected = asked.get("expected")
+            if not isinstance(expected, dict) or set(expected) != {"extension", "name"}:
+                raise Fail("invalid", "request")
+            if any(fingerprint(getattr(person, key)) != was for key, was in expected.items()):
+                raise Fail("conflict", "changed")
+            plan, edit, read = self._plan(known, person), Edit(), detail(self.conf, person)
+            for section in self._parts(known, person, read):
+                if section in read.bases:
+                    raise Fail("refused", "used-as-template")
+                edit.drop_section(read.files, section, person.name, PJSIP)
+            if plan["mailbox"] is not None and person.box is not None:
+                edit.drop_line(known.files, known.boxes[person.box][2], person.name, VOICEMAIL)
+            for route in self._routes(known, person):
+                if self.conf.shown(route.number) in plan["numbers"]:
+                    for entry in route.lines:
+                        edit.drop(known.files, entry, DIALPLAN)
+            return self._end(known, edit)
+
+    @staticmethod
+    def _parts(known: Directory, person: Person, read: Detail) -> "List[Section]":
+        """The person's own sections: endpoints, and auths and aors that nobody else uses."""
+        others = known.others(person)
+        auths = set(name for one in others for name in one.auths)
+        aors = set(name for one in others for name in one.aors)
+        found = []  # type: List[Section]
+        for one in person.accounts:
+            found.append(read.endpoint(one))
+            if not one.wizard:
+                found += [s for s in (read.get(n, b"auth") for n in one.auths if n not in auths) if s is not None]
+                found += [s for s in (read.get(n, b"aor") for n in one.aors if n not in aors) if s is not None]
+        return [one for at, one in enumerate(found) if one not in found[:at]]
+
+    def do_reset(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
+        """Write a new PIN or SIP password."""
+        kind, secret = asked.get("kind"), asked.get("secret")
+        shape = r"[0-9]{4,10}" if kind == "voicemail" else r"[A-Za-z0-9]{8,128}"
+        if kind not in ("voicemail", "sip") or not isinstance(secret, str) or not re.fullmatch(shape, secret):
+            raise Fail("invalid", "secret")
+        with Lock(self.conf, self.console):
+            known, person = self._begin(asked)
+            edit = Edit()
+            if kind == "sip":
+                self._write_sip(known, person, secret, edit)
+            else:
+                self._write_pin(known, self._box(known, person), person, secret, edit)
+            return self._end(known, edit)
+
+    def _write_pin(self, known: Directory, entry: "Entry", person: Person, secret: str, edit: Edit) -> None:
+        kept = self._spooled(known, entry, person)
+        if kept is None:
+            # A "-" in front says that the user may not change it by telephone: it stays.
+            lead = "-" if entry[1].startswith(b"-") else ""
+            self._field(known, entry, 0, lead + secret, edit)
+            return
+        files = Files(self.conf)
+        found = os.stat(kept)
+        files.sources.append(Source("secret.conf", kept, state_of(found)))
+        sheet = edit.sheet(files, 0, VOICEMAIL)
+        for number, raw in enumerate(sheet.lines):
+            if active(raw, 0)[1] == 2 and raw.split(b"=")[0].strip() == b"password":
+                edit.put(files, (b"password", b"", 0, number, 2), secret.encode(), VOICEMAIL)
+                return
+        raise Fail("refused", "odd-line", "secret.conf", 1)
+
+    def _spooled(self, known: Directory, entry: "Entry", person: Person) -> "Optional[str]":
+        """The file in the spool that holds the PIN, where Asterisk keeps it there."""
+        options = entry[1].split(b",", 4)[4:5]
+        asked = re.search(rb"passwordlocation=(\w+)", options[0] if options else b"")
+        if (asked.group(1) != b"spooldir") if asked else not known.spooled:
+            return None
+        path = os.path.join(self.conf.spool, "voicemail", *(person.box or ()) + ("secret.conf",))
+        real = os.path.realpath(path)
+        if not real.startswith(self.conf.spool + os.sep):
+            raise Fail("refused", "odd-line", "secret.conf", 1)
+        return real if os.path.exists(real) else None
+
+    def _write_sip(self, known: Directory, person: Person, secret: str, edit: Edit) -> int:
+        """All of the person's devices; how many passwords that were. Old ones of every form go: one left would win."""
+        read = detail(self.conf, person)
+        shared = set(name for one in known.others(person) for name in one.auths)
+        done = set()  # type: Set[str]
+        for one in person.accounts:
+            lead = b"inbound_auth/" if one.wizard else b""
+            for name in one.auths:
+                if name in shared:
+                    raise Fail("refused", "shared-sip")
+                section = read.endpoint(one) if one.wizard else read.get(name, b"auth")
+                if section is None:
+                    raise Fail("refused", "no-auth")
+                if name not in done:
+                    self._write_auth(read, section, lead, secret, edit)
+                done.add(name)
+        if not done:
+            raise Fail("unsupported", "no-sip")
+        return len(done)
+
+    def _write_auth(self, read: Detail, section: Section, lead: bytes, secret: str, edit: Edit) -> None:
+        keys = [lead + key.encode() for key in WRITTEN_KEYS]
+        username = text_of(section.get(lead + b"username"))
+        if section.get(lead + b"auth_type") == b"google_oauth" or not username:
+            raise Fail("unsupported", "no-sip")
+        if any(section.inherits(key) for key in keys):
+            raise Fail("refused", "in-template")
+        realm = text_of(section.get(lead + b"realm")) or read.realm
+        if self.conf.sip_form == "plain":
+            kind, key, value = b"userpass", lead + b"password", secret
+        else:
+            kind, key, value = b"md5", lead + b"md5_cred", sip_hash(username, realm, secret)
+        own = [entry for entry in section.entries if entry[0] in keys]
+        first = next((entry for entry in own if entry[4] == 2), None)
+        for entry in own:
+            if entry is first:
+                edit.put(read.files, entry, value.encode(), PJSIP, key)
+            else:
+                edit.drop(read.files, entry, PJSIP)
+        if first is None:
+            edit.set(read.files, section, key, value.encode(), PJSIP)
+        if section.get(lead + b"auth_type") != kind:
+            edit.set(read.files, section, lead + b"auth_type", kind, PJSIP)
+
+
+def _caller() -> "Tuple[int, List[int]]":
+    """Whoever came in by SSH, as sudo tells it, or ourselves: user and groups."""
+    if "SUDO_UID" not in os.environ:
+        return os.getuid(), os.getgroups()
+    uid, gid = int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1"))
+    return uid, os.getgrouplist(os.environ.get("SUDO_USER", ""), gid)
+
+
+def _may_read(found: os.stat_result, uid: int, groups: "List[int]") -> bool:
+    """Whether that account could read a file without the helper."""
+    if uid == 0 or found.st_uid == uid:
+        return True
+    return bool(found.st_mode & (stat.S_IRGRP if found.st_gid in groups else stat.S_IROTH))
+
+
+# ---- main ------------------------------------------------------------------------------------------------------------
+
+
+def told(fail: Fail) -> "Dict[str, Any]":
+    """A Fail as it is sent."""
+    name = fail.file if re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", fail.file) else ""
+    return {"error": fail.code, "reason": fail.reason, "file": name, "line": fail.line}
+
+
+def serve(desk: Desk) -> None:
+    """Requests from standard input until it ends. Nothing else is ever written than answers of `Desk` and `told`."""
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        raw = source.readline(MAX_REQUEST + 1)
+        if not raw:
+            return
+        number = None
+        try:
+            if len(raw) > MAX_REQUEST:
+                raise Fail("invalid", "too-long")
+            asked = json.loads(raw.decode("utf-8"))
+            if not isinstance(asked, dict) or type(asked.get("n")) is not int:
+                raise Fail("invalid", "request")
+            number = asked["n"]
+            answer = desk.answer(asked)
+        except Fail as fail:
+            answer = told(fail)
+        except (ValueError, RecursionError):
+            answer = told(Fail("invalid", "request"))
+        except Exception:  # its words could quote a file: they go no further
+            answer = told(Fail("failed", "internal"))
+        answer["n"] = number
+        target.write(json.dumps(answer).encode("ascii") + b"\n")
+        target.flush()
+        if len(raw) > MAX_REQUEST:
+            return
+        if desk.idle() and not select.select([source], [], [], 0)[0]:
+            desk.warm()
+
+
+def refuse(reason: str) -> int:
+    """One line, and out."""
+    sys.stdout.write(json.dumps(told(Fail("bound", reason))) + "\n")
+    return 3
+
+
+def main(words: "List[str]") -> int:
+    """`frameroom-helper [--config FILE] [--serve]`; the forced command of an SSH key, or what sudo starts for it."""
+    config, serving = "/etc/frameroom-helper.json", words[-1:] == ["--serve"]
+    words = words[:-1] if serving else words
+    if len(words) == 2 and words[0] == "--config":
+        config, words = os.path.abspath(words[1]), []
+    if words == ["--version"]:
+        sys.stdout.write("%s %d\n" % (COMMAND, VERSION))
+        return 0
+    if words:
+        return refuse("words")
+    # Whatever else was asked for over SSH was not done, and is not.
+    if not serving and "SSH_CONNECTION" in os.environ and os.environ.get("SSH_ORIGINAL_COMMAND") != COMMAND:
+        return refuse("forced-command")
+    for one in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)  # a change that is begun comes to its end; then standard input has ended
+    os.umask(0o077)
+    try:
+        conf = Conf(config)
+        if conf.run_as and not serving:
+            again = ["--config", config] if config != "/etc/frameroom-helper.json" else []
+            sudo = ["sudo", "-n", "-u", conf.run_as, conf.python, "-I", os.path.abspath(__file__)]
+            os.execve(  # noqa: S606 - one fixed program, no shell
+                "/usr/bin/sudo", sudo + again + ["--serve"], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+            )
+        serve(Desk(conf))
+    except Fail as fail:
+        sys.stdout.write(json.dumps(told(fail)) + "\n")
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
+if __name__ == "__main__":
+    # A traceback would show lines of this file alone, and yet none is ever shown.
+    sys.excepthook = lambda *_: None
+    sys.exit(main(sys.argv[1:]))
