@@ -51,6 +51,7 @@ EMAIL = re.compile(r"[\w.!#$%&'*+/=?^{}~-]{1,64}@[\w-]+(\.[\w-]+)+")
 E164 = re.compile(r"\+[1-9][0-9]{5,14}")
 QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(<[^<>]*>)?\s*')
 BARE = re.compile(r"\s*([^<>\"]*?)\s*(<[^<>]*>)\s*")
+APP = re.compile(rb"\s*(\w+)\s*(?:\((.*)\))?\s*$", re.S)
 ROUTE_APPS = ("noop", "goto", "dial", "answer", "hangup", "voicemail", "ringing", "progress", "wait")
 
 
@@ -407,7 +408,8 @@ class Account:
         if wizard:
             self.auths = self.aors = (self.id,)  # type: Tuple[str, ...]
         else:
-            self.auths, self.aors = (self._names(section.get(key)) for key in (b"auth", b"aors"))
+            self.auths, self.aors = self._names(section.get(b"auth")), self._names(section.get(b"aors"))
+            self.aors = self.auths if self.auths == self.aors else self.aors
 
     def _names(self, value: bytes) -> "Tuple[str, ...]":
         names = [text_of(one.strip()) for one in value.split(b",") if one.strip()]
@@ -447,23 +449,32 @@ class Route:
     def __init__(self, number: str) -> None:
         self.number = number
         self.lines = []  # type: List[Entry]
-        self.targets = set()  # type: Set[Tuple[str, bytes, str]]
+        self.targets = set()  # type: Set[Tuple[str, str]]
         self.simple = True
 
-    def add(self, entry: "Entry", app: bytes) -> None:
+    def add(self, entry: "Entry", app: bytes, contexts: "Set[bytes]") -> None:
         """One more line of it."""
         self.lines.append(entry)
-        found = re.match(rb"\s*(\w+)\s*(?:\((.*)\))?\s*$", app)
+        found = APP.match(app)
         name = text_of(found.group(1)).lower() if found else ""
-        words = [one.strip() for one in (found.group(2) or b"").split(b",")] if found else []
-        if name not in ROUTE_APPS and name:
+        if name and name not in ROUTE_APPS:
             self.simple = False
-        if name == "goto" and len(words) in (2, 3):
-            self.targets.add(("extension", words[0] if len(words) == 3 else b"", text_of(words[-2])))
-        elif name == "dial" and words:
-            for device in words[0].split(b"&"):
-                kind, _, who = device.strip().partition(b"/")
-                self.targets.add(("account" if kind.lower() == b"pjsip" else "other", b"", text_of(who)))
+        self.targets.update(targets_of(app, contexts))
+
+
+def targets_of(app: bytes, contexts: "Set[bytes]") -> "List[Tuple[str, str]]":
+    """Whom a line of the dialplan rings: an extension of one of these contexts, an account, or something else."""
+    found = APP.match(app)
+    if found is None:
+        return []
+    name, words = found.group(1).lower(), [one.strip() for one in (found.group(2) or b"").split(b",")]
+    if name == b"goto" and (len(words) == 2 or (len(words) == 3 and words[0] in contexts)):
+        return [("extension", text_of(words[-2]))]
+    if name == b"goto" and len(words) == 3:
+        return [("other", "")]
+    devices = words[0].split(b"&") if name == b"dial" else []
+    parts = [device.strip().partition(b"/") for device in devices]
+    return [("account" if kind.lower() == b"pjsip" else "other", text_of(who)) for kind, _, who in parts]
 
 
 class Person:
@@ -471,7 +482,7 @@ class Person:
 
     __slots__ = ("accounts", "ddis", "email", "extension", "name")
 
-    def __init__(self, accounts: "List[Account]") -> None:
+    def __init__(self, accounts: "Tuple[Account, ...]") -> None:
         self.accounts = accounts
         self.email = None  # type: Optional[str]
         self.ddis = ()  # type: Tuple[str, ...]
@@ -495,34 +506,64 @@ class Person:
         }  # fmt: skip
 
 
+def mailboxes(files: Files) -> "Iterator[Tuple[Box, Entry]]":
+    """Every mailbox of voicemail.conf."""
+    context = ""
+    for line in files.lines("voicemail.conf"):
+        if line[2][:1] == b"[":
+            context = text_of(header_of(line, files)[0])
+        elif context not in ("", "general", "zonemessages"):
+            entry = entry_of(line)
+            yield (context, text_of(entry[0])), entry
+
+
+def inbound(files: Files, context: bytes) -> "Iterator[Tuple[str, Entry, bytes]]":
+    """Every line of a context of the dialplan, its header too: (number, entry, application)."""
+    inside, number = False, ""
+    for line in files.lines("extensions.conf"):
+        if line[2][:1] == b"[":
+            inside, number = header_of(line, files)[0] == context, ""
+            if inside:
+                yield "", (b"", b"", line[0], line[1], line[3]), b""
+        elif inside:
+            entry = entry_of(line)
+            words = entry[1].split(b",", 2 if entry[0] == b"exten" else 1)
+            if entry[0] == b"exten":
+                number = text_of(words[0].strip())
+            if entry[0] in (b"exten", b"same"):
+                yield number, entry, words[-1]
+
+
 ENDPOINT = {b"type", b"callerid", b"mailboxes", b"context", b"auth", b"aors"}
 ENDPOINT |= {b"endpoint/" + key for key in (b"callerid", b"mailboxes", b"context")}
 SECRET = {key.encode() for key in SECRET_KEYS} | {b"inbound_auth/" + key.encode() for key in SECRET_KEYS}
 
 
 class Directory:
-    """Everybody, as the files have it now. `boxes`: (name, email, options, entry) by (context, mailbox)."""
+    """Everybody, as the files have it now: as little of it as tells who they are. What a change needs of one person is
+    read anew (`Detail`)."""
 
     def __init__(self, conf: Conf, whole: bool = False) -> None:
         self.conf, self.files = conf, Files(conf)
         self.accounts = {}  # type: Dict[str, Account]
-        self.boxes = {}  # type: Dict[Box, Tuple[str, Optional[str], Entry]]
-        self.routes = {}  # type: Dict[str, Route]
-        self.odd = 0
-        self.inbound_at = None  # type: Optional[Tuple[int, int]]
-        self.spooled = False
+        self.odd = self.numbers = 0
+        self.has_inbound = False
         self._secrets = set()  # type: Set[int]
         for name, wizard in (("pjsip.conf", False), ("pjsip_wizard.conf", True)):
             self._read_accounts(name, wizard, whole)
-        self._read_boxes()
-        if conf.inbound:
-            self._read_routes()
-        self.people = self._people()
+        self.contexts = set(conf.contexts) | set(one.context for one in self.accounts.values()) | {b""}
+        boxes = {}  # type: Dict[Box, Tuple[str, str]]
+        for box, entry in mailboxes(self.files):
+            fields = [text_of(one.strip()) for one in entry[1].split(b",", 3)[:3]] + ["", ""]
+            self._secrets.add(hash(entry[1].split(b",", 1)[0].strip()))
+            boxes[box] = fields[1], fields[2]
+        self.people = self._people(boxes, self._read_numbers() if conf.inbound else {})
+        self._secrets = set()
         self.ids = sorted(self.people)
 
     def _read_accounts(self, name: str, wizard: bool, whole: bool) -> None:
         kind = b"wizard" if wizard else b"endpoint"
-        contexts = self.conf.contexts
+        allowed, seen = self.conf.contexts, {}  # type: List[bytes], Dict[bytes, bytes]
         for section in sections(self.files, name, ENDPOINT | SECRET, whole):
             for entry in section.entries:
                 if entry[0] in SECRET:
@@ -530,82 +571,60 @@ class Directory:
             if section.template or section.get(b"type") != kind:
                 continue
             found = Account(section, wizard, self.conf)
-            if found.context not in contexts if contexts else not (found.callerid or found.box):
+            found.context = seen.setdefault(found.context, found.context)
+            if found.context not in allowed if allowed else not (found.callerid or found.box):
                 continue
             if not ID.fullmatch(found.id) or found.id in self.accounts:
                 self.odd += 1
                 continue
             self.accounts[found.id] = found
 
-    def _read_boxes(self) -> None:
-        context = ""
-        for line in self.files.lines("voicemail.conf"):
-            if line[2][:1] == b"[":
-                context = text_of(header_of(line, self.files)[0])
-                continue
-            entry = entry_of(line)
-            if context == "general" and entry[0] == b"passwordlocation":
-                self.spooled = entry[1].lower() == b"spooldir"
-            if context in ("", "general", "zonemessages"):
-                continue
-            fields = [text_of(one.strip()) for one in entry[1].split(b",", 3)[:3]] + ["", ""]
-            self._secrets.add(hash(entry[1].split(b",", 1)[0].strip()))
-            email = fields[2].split("|")[0]
-            self.boxes[context, text_of(entry[0])] = (fields[1], email if EMAIL.fullmatch(email) else None, entry)
+    def _read_numbers(self) -> "Dict[Tuple[str, str], Tuple[str, ...]]":
+        numbers, last = {}, ""  # type: Dict[Tuple[str, str], Tuple[str, ...]], str
+        for number, _, app in inbound(self.files, self.conf.inbound):
+            self.has_inbound = True
+            shown = self.conf.shown(number)
+            if shown is not None:
+                self.numbers += number != last
+                last = number
+                for target in targets_of(app, self.contexts):
+                    numbers[target] = numbers.get(target, ()) + (shown,)
+        return numbers
 
-    def _read_routes(self) -> None:
-        inside, number = False, ""
-        for line in self.files.lines("extensions.conf"):
-            if line[2][:1] == b"[":
-                inside = header_of(line, self.files)[0] == self.conf.inbound
-                number = ""
-                if inside:
-                    self.inbound_at = line[0], line[1]
-                continue
-            if not inside:
-                continue
-            entry = entry_of(line)
-            words = entry[1].split(b",", 2 if entry[0] == b"exten" else 1)
-            if entry[0] == b"exten":
-                number = text_of(words[0].strip())
-            elif entry[0] != b"same":
-                continue
-            self.inbound_at = line[0], line[1]
-            if self.conf.shown(number) is not None:
-                self.routes.setdefault(number, Route(number)).add(entry, words[-1])
-
-    def _people(self) -> "Dict[str, Person]":
+    def _people(
+        self, boxes: "Dict[Box, Tuple[str, str]]", numbers: "Dict[Tuple[str, str], Tuple[str, ...]]"
+    ) -> "Dict[str, Person]":
         groups = {}  # type: Dict[object, List[Account]]
         for one in self.accounts.values():
             groups.setdefault((one.callerid, one.box) if one.callerid and one.box else one.id, []).append(one)
-        numbers = {}  # type: Dict[Tuple[str, str], List[str]]
-        contexts = set(self.conf.contexts) | {one.context for one in self.accounts.values()} | {b""}
-        for route in self.routes.values():
-            for kind, context, who in route.targets:
-                if context in contexts:
-                    numbers.setdefault((kind, who), []).append(self.conf.shown(route.number) or "")
         people = {}  # type: Dict[str, Person]
-        for accounts in groups.values():
-            accounts.sort(key=lambda one: one.id)
-            person = Person(accounts)
+        while groups:
+            accounts = groups.popitem()[1]
+            if len(accounts) > 1:
+                accounts.sort(key=lambda one: one.id)
+            person = Person(tuple(accounts))
             people[person.id] = person
-            self._describe(person, numbers)
+            self._describe(person, boxes, numbers)
         return people
 
-    def _describe(self, person: Person, numbers: "Dict[Tuple[str, str], List[str]]") -> None:
+    def _describe(
+        self, person: Person, boxes: "Dict[Box, Tuple[str, str]]",
+        numbers: "Dict[Tuple[str, str], Tuple[str, ...]]",
+    ) -> None:  # fmt: skip
         callerid, box = person.accounts[0].callerid, person.box
         found = QUOTED.fullmatch(callerid) or BARE.fullmatch(callerid)
         inner = (found.group(2) or "")[1:-1] if found else ""
         extension = inner or (callerid if re.fullmatch(r"[0-9*#+]{1,20}", callerid) else "") or (box[1] if box else "")
-        person.extension = extension if re.fullmatch(r"[A-Za-z0-9*#+._-]{1,40}", extension) else person.id
-        kept = self.boxes.get(box) if box else None
-        person.name = self.clean(name_of(callerid)) or (self.clean(kept[0]) if kept else "")
-        person.email = kept[1] if kept else None
-        mine = numbers.get(("extension", person.extension), [])
+        extension = extension if re.fullmatch(r"[A-Za-z0-9*#+._-]{1,40}", extension) else person.id
+        person.extension = person.id if extension == person.id else extension
+        name, email = boxes.get(box, ("", "")) if box else ("", "")
+        person.name = self.clean(name_of(callerid)) or self.clean(name)
+        first = email.split("|")[0]
+        person.email = first if EMAIL.fullmatch(first) else None
+        mine = numbers.get(("extension", person.extension), ())
         for one in person.accounts:
-            if ("account", one.id) in numbers:
-                mine = mine + numbers["account", one.id]
-        person.ddis = tuple(sorted(set(mine)))
+            mine += numbers.get(("account", one.id), ())
+        person.ddis = tuple(sorted(set(mine))) if len(mine) > 1 else mine
 
     def clean(self, name: str) -> str:
         """A name as it may be shown: what is only digits, or a word that is a password here, is withheld."""
@@ -635,41 +654,56 @@ def directory(conf: Conf) -> Directory:
 
 
 class Detail:
-    """The sections of some names, with every entry, read anew; `realm`: Asterisk's default one."""
+    """What a change of one person needs, with every entry and where it stands: sections, mailbox, routes."""
 
-    def __init__(self, conf: Conf, names: "Set[str]", whole: bool = False) -> None:
-        self.files = Files(conf)
+    def __init__(self, known: Directory, person: Person, whole: bool = False) -> None:
+        self.files = Files(known.conf)
         self.realm = "asterisk"
         self.found = {}  # type: Dict[Tuple[str, bytes], Section]
         self.bases = []  # type: List[Section]
+        names = set(name for one in person.accounts for name in (one.id,) + one.auths + one.aors)
         for file in ("pjsip.conf", "pjsip_wizard.conf"):
             for section in sections(self.files, file, None, whole):
-                self.bases += section.bases
+                self.bases += section.bases if whole else []
                 kind, name = section.get(b"type"), text_of(section.name)
                 if kind == b"global":
                     self.realm = text_of(section.get(b"default_realm")) or self.realm
                 if name in names and not section.template:
                     self.found.setdefault((name, kind), section)
+        self.box = None  # type: Optional[Entry]
+        for box, entry in mailboxes(self.files):
+            self.box = entry if box == person.box else self.box
+        self._read_routes(known, person)
 
-    def get(self, name: str, kind: bytes) -> "Optional[Section]":
-        """The section of that name and type, as pjsip finds it."""
-        return self.found.get((name, kind))
+    def _read_routes(self, known: Directory, person: Person) -> None:
+        """`routes`: the person's; `taken`: all numbers; `inbound_at`: behind which line a new one goes."""
+        conf, routes = known.conf, {}  # type: Conf, Dict[str, Route]
+        self.taken = set()  # type: Set[str]
+        self.inbound_at = None  # type: Optional[Tuple[int, int, int]]
+        mine = set(person.ddis)
+        for number, entry, app in inbound(self.files, conf.inbound) if conf.inbound else ():
+            self.inbound_at = entry[2:]
+            shown = conf.shown(number)
+            if shown is not None:
+                self.taken.add(shown)
+                if shown in mine:
+                    routes.setdefault(number, Route(number)).add(entry, app, known.contexts)
+        self.routes = list(routes.values())
 
     def endpoint(self, account: Account) -> Section:
         """An account's own section."""
-        found = self.get(account.id, b"wizard" if account.wizard else b"endpoint")
+        found = self.found.get((account.id, b"wizard" if account.wizard else b"endpoint"))
         if found is None:
             raise Fail("conflict", "changed")
         return found
 
 
-def detail(conf: Conf, person: Person) -> Detail:
-    """All that is one person's in pjsip's files."""
-    names = set(name for one in person.accounts for name in (one.id,) + one.auths + one.aors)
+def detail(known: Directory, person: Person) -> Detail:
+    """Read for a change; held whole where the files ask for it."""
     try:
-        return Detail(conf, names)
+        return Detail(known, person)
     except Whole:
-        return Detail(conf, names, whole=True)
+        return Detail(known, person, whole=True)
 
 
 # ---- Edit: how they are written --------------------------------------------------------------------------------------
@@ -750,6 +784,11 @@ class Edit:
             at = raw.index(old)
             head = raw[:at] + key + raw[at + len(old) : start]
         sheet.changed[entry[3]] = head + value + raw[len(body) :]
+
+    def value(self, files: Files, entry: "Entry", module: str) -> bytes:
+        """An entry's value as it is by now."""
+        changed = self.sheet(files, entry[2], module).changed.get(entry[3])
+        return entry[1] if changed is None else entry_of((0, 0, active(changed, 0)[0].strip(), 2))[1]
 
     def drop(self, files: Files, entry: "Entry", module: str) -> None:
         """Take a line out."""
@@ -1138,7 +1177,7 @@ class Desk:
             folder = os.access(os.path.dirname(source.path), os.W_OK | os.X_OK)
             tell("writable", folder and (found.st_uid == os.geteuid() or os.geteuid() == 0), source.name)
         if self.conf.inbound:
-            tell("inbound", known.inbound_at is not None, count=len(known.routes))
+            tell("inbound", known.has_inbound, count=known.numbers)
         if known.odd:
             tell("odd", False, count=known.odd)
         if known.files.runs_programs:
@@ -1153,33 +1192,29 @@ class Desk:
     def do_plan(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """What `remove` takes away and leaves, in names."""
         known = self.known()
-        return self._plan(known, known.person(self._key(asked)))
+        person = known.person(self._key(asked))
+        return self._plan(known, person, detail(known, person))
 
-    def _plan(self, known: Directory, person: Person) -> "Dict[str, Any]":
+    def _plan(self, known: Directory, person: Person, read: Detail) -> "Dict[str, Any]":
         others = known.others(person)
-        kept = set(name for one in others for name in one.auths + one.aors)
-        box, routes = person.box, self._routes(known, person)
-        has_box = box in known.boxes
-        shared_box = has_box and any(one.box == box for one in others)
-        gone_routes = [r for r in routes if r.simple and not self._also(known, r, person)]
+        kept = set(name for one in others for name in one.auths)
+        shared_box = read.box is not None and any(one.box == person.box for one in others)
+        gone = [one for one in read.routes if one.simple and not self._also(known, one, person)]
         return {
             "accounts": [one.id for one in person.accounts],
-            "mailbox": "@".join(reversed(box)) if box and has_box and not shared_box else None,
-            "numbers": [self.conf.shown(one.number) for one in gone_routes],
+            "mailbox": "@".join(reversed(person.box)) if person.box and read.box and not shared_box else None,
+            "numbers": [self.conf.shown(one.number) for one in gone],
             "shared_mailbox": shared_box,
             "shared_sip": any(name in kept for one in person.accounts for name in one.auths),
-            "kept_numbers": [self.conf.shown(one.number) for one in routes if one not in gone_routes],
+            "kept_numbers": [self.conf.shown(one.number) for one in read.routes if one not in gone],
             "numbers_told": bool(self.conf.inbound),
         }
 
-    def _routes(self, known: Directory, person: Person) -> "List[Route]":
-        mine = set(person.ddis)
-        return [one for one in known.routes.values() if self.conf.shown(one.number) in mine]
-
-    def _also(self, known: Directory, route: Route, person: Person) -> bool:
+    @staticmethod
+    def _also(known: Directory, route: Route, person: Person) -> bool:
         """Whether a number rings anybody or anything else too."""
         ids = set(one.id for one in person.accounts)
-        for kind, _, who in route.targets:
+        for kind, who in route.targets:
             if kind == "other" or (kind == "account" and who not in ids):
                 return True
             if kind == "extension" and who != person.extension:
@@ -1190,32 +1225,32 @@ class Desk:
         """Whether a secret of this kind can be written, and how it is kept."""
         known = self.known()
         person = known.person(self._key(asked))
+        read = detail(known, person)
         if asked.get("kind") == "voicemail":
-            self._box(known, person)
+            self._box(known, person, read)
             return {"stored": "pin", "accounts": 1}
         if asked.get("kind") != "sip":
             raise Fail("unsupported", "kind")
-        edit = Edit()
-        accounts = self._write_sip(known, person, "x", edit)
-        return {"stored": self.conf.sip_form, "accounts": accounts}
+        return {"stored": self.conf.sip_form, "accounts": self._write_sip(known, person, read, "x", Edit())}
 
-    def _box(self, known: Directory, person: Person) -> "Entry":
+    @staticmethod
+    def _box(known: Directory, person: Person, read: Detail) -> "Entry":
         """The person's own mailbox."""
-        if person.box is None or person.box not in known.boxes:
+        if read.box is None:
             raise Fail("refused", "no-mailbox")
         if any(one.box == person.box for one in known.others(person)):
             raise Fail("refused", "shared-mailbox")
-        return known.boxes[person.box][2]
+        return read.box
 
     # Writing
 
-    def _begin(self, asked: "Dict[str, Any]") -> "Tuple[Directory, Person]":
-        self._known = None
-        known = directory(self.conf)
-        return known, known.person(self._key(asked))
+    def _begin(self, asked: "Dict[str, Any]") -> "Tuple[Directory, Person, Detail]":
+        known = self.known()
+        person = known.person(self._key(asked))
+        return known, person, detail(known, person)
 
-    def _end(self, known: Directory, edit: Edit) -> "Dict[str, Any]":
-        if not known.files.unchanged():
+    def _end(self, known: Directory, read: Detail, edit: Edit) -> "Dict[str, Any]":
+        if not known.files.unchanged() or not read.files.unchanged():
             raise Fail("conflict", "changed")
         edit.commit(self.console)
         return {"ok": True}
@@ -1226,7 +1261,7 @@ class Desk:
         if not isinstance(changes, dict) or not changes or set(changes) - {"name", "email", "ddis"}:
             raise Fail("invalid", "request")
         with Lock(self.conf, self.console):
-            known, person = self._begin(asked)
+            known, person, read = self._begin(asked)
             now, edit = person.shown(True), Edit()
             for field, change in changes.items():
                 if not isinstance(change, list) or len(change) != 2:
@@ -1234,111 +1269,102 @@ class Desk:
                 if fingerprint(now[field]) != change[0]:
                     raise Fail("conflict", "changed")
             if "name" in changes:
-                self._rename(known, person, changes["name"][1], edit)
+                self._rename(known, person, read, changes["name"][1], edit)
             if "email" in changes:
-                self._mail(known, person, changes["email"][1], edit)
+                self._mail(known, person, read, changes["email"][1], edit)
             if "ddis" in changes:
-                self._dial(known, person, changes["ddis"][1], edit)
-            return self._end(known, edit)
+                self._dial(known, person, read, changes["ddis"][1], edit)
+            return self._end(known, read, edit)
 
-    def _rename(self, known: Directory, person: Person, name: object, edit: Edit) -> None:
+    def _rename(self, known: Directory, person: Person, read: Detail, name: object, edit: Edit) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name) or name != name.strip():
             raise Fail("invalid", "name")
-        read = detail(self.conf, person)
         for one in person.accounts:
             key = b"endpoint/callerid" if one.wizard else b"callerid"
             value = renamed(one.callerid, name, person.extension).encode("utf-8")
             edit.set(read.files, read.endpoint(one), key, value, PJSIP)
-        if person.box in known.boxes and not any(one.box == person.box for one in known.others(person)):
-            self._field(known, known.boxes[person.box][2], 1, name, edit)
+        if read.box is not None and not any(one.box == person.box for one in known.others(person)):
+            self._field(read, read.box, 1, name, edit)
 
-    def _mail(self, known: Directory, person: Person, email: object, edit: Edit) -> None:
+    def _mail(self, known: Directory, person: Person, read: Detail, email: object, edit: Edit) -> None:
         if email is not None and (not isinstance(email, str) or not EMAIL.fullmatch(email) or len(email) > 254):
             raise Fail("invalid", "email")
-        entry = self._box(known, person)
+        entry = self._box(known, person, read)
         if b"|" in b",".join(entry[1].split(b",")[2:3]):
             raise Fail("refused", "several-emails")
-        self._field(known, entry, 2, email or "", edit)
+        self._field(read, entry, 2, email or "", edit)
 
     @staticmethod
-    def _field(known: Directory, entry: "Entry", index: int, value: str, edit: Edit) -> None:
+    def _field(read: Detail, entry: "Entry", index: int, value: str, edit: Edit) -> None:
         """One of a mailbox's fields: PIN, name, email; the others stay byte for byte."""
-        fields = entry[1].split(b",")
+        fields = edit.value(read.files, entry, VOICEMAIL).split(b",")
         fields += [b""] * (index + 1 - len(fields))
         fields[index] = value.encode("utf-8")
-        edit.put(known.files, entry, b",".join(fields), VOICEMAIL)
+        edit.put(read.files, entry, b",".join(fields), VOICEMAIL)
 
-    def _dial(self, known: Directory, person: Person, numbers: object, edit: Edit) -> None:
+    def _dial(self, known: Directory, person: Person, read: Detail, numbers: object, edit: Edit) -> None:
         if not self.conf.inbound:
             raise Fail("unsupported", "no-inbound")
         if not isinstance(numbers, list) or len(numbers) > 1 or not all(isinstance(one, str) for one in numbers):
             raise Fail("invalid", "number")
         if numbers and not E164.fullmatch(numbers[0]):
             raise Fail("invalid", "number")
-        routes = self._routes(known, person)
+        routes = read.routes
         if len(routes) > 1:
             raise Fail("refused", "several-numbers")
         if routes and (self._also(known, routes[0], person) or (not numbers and not routes[0].simple)):
             raise Fail("refused", "route-does-more")
         if not numbers:
             for entry in routes[0].lines if routes else ():
-                edit.drop(known.files, entry, DIALPLAN)
+                edit.drop(read.files, entry, DIALPLAN)
             return
         wanted = self.conf.stored(numbers[0])
         if routes and routes[0].number == wanted:
             return
-        if any(self.conf.shown(one) == numbers[0] for one in known.routes):
+        if numbers[0] in read.taken:
             raise Fail("taken", "taken")
         if not routes:
-            self._new_route(known, person, wanted, edit)
+            self._new_route(person, read, wanted, edit)
             return
         for entry in routes[0].lines:
             if entry[0] == b"exten":
-                _, rest = entry[1].split(b",", 1)
-                edit.put(known.files, entry, wanted.encode() + b"," + rest, DIALPLAN)
+                edit.put(read.files, entry, wanted.encode() + b"," + entry[1].split(b",", 1)[1], DIALPLAN)
 
-    def _new_route(self, known: Directory, person: Person, number: str, edit: Edit) -> None:
+    def _new_route(self, person: Person, read: Detail, number: str, edit: Edit) -> None:
         context = person.accounts[0].context
-        if known.inbound_at is None:
+        if read.inbound_at is None:
             raise Fail("refused", "no-inbound-context")
         if not re.fullmatch(rb"[A-Za-z0-9_.-]{1,79}", context) or not self._rings(context, person.extension):
             raise Fail("refused", "no-extension")
         line = "exten => %s,1,Goto(%s,%s,1)" % (number, text_of(context), person.extension)
-        edit.after(known.files, known.inbound_at + (1,), line.encode(), DIALPLAN)
+        edit.after(read.files, read.inbound_at, line.encode(), DIALPLAN)
 
     def _rings(self, context: bytes, extension: str) -> bool:
         """Whether the dialplan has this extension in this context."""
-        inside, files = False, Files(self.conf)
-        for line in files.lines("extensions.conf"):
-            if line[2][:1] == b"[":
-                inside = header_of(line, files)[0] == context
-            elif inside and line[2][:5] == b"exten":
-                words = entry_of(line)[1].split(b",")
-                if words[0].strip() == extension.encode() and words[1:2] and words[1].strip() == b"1":
-                    return True
-        return False
+        found = ((number, entry) for number, entry, _ in inbound(Files(self.conf), context))
+        return any(number == extension and entry[1].split(b",")[1:2] == [b"1"] for number, entry in found)
 
     def do_remove(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """Accounts, their passwords, mailbox, numbers; what others share stays."""
         with Lock(self.conf, self.console):
-            known, person = self._begin(asked)
+            known, person, read = self._begin(asked)
             expected = asked.get("expected")
             if not isinstance(expected, dict) or set(expected) != {"extension", "name"}:
                 raise Fail("invalid", "request")
             if any(fingerprint(getattr(person, key)) != was for key, was in expected.items()):
                 raise Fail("conflict", "changed")
-            plan, edit, read = self._plan(known, person), Edit(), detail(self.conf, person)
+            plan, edit = self._plan(known, person, read), Edit()
             for section in self._parts(known, person, read):
                 if section in read.bases:
                     raise Fail("refused", "used-as-template")
                 edit.drop_section(read.files, section, person.name, PJSIP)
-            if plan["mailbox"] is not None and person.box is not None:
-                edit.drop_line(known.files, known.boxes[person.box][2], person.name, VOICEMAIL)
-            for route in self._routes(known, person):
+            if plan["mailbox"] is not None and read.box is not None:
+                edit.drop_line(read.files, read.box, person.name, VOICEMAIL)
+            for route in read.routes:
                 if self.conf.shown(route.number) in plan["numbers"]:
                     for entry in route.lines:
-                        edit.drop(known.files, entry, DIALPLAN)
-            return self._end(known, edit)
+                        edit.drop(read.files, entry, DIALPLAN)
+            return self._end(known, read, edit)
 
     @staticmethod
     def _parts(known: Directory, person: Person, read: Detail) -> "List[Section]":
@@ -1350,8 +1376,9 @@ class Desk:
         for one in person.accounts:
             found.append(read.endpoint(one))
             if not one.wizard:
-                found += [s for s in (read.get(n, b"auth") for n in one.auths if n not in auths) if s is not None]
-                found += [s for s in (read.get(n, b"aor") for n in one.aors if n not in aors) if s is not None]
+                mine = [(name, b"auth") for name in one.auths if name not in auths]
+                mine += [(name, b"aor") for name in one.aors if name not in aors]
+                found += [read.found[key] for key in mine if key in read.found]
         return [one for at, one in enumerate(found) if one not in found[:at]]
 
     def do_reset(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
@@ -1361,20 +1388,20 @@ class Desk:
         if kind not in ("voicemail", "sip") or not isinstance(secret, str) or not re.fullmatch(shape, secret):
             raise Fail("invalid", "secret")
         with Lock(self.conf, self.console):
-            known, person = self._begin(asked)
+            known, person, read = self._begin(asked)
             edit = Edit()
             if kind == "sip":
-                self._write_sip(known, person, secret, edit)
+                self._write_sip(known, person, read, secret, edit)
             else:
-                self._write_pin(known, self._box(known, person), person, secret, edit)
-            return self._end(known, edit)
+                self._write_pin(person, read, self._box(known, person, read), secret, edit)
+            return self._end(known, read, edit)
 
-    def _write_pin(self, known: Directory, entry: "Entry", person: Person, secret: str, edit: Edit) -> None:
-        kept = self._spooled(known, entry, person)
+    def _write_pin(self, person: Person, read: Detail, entry: "Entry", secret: str, edit: Edit) -> None:
+        kept = self._spooled(person, entry)
         if kept is None:
             # A "-" in front says that the user may not change it by telephone: it stays.
             lead = "-" if entry[1].startswith(b"-") else ""
-            self._field(known, entry, 0, lead + secret, edit)
+            self._field(read, entry, 0, lead + secret, edit)
             return
         files = Files(self.conf)
         found = os.stat(kept)
@@ -1386,11 +1413,11 @@ class Desk:
                 return
         raise Fail("refused", "odd-line", "secret.conf", 1)
 
-    def _spooled(self, known: Directory, entry: "Entry", person: Person) -> "Optional[str]":
+    def _spooled(self, person: Person, entry: "Entry") -> "Optional[str]":
         """The file in the spool that holds the PIN, where Asterisk keeps it there."""
         options = entry[1].split(b",", 4)[4:5]
         asked = re.search(rb"passwordlocation=(\w+)", options[0] if options else b"")
-        if (asked.group(1) != b"spooldir") if asked else not known.spooled:
+        if (asked.group(1) != b"spooldir") if asked else not self._spooling():
             return None
         path = os.path.join(self.conf.spool, "voicemail", *(person.box or ()) + ("secret.conf",))
         real = os.path.realpath(path)
@@ -1398,9 +1425,19 @@ class Desk:
             raise Fail("refused", "odd-line", "secret.conf", 1)
         return real if os.path.exists(real) else None
 
-    def _write_sip(self, known: Directory, person: Person, secret: str, edit: Edit) -> int:
+    def _spooling(self) -> bool:
+        """Whether voicemail.conf says so for everybody."""
+        files, found = Files(self.conf), False
+        general = False
+        for line in files.lines("voicemail.conf"):
+            if line[2][:1] == b"[":
+                general = header_of(line, files)[0] == b"general"
+            elif general and entry_of(line)[0] == b"passwordlocation":
+                found = entry_of(line)[1].lower() == b"spooldir"
+        return found
+
+    def _write_sip(self, known: Directory, person: Person, read: Detail, secret: str, edit: Edit) -> int:
         """All of the person's devices; how many passwords that were. Old ones of every form go: one left would win."""
-        read = detail(self.conf, person)
         shared = set(name for one in known.others(person) for name in one.auths)
         done = set()  # type: Set[str]
         for one in person.accounts:
@@ -1408,7 +1445,7 @@ class Desk:
             for name in one.auths:
                 if name in shared:
                     raise Fail("refused", "shared-sip")
-                section = read.endpoint(one) if one.wizard else read.get(name, b"auth")
+                section = read.endpoint(one) if one.wizard else read.found.get((name, b"auth"))
                 if section is None:
                     raise Fail("refused", "no-auth")
                 if name not in done:
