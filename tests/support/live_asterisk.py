@@ -1,0 +1,112 @@
+"""A live Asterisk on the captured files, where there is one, and a telephone that registers with it.
+
+No Debian release of today packages Asterisk: whoever has one names its program in FRAMEROOM_ASTERISK.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.flat_pbx import FlatPbx
+
+
+def asterisk_program() -> Path:
+    """The program; without it the test is skipped."""
+    found = os.environ.get("FRAMEROOM_ASTERISK") or shutil.which("asterisk", path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        pytest.skip("no Asterisk here: name one in FRAMEROOM_ASTERISK (its sbin/asterisk) to try a live one")
+    return Path(found)
+
+
+def _modules(program: Path) -> Path:
+    beside = [program.parents[1] / "lib" / "asterisk" / "modules", *Path("/usr/lib").glob("**/asterisk/modules")]
+    return next(path for path in beside if path.is_dir())
+
+
+@dataclass
+class Live:
+    """A running one. `sip_port`: UDP, loopback."""
+
+    command: list[str]
+    sip_port: int
+
+    def ask(self, line: str) -> str:
+        """Its console's answer."""
+        return subprocess.run([*self.command, "-rx", line], capture_output=True, text=True, check=False).stdout
+
+    def register(self, user: str, password: str, expires: int = 0) -> int:
+        """The status of a REGISTER with these credentials (RFC 3261 section 22, RFC 2617 with qop)."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.settimeout(5)
+            link.connect(("127.0.0.1", self.sip_port))
+            call, port = secrets.token_hex(8), link.getsockname()[1]
+            answer = self._send(link, user, call, port, expires, 1, "")
+            told = dict(re.findall(r'(\w+)="?([^",\r]*)"?', re.search(r"WWW-Authenticate: .*", answer, re.I)[0]))  # type: ignore[index]
+            uri, cnonce = "sip:127.0.0.1", secrets.token_hex(4)
+            ha1, ha2 = _md5(f"{user}:{told['realm']}:{password}"), _md5(f"REGISTER:{uri}")
+            response = _md5(f"{ha1}:{told['nonce']}:00000001:{cnonce}:auth:{ha2}")
+            line = (
+                f'Authorization: Digest username="{user}", realm="{told["realm"]}", nonce="{told["nonce"]}", '
+                f'uri="{uri}", response="{response}", algorithm=MD5, cnonce="{cnonce}", nc=00000001, qop=auth, '
+                f'opaque="{told.get("opaque", "")}"\r\n'
+            )
+            return int(self._send(link, user, call, port, expires, 2, line).split()[1])
+
+    def _send(self, link: socket.socket, user: str, call: str, port: int, expires: int, turn: int, more: str) -> str:
+        link.send(
+            (
+                f"REGISTER sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{call}{turn}\r\n"
+                f"From: <sip:{user}@127.0.0.1>;tag={call}\r\nTo: <sip:{user}@127.0.0.1>\r\nCall-ID: {call}\r\n"
+                f"CSeq: {turn} REGISTER\r\nContact: <sip:{user}@127.0.0.1:{port}>\r\nExpires: {expires}\r\n"
+                f"Max-Forwards: 70\r\n{more}Content-Length: 0\r\n\r\n"
+            ).encode()
+        )
+        while True:
+            answer = link.recv(65536).decode("utf-8", "replace")
+            if not answer.startswith("SIP/2.0 1"):
+                return answer
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@contextmanager
+def running(pbx: FlatPbx) -> Iterator[Live]:
+    """Asterisk on these files, until the end of the block; the helper's configuration names it."""
+    program = asterisk_program()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("run", "log", "var", "spool"):
+        (pbx.folder / name).mkdir(exist_ok=True)
+    where = {"etc": "etc", "varlib": "var", "db": "var", "key": "var", "data": "var", "agi": "var", "cache": "var",
+             "spool": "spool", "run": "run", "log": "log"}  # fmt: skip
+    lines = [f"ast{key}dir => {pbx.folder / value}" for key, value in where.items()]
+    pbx.write("asterisk.conf", "\n".join(["[directories]", f"astmoddir => {_modules(program)}", *lines, ""]))
+    for name in ("ari.conf", "http.conf", "manager.conf"):
+        (pbx.etc / name).unlink()
+    pbx.swap("pjsip.conf", "bind=127.0.0.1:5060", f"bind=127.0.0.1:{port}")
+    command = [str(program), "-C", str(pbx.etc / "asterisk.conf")]
+    pbx.configure(asterisk=command)
+    with (pbx.folder / "log" / "console").open("wb") as log:
+        # It goes into the background once its console can be asked.
+        subprocess.run([*command, "-F"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
+    live = Live(command, port)
+    try:
+        assert "fully booted" in live.ask("core waitfullybooted")
+        yield live
+    finally:
+        live.ask("core stop now")
