@@ -21,6 +21,10 @@ test:  ## all tests, on real parts
 	@scripts/oidc-provider.sh
 	@scripts/test.sh $(ARGS)
 
+test-vendor:  ## what needs a system from outside: FRAMEROOM_ASTERISK=/usr/sbin/asterisk, a program of yours
+	@scripts/venv.sh dev
+	@$(PY) -m pytest tests/connectors/asterisk_files/test_live.py -rs $(ARGS)
+
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
 	@scripts/venv.sh dev
 	@scripts/frontend.sh
@@ -41,4 +45,4 @@ lock:  ## pin the requirements again
 clean:  ## take the environment and caches away
 	@rm -rf .venv node_modules tests/support/oidc_provider/node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
 
-.PHONY: venv frontend help demo test screenshots check bench lock clean
+.PHONY: venv frontend help demo test test-vendor screenshots check bench lock clean

@@ -190,7 +190,9 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout_s):
                 process = await self._connection.create_process(_PROBE, encoding=None, stderr=asyncssh.STDOUT)
-                told: bytes = await process.stdout.read(4096)
+                told = b""
+                while len(told) < 65536 and (part := await process.stdout.read(4096)):
+                    told += part
                 process.channel.abort()
         except (OSError, TimeoutError, asyncssh.Error) as error:
             self._connection.abort()

@@ -184,7 +184,9 @@ def door(folder: Path, options: str) -> Iterator[Door]:
         yield Door(port, pin, key, folder / "user", folder / "known_hosts")
     finally:
         running.terminate()
-        running.communicate()
+        running.wait()
+        if running.stderr is not None:
+            running.stderr.close()  # sessions that still end hold its other side
 
 
 def bound(pbx: FlatPbx, python: str = sys.executable) -> str:
