@@ -30,7 +30,9 @@ echo "$2" >> {folder}/asked
 case "$2" in
 "module reload "*) m=${{2#module reload }}
   [ -e {folder}/hang ] && cat {folder}/hang
-  if [ -e {folder}/refuse ]; then echo "The module '$m' reported a reload failure"; exit 0; fi
+  refused="The module '$m' reported a reload failure"
+  if [ -e {folder}/refuse-once ]; then rm {folder}/refuse-once; echo "$refused"; exit 0; fi
+  if [ -e {folder}/refuse ]; then echo "$refused"; exit 0; fi
   echo "Module '$m' reloaded successfully." ;;
 "core show version") echo "Asterisk 22.10.1 built by pbx @ pbx on a x86_64 running Linux" ;;
 "pjsip show contacts")
