@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gateway.cli import helpers
 from gateway.cli.calling import run, simple
 from gateway.cli.render import show
 from gateway.cli.words import FILE_TEXT, Chosen, Command, Group, argument, as_json, command, line_or_file, may, option
@@ -95,6 +96,7 @@ def register(main: click.Group) -> None:
         "system note 'Head office' 'the rack key is at reception'", argument("system"),
         click.Argument(["text"], required=False), whose(), call="system note",
     )  # fmt: skip
+    helpers.register(system)
     main.add_command(
         Command(
             "connectors",

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,8 +153,11 @@ class Door:
 
 
 @contextmanager
-def door(folder: Path, options: str) -> Iterator[Door]:
-    """sshd with one authorized key under these options ('command="…",restrict')."""
+def door(folder: Path, options: str, inside: Sequence[str] = ()) -> Iterator[Door]:
+    """sshd with one authorized key under these options ('command="…",restrict').
+
+    `inside`: what starts it on a machine of its own, where accounts have their own keys, and it is as strict as usual.
+    """
     sshd = need_tool("sshd", "openssh-server")
     folder.mkdir()
     with socket.socket() as free:
@@ -168,14 +171,18 @@ def door(folder: Path, options: str) -> Iterator[Door]:
     (folder / "authorized").write_text(f"{options} {user.export_public_key().decode()}".lstrip())
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n"
-        f"AuthorizedKeysFile {folder}/authorized\n"
-        "UsePAM no\nStrictModes no\nUseDNS no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+        + (
+            "StrictModes yes\nAuthorizedKeysFile /etc/admin-keys-%u .ssh/authorized_keys\n"
+            if inside
+            else f"StrictModes no\nAuthorizedKeysFile {folder}/authorized\n"
+        )
+        + "UsePAM no\nUseDNS no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
         "AcceptEnv *\nAllowTcpForwarding yes\nPermitTunnel yes\nSubsystem sftp internal-sftp\nMaxStartups 100\n"
     )
     if USER == "root":
         Path("/run/sshd").mkdir(exist_ok=True)
     running = subprocess.Popen(
-        [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        [*inside, sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     try:
         assert running.stderr is not None
