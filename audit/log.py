@@ -7,12 +7,13 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import canonical
+from audit import canonical, finding
 from audit.clock import LogClock
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
@@ -27,9 +28,10 @@ class Erased(str):
 
 
 ERASED: Final = Erased("(erased)")
-# Built once: what it costs to build a statement is a good part of what a short one costs.
-_ENTRIES: Final = insert(entries)
-_PAYLOADS: Final = insert(payloads)
+_COLUMNS: Final = ("log_id", "event_id", "kind", "time_ms", "entry", "leaf_hash", "ticket", *finding.COLUMNS)
+_PAYLOAD: Final = ("log_id", "event_id", "key_id", "sealed")
+_KNOWN_BY: Final = ("log_id", "word", "subject")
+_ID_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Row:
     entry: bytes
     body: dict[str, Any]
     leaf: bytes = b""
+    found_by: tuple[Any, ...] = ()
+    """What the columns beside the bytes say (audit/finding.py), of a row that was read to be judged."""
 
 
 def parse_entry(entry: bytes) -> dict[str, Any]:
@@ -64,8 +68,12 @@ def parse_entry(entry: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _plain(r: Any) -> tuple[str, int, int | None, bytes, dict[str, Any], bytes]:
+    return r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash
+
+
 def _row(r: Any) -> Row:
-    return Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash)
+    return Row(*_plain(r))
 
 
 class AuditLog:
@@ -83,36 +91,31 @@ class AuditLog:
 
     async def append_many(self, connection: AsyncConnection, events: Sequence[Event]) -> list[Appended]:
         """Append several in one statement, in order, in the caller's transaction."""
-        appended: list[Appended] = []
-        rows: list[dict[str, Any]] = []
-        sealed_rows: list[dict[str, Any]] = []
         await self._prepare_keys(events)
-        for event in events:
-            event_id, now = "evt_" + secrets.token_hex(12), self.clock.now()
+        # One time for all: they commit together. Random bytes are asked of the system once.
+        now, ids = self.clock.now(), secrets.token_hex(_ID_BYTES * len(events))
+        appended: list[Appended] = []
+        rows: list[tuple[Any, ...]] = []
+        sealed_rows: list[tuple[Any, ...]] = []
+        words: dict[tuple[str, str, str], None] = {}
+        for number, event in enumerate(events):
+            event_id = "evt_" + ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
             commitments, sealed = seal_personal(self.keys, event.log, event_id, event.personal)
             entry = canonical.encode(event.body(event_id, now, commitments))
             if len(entry) > MAX_ENTRY:
                 raise EventError(f"{event.kind}: an entry of {len(entry)} bytes is over {MAX_ENTRY}")
-            rows.append(
-                {
-                    "log_id": event.log,
-                    "event_id": event_id,
-                    "kind": event.kind,
-                    "time_ms": now,
-                    "session_id": event.session,
-                    "operation_id": event.operation,
-                    "subject": event.subject,
-                    "entry": entry,
-                    "leaf_hash": leaf_hash(entry),
-                }
-            )
-            sealed_rows.extend(
-                {"log_id": event.log, "event_id": event_id, "key_id": key_id, "sealed": data} for key_id, data in sealed
-            )
+            ticket = finding.ticket(event) if event.personal else None
+            keyed = None if ticket is None else self.keys.keyed(event.log, "ticket", ticket)
+            found_by = finding.columns(event)
+            rows.append((event.log, event_id, event.kind, now, entry, leaf_hash(entry), keyed, *found_by))
+            for key_id, data in sealed:
+                sealed_rows.append((event.log, event_id, key_id, data))
+            for word in finding.words(event) if event.personal else ():
+                words[event.log, self.keys.keyed(event.log, "word", word), str(event.subject)] = None
             appended.append(Appended(event_id, now))
-        await connection.execute(_ENTRIES, rows)
-        if sealed_rows:
-            await connection.execute(_PAYLOADS, sealed_rows)
+        await _insert(connection, "entries", _COLUMNS, rows)
+        await _insert(connection, "payloads", _PAYLOAD, sealed_rows)
+        await _insert(connection, "known_by", _KNOWN_BY, list(words), " ON CONFLICT DO NOTHING")
         self.on_appended()
         return appended
 
@@ -176,6 +179,31 @@ class AuditLog:
         return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)
 
 
+async def _insert(
+    connection: AsyncConnection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], then: str = ""
+) -> None:
+    """Insert rows as the driver takes them: what SQLAlchemy makes of each is more work than all the rest of it.
+
+    A driver that can put an insert off (gateway/store/sqlite.py) is told directly: it raises what is wrong with it at
+    the transaction's next statement or its COMMIT.
+    """
+    if not rows:
+        return
+    sql = _statement(connection.dialect.paramstyle, table, tuple(columns), then)
+    opened = connection.sync_connection if connection.in_transaction() else None
+    put_off = None if opened is None else getattr(opened.connection.driver_connection, "put_off", None)
+    if put_off is not None:
+        put_off(sql, rows)
+    else:
+        await connection.exec_driver_sql(sql, rows[0] if len(rows) == 1 else rows)
+
+
+@cache
+def _statement(style: str, table: str, columns: tuple[str, ...], then: str) -> str:
+    marks = ", ".join(["?" if style == "qmark" else "%s"] * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}){then}"  # noqa: S608 - names of ours alone
+
+
 async def all_entries(connection: AsyncConnection, log: str, page: int = 1000) -> AsyncIterator[Row]:
     """Every sequenced entry of a log, by index, in pages, so that memory stays flat."""
     following = 0
@@ -188,7 +216,7 @@ async def all_entries(connection: AsyncConnection, log: str, page: int = 1000) -
         )
         found = (await connection.execute(query)).all()
         for r in found:
-            yield _row(r)
+            yield Row(*_plain(r), (r.kind, r.time_ms, *(getattr(r, name) for name in finding.COLUMNS)))
         if len(found) < page:
             return
         following = found[-1].idx + 1

@@ -25,7 +25,7 @@ from audit.log import AuditLog
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
-from audit.tables import checkpoints, entries, logs, payloads
+from audit.tables import TABLES
 from gateway.store.engine import Store
 
 CUSTOMER = "cus_" + "1" * 24
@@ -76,7 +76,7 @@ async def batched_a_second(folder: Path) -> float:
     store = Store(f"sqlite:///{folder}/log.db")
     audit = AuditLog(FileKeyStore(folder / "keys", FileMasterKey.create(folder / "master.key")), LogClock())
     async with store.engine.begin() as connection:
-        for table in (logs, entries, payloads):
+        for table in TABLES:
             await connection.run_sync(table.create)
     rate = await appended_a_second(store.engine, audit, BATCHES[-1], 10_000)
     await store.close()
@@ -103,7 +103,7 @@ async def measure(folder: Path) -> None:
     objects, audit = LocalObjects(folder / "objects"), AuditLog(keys, LogClock())
     signer = Signer(DEPLOYMENT, Ed25519PrivateKey.generate())
     async with store.engine.begin() as connection:
-        for table in (logs, entries, payloads, checkpoints):
+        for table in TABLES:
             await connection.run_sync(table.create)
     print(f"fdatasync here: {fdatasync_ms(folder):.3f} ms")
     for batch in BATCHES:

@@ -29,7 +29,7 @@ from audit.report import Reporter
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
-from audit.tables import checkpoints, entries, logs, payloads
+from audit.tables import TABLES, logs
 from audit.tiles import TileReader, TileWriter
 from audit.whole import check_whole
 from bench.events import BATCHES, CUSTOMER, DEPLOYMENT, an_operation, appended_a_second, fdatasync_ms
@@ -111,7 +111,7 @@ class Deployment:
     async def begin(self) -> None:
         """Its tables."""
         async with self.store.engine.begin() as connection:
-            for table in (logs, entries, payloads, checkpoints):
+            for table in TABLES:
                 await connection.run_sync(table.create)
 
     async def sequence(self) -> int:

@@ -2,7 +2,8 @@
 
 On PostgreSQL a scope names its customer to row-level security for its transaction; the role Frameroom works under
 owns nothing. On SQLite the one process holds the file, and a scope's transaction is BEGIN IMMEDIATE,
-so that it never has to give up halfway; what only reads (`look`) takes no lock.
+so that it never has to give up halfway, and those that come at once share a COMMIT (grouped.py); what only reads
+(`look`) takes no lock.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from audit.events import OPERATOR_LOG
 from gateway.errors import UnavailableError
 from gateway.store import postgres, sqlite
+from gateway.store.grouped import Writer
 
 EVERYONE = "*"
 _READS = "frameroom_reads"
@@ -64,6 +66,7 @@ class Store:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
         self._reading = self.engine.execution_options(**{_READS: True})
+        self._writer = Writer(self.engine) if self.is_sqlite else None
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
         self._holding = (
             self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool, connect_args=rest)
@@ -85,7 +88,8 @@ class Store:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, customer_id: str) -> AsyncIterator[Scope]:
         try:
-            async with engine.begin() as connection:
+            writes = self._writer is not None and engine is self.engine
+            async with self._writer.turn() if writes else engine.begin() as connection:
                 if not self.is_sqlite:
                     if engine is self._reading:
                         # A statement, not an option of the engine: SQLAlchemy sets those before anybody owns
@@ -152,6 +156,8 @@ class Store:
 
     async def close(self) -> None:
         """Let go of every connection."""
+        if self._writer is not None:
+            await self._writer.close()
         await self.engine.dispose()
         await self._holding.dispose()
 
