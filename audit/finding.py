@@ -26,7 +26,7 @@ def columns(event: Event) -> tuple[str | None, ...]:
         event.subject,
         event.system,
         _engineer(event.actor, data),
-        data.get("name") if event.kind.startswith(_NAMED_BY) else None,
+        _operations(event.kind, data),
         _permission(event.kind, event.session, event.request, event.grant),
     )
 
@@ -44,7 +44,7 @@ def columns_of(body: Mapping[str, Any]) -> tuple[Any, ...]:
         body.get("subject"),
         body.get("system"),
         _engineer(str(body.get("actor", "")), data),
-        data.get("name") if kind.startswith(_NAMED_BY) else None,
+        _operations(kind, data),
         _permission(kind, body.get("session"), body.get("request"), body.get("grant")),
     )
 
@@ -55,6 +55,14 @@ def _engineer(actor: str, data: Mapping[str, Any]) -> str | None:
     if type(told) is str:
         return told
     return actor if actor.startswith("eng_") else None
+
+
+def _operations(kind: str, data: Mapping[str, Any]) -> str | None:
+    """The operation's name, or those that the entry lists, with spaces between."""
+    if kind.startswith(_NAMED_BY):
+        return data.get("name")
+    listed = data.get("operations")
+    return " ".join(sorted(map(str, listed))) if isinstance(listed, list | tuple) and listed else None
 
 
 def _permission(kind: str, session: str | None, request: str | None, grant: str | None) -> str | None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical, finding
 from audit.clock import LogClock
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
-from audit.sealing import FileKeyStore, KeyDestroyed, open_personal, seal_personal
+from audit.sealing import FileKeyStore, KeyDestroyed, SealingError, open_personal, seal_personal
 from audit.tables import entries, payloads
 
 
@@ -32,6 +32,8 @@ _COLUMNS: Final = ("log_id", "event_id", "kind", "time_ms", "entry", "leaf_hash"
 _PAYLOAD: Final = ("log_id", "event_id", "key_id", "sealed")
 _KNOWN_BY: Final = ("log_id", "word", "subject")
 _ID_BYTES: Final = 12
+_TOGETHER: Final = 500
+"""Entries whose sealed fields are asked for in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +164,40 @@ class AuditLog:
 
     async def personal_of(self, connection: AsyncConnection, row: Row) -> tuple[dict[str, Any], frozenset[str]]:
         """The same, and the keys that were destroyed under this event: they explain what is missing."""
-        commitments: dict[str, str] = row.body.get("commit", {})
-        if not commitments:
+        if not row.body.get("commit"):
             return {}, frozenset()
+        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == str(row.body["id"]))
+        return self._open(row, (await connection.execute(select(payloads).where(where))).all())
+
+    async def personal_of_many(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
+        """Personal fields in clear of each; None of a row of which something sealed is false."""
+        sealed = [(row.log, str(row.body.get("id"))) for row in rows if row.body.get("commit")]
+        by_event: dict[tuple[str, str], list[Any]] = {}
+        for at in range(0, len(sealed), _TOGETHER):
+            some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(sealed[at : at + _TOGETHER])
+            for found in await connection.execute(select(payloads).where(some)):
+                by_event.setdefault((found.log_id, found.event_id), []).append(found)
+        # In a thread: each visit's key is a file, and the loop must not wait on a disk.
+        return await asyncio.to_thread(lambda: [self._clear(row, by_event) for row in rows])
+
+    def _clear(self, row: Row, by_event: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, Any] | None:
+        if not row.body.get("commit"):
+            return {}
+        try:
+            return self._open(row, by_event.get((row.log, str(row.body.get("id"))), ()))[0]
+        except (SealingError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def _open(self, row: Row, found: Sequence[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+        commitments: dict[str, str] = row.body["commit"]
         event_id = str(row.body["id"])
         opened: dict[str, Any] = {}
         destroyed: dict[str, str] = {}
-        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
-        for found in await connection.execute(select(payloads).where(where)):
+        for one in found:
             try:
-                opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
+                opened |= open_personal(self.keys, row.log, event_id, one.key_id, one.sealed, commitments)
             except KeyDestroyed as error:
-                destroyed[found.key_id] = error.day
+                destroyed[one.key_id] = error.day
         day = max(destroyed.values(), default="")
         gone = Erased(f"(erased on {day})") if day else ERASED
         return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)

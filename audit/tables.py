@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -44,7 +45,7 @@ entries = Table(
     Column("subject", String(80)),
     Column("system_id", String(40)),
     Column("engineer_id", String(40)),
-    Column("operation_name", String(24)),
+    Column("operation_name", Text),
     Column("permission_id", String(40)),
     Column("ticket", String(32)),
     Column("entry", LargeBinary, nullable=False),
@@ -53,12 +54,14 @@ entries = Table(
     UniqueConstraint("log_id", "event_id"),
     Index("entries_session", "log_id", "session_id"),
     Index("entries_time", "log_id", "time_ms"),
+    Index("entries_log", "log_id", "seq"),
     sqlite_autoincrement=True,
 )
 # What a search finds entries by (audit/finding.py), in order of appending; only entries that have the thing are in
 # an index, and of kinds only those that are not most of every log: each index costs a part of every append.
 COMMON: Final = ("operation.intended", "operation.done", "session.opened", "session.closed", "recording.segment",
                  "recording.closed", "heartbeat")  # fmt: skip
+UNCOMMON: Final = text(f"kind NOT IN ({', '.join(repr(kind) for kind in COMMON)})")
 for _name, _columns, _where in (
     ("entries_system", (entries.c.system_id,), entries.c.system_id.is_not(None)),
     ("entries_subject", (entries.c.subject,), entries.c.subject.is_not(None)),
@@ -69,8 +72,8 @@ for _name, _columns, _where in (
     ("entries_log_engineer", (entries.c.log_id, entries.c.engineer_id), entries.c.engineer_id.is_not(None)),
     ("entries_name", (entries.c.operation_name,), entries.c.operation_name.is_not(None)),
     ("entries_log_name", (entries.c.log_id, entries.c.operation_name), entries.c.operation_name.is_not(None)),
-    ("entries_kind", (entries.c.kind,), entries.c.kind.not_in(COMMON)),
-    ("entries_log_kind", (entries.c.log_id, entries.c.kind), entries.c.kind.not_in(COMMON)),
+    ("entries_kind", (entries.c.kind,), UNCOMMON),
+    ("entries_log_kind", (entries.c.log_id, entries.c.kind), UNCOMMON),
 ):
     Index(_name, *_columns, entries.c.seq, sqlite_where=_where, postgresql_where=_where)
 # The sequencer looks only for what has no index yet.

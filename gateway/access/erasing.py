@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
-from audit.tables import entries, payloads
+from audit.tables import entries, known_by, payloads
 from gateway.access.proposals import ERASE, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
 from gateway.errors import ConflictError, StateError
@@ -273,6 +273,8 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
     if subject.kind == "user":
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
         await scope.execute(delete(directory).where(known))
+        words = (known_by.c.log_id == subject.log) & (known_by.c.subject == subject.id)
+        await scope.execute(delete(known_by).where(words))
         live = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
         mine = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)
         await scope.execute(update(links).where(mine, live).values(state=LinkState.VOID, sealed=None))

@@ -17,7 +17,7 @@ from gateway.cli.render import show, to_json
 from gateway.cli.times import WHEN, local
 from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
 from gateway.session.commands import shown as harmless
-from gateway.wiring.admin.log import OUTCOMES
+from gateway.wiring.admin.searching import OUTCOMES
 
 _WHY = "Stands in the log that is looked at."
 

@@ -88,8 +88,8 @@ class Store:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine, customer_id: str) -> AsyncIterator[Scope]:
         try:
-            writes = self._writer is not None and engine is self.engine
-            async with self._writer.turn() if writes else engine.begin() as connection:
+            writer = self._writer if engine is self.engine else None
+            async with engine.begin() if writer is None else writer.turn() as connection:
                 if not self.is_sqlite:
                     if engine is self._reading:
                         # A statement, not an option of the engine: SQLAlchemy sets those before anybody owns

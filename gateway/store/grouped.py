@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -91,7 +91,8 @@ class Writer:
             group.set_result(failure)
 
     async def _end(self) -> BaseException | None:
-        assert self._connection is not None and self._driver is not None  # noqa: S101 - whoever began made both
+        if self._connection is None or self._driver is None:
+            return None  # nobody began anything
         try:
             await self._connection.commit()
         except BaseException as error:
@@ -117,9 +118,8 @@ class Writer:
 
 def _as_sqlalchemy(error: BaseException) -> BaseException:
     """What the statement would have raised had anybody waited for it."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig  # one object for each who waited: a traceback grows on it
     if isinstance(error, sqlite3.Error):
-        return cast(BaseException, DBAPIError.instance("COMMIT", None, error, sqlite3.Error, hide_parameters=True))
-    if isinstance(error, DBAPIError):
-        # One object for each who waited: a traceback grows on it.
-        return cast(Any, type(error))(error.statement, None, error.orig, hide_parameters=True)
+        return DBAPIError.instance("COMMIT", None, error, sqlite3.Error, hide_parameters=True)
     return error

@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, access, systems, permission, visits, log, importing, keeping, erasing, subjects, retention,
-recovering.
+file: engineers, customers, access, systems, permission, visits, log, searching, importing, keeping, erasing, subjects,
+retention, recovering.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
 from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.retention import RetentionCommands
+from gateway.wiring.admin.searching import Searching
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
 from gateway.wiring.admin.visits import VisitCommands
@@ -31,7 +32,7 @@ from gateway.wiring.admin.visits import VisitCommands
 class Admin(
     EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
     VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands, ReaderCommands,
-    AccessCommands,
+    AccessCommands, Searching,
 ):  # fmt: skip
     """Every command."""
 

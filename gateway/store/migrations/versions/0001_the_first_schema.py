@@ -138,7 +138,7 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=80), nullable=True),
         sa.Column("system_id", sa.String(length=40), nullable=True),
         sa.Column("engineer_id", sa.String(length=40), nullable=True),
-        sa.Column("operation_name", sa.String(length=24), nullable=True),
+        sa.Column("operation_name", sa.Text(), nullable=True),
         sa.Column("permission_id", sa.String(length=40), nullable=True),
         sa.Column("ticket", sa.String(length=32), nullable=True),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
@@ -151,6 +151,7 @@ def upgrade() -> None:
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index("entries_session", ["log_id", "session_id"], unique=False)
         batch_op.create_index("entries_time", ["log_id", "time_ms"], unique=False)
+        batch_op.create_index("entries_log", ["log_id", "seq"], unique=False)
         batch_op.create_index(
             "entries_unsequenced",
             ["log_id", "seq"],
