@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import and_, func, or_, select, text, true
+from sqlalchemy import ARRAY, and_, any_, func, literal, or_, select, text, true
 
 from audit.events import KINDS, OPERATOR_LOG
 from audit.log import Row as Entry
@@ -98,7 +98,7 @@ async def find(scope: Scope, wanted: Wanted) -> list[Entry]:
     while len(found) < wanted.limit:
         seqs, more = await _next(scope, ways, after, wanted.until, many)
         if seqs:
-            query = select(entries).where(_among(scope, seqs), *others).order_by(_SEQ)
+            query = select(entries).where(one_of(scope, _SEQ, seqs), *others).order_by(_SEQ)
             rows = (await scope.execute(query)).all()
             found += map(entry_of, rows)
             after = seqs[-1]
@@ -143,23 +143,11 @@ async def _next(scope: Scope, ways: Sequence[Any], after: int, until: int | None
     return sorted(seq for seq in found if bound is None or seq <= bound), bound is not None
 
 
-def _among(scope: Scope, seqs: Sequence[int]) -> Any:
-    """The rows at these places: one statement however many there are, and a parameter for all."""
+def one_of(scope: Scope, column: Any, values: Sequence[Any]) -> Any:
+    """A column that has one of many values: one statement however many there are, and one parameter for all."""
     if scope.connection.dialect.name == "postgresql":
-        return func.any(list(seqs)) == _SEQ
-    return _SEQ.in_(_each(json.dumps(seqs)))
-
-
-def _each(listed: str) -> Any:
-    """The values of a JSON list, as SQLite gives them."""
-    return select(func.json_each(listed).table_valued("value").c.value)
-
-
-def one_of(scope: Scope, column: Any, values: Sequence[str]) -> Any:
-    """A column that has one of many values."""
-    if scope.connection.dialect.name == "postgresql":
-        return column == func.any(list(values))
-    return column.in_(_each(json.dumps(list(values))))
+        return column == any_(literal(list(values), ARRAY(column.type)))
+    return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
 def entry_of(r: Any) -> Entry:
