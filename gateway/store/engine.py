@@ -65,6 +65,7 @@ class Store:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
+            event.listen(self.engine.sync_engine, "handle_error", _sqlite_error)
         self._reading = self.engine.execution_options(**{_READS: True})
         self._writer = Writer(self.engine) if self.is_sqlite else None
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
@@ -191,6 +192,13 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _sqlite_error(context: Any) -> None:
+    # SQLAlchemy gives a connection up after a cancellation, since it may stand in the middle of an answer. This one
+    # never does (sqlite.py), and others may have written on it.
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 def _sqlite_begin(connection: Any) -> None:

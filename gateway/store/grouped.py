@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, cast
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.settled import settled
@@ -101,10 +101,11 @@ class Writer:
             failure: BaseException = error
         else:
             return None
-        try:
-            await self._connection.rollback()
-        except DBAPIError:
-            self._connection = self._driver = None  # broken: the next turn opens another
+        # The next turn opens another, whatever state this one was left in.
+        connection, self._connection, self._driver = self._connection, None, None
+        with suppress(SQLAlchemyError):
+            await connection.rollback()
+            await connection.close()
         return failure
 
     async def close(self) -> None:
