@@ -189,6 +189,8 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         "secure_delete=ON",
         "foreign_keys=ON",
         "busy_timeout=5000",
+        # Room for the pages that a busy log's indexes grow at: with SQLite's 2 MB each append reads some again.
+        "cache_size=-16384",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
