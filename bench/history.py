@@ -271,7 +271,7 @@ async def surroundings(store: Store, history: History) -> None:
             when = {"from_ms": 1, "until_ms": 2, "operations": "view"}
             known = {"id": visit["request"], "ticket": visit["ticket"], "reason": "", "state": "granted"}
             if visit is history.visits[0] or known["id"] != history.visits[history.visits.index(visit) - 1]["request"]:
-                more = {"digest": "", "submitted_ms": 1}
+                more = {"digest": "", "canonical": "", "submitted_ms": 1}
                 await scope.execute(insert(requests).values(**own, **when, **known, **more))
                 granted = {"id": visit["grant"], "request_id": visit["request"], "state": "open", "version": 1}
                 await scope.execute(insert(grants).values(**own, **when, **granted, how="", approver_ids=""))

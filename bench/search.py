@@ -127,7 +127,8 @@ async def _deployment(kind: str, size: int, folder: Path) -> AsyncIterator[tuple
         where = str(folder / "frameroom.db") if kind == "sqlite" else owner
         await asyncio.to_thread(fill, where, history, size)
         stored = (folder / "frameroom.db").stat().st_size if kind == "sqlite" else _size_of(owner)
-        async with parts(loading.load(config, {})) as opened:
+        # These entries are in no tree, so that nothing may be numbered and signed on top of them.
+        async with parts(loading.load(config, {}), behind=True) as opened:
             await surroundings(opened.store, history)
             yield opened, history, stored / size
 
