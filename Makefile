@@ -4,16 +4,27 @@ PY := .venv/bin/python
 venv:  ## the environment, pinned and hashed
 	@scripts/venv.sh run
 
+frontend:  ## what the pages with a terminal load, from npm by digest
+	@scripts/frontend.sh must
+
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
 
-demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 3) plays by itself
-	@scripts/venv.sh $(if $(filter 3,$(STORY)),dev,run)
+demo:  ## a gateway, a training phone system and a customer on loopback; STORY=1 (or 2, in a browser, or 3) plays by itself
+	@scripts/venv.sh $(if $(filter 2 3,$(STORY)),dev,run)
+	@scripts/frontend.sh
 	@.venv/bin/frameroom demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
 test:  ## all tests, on real parts
 	@scripts/venv.sh dev
-	@$(PY) -m pytest $(ARGS)
+	@scripts/frontend.sh dev
+	@scripts/oidc-provider.sh
+	@scripts/test.sh $(ARGS)
+
+screenshots:  ## a picture of each of the customer's pages, into screenshots/
+	@scripts/venv.sh dev
+	@scripts/frontend.sh
+	@$(PY) -m tests.screenshots $(ARGS)
 
 check:  ## lint, types, imports
 	@scripts/venv.sh dev
@@ -28,6 +39,6 @@ lock:  ## pin the requirements again
 	@for f in uv run dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean:  ## take the environment and caches away
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv node_modules tests/support/oidc_provider/node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
 
-.PHONY: venv help demo test check bench lock clean
+.PHONY: venv frontend help demo test screenshots check bench lock clean

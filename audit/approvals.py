@@ -6,21 +6,16 @@ and the permission that they became. Standard library and cryptography alone.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from audit.assertions import Assertion, AssertionFault, fingerprint
-from audit.assertions import check as check_assertion
-from audit.checked import NOT_PINNED, Checked, Fault
+from audit.checked import Checked, Fault
 from audit.reportfile import Entry
+from audit.signed import EnrolledKeys
 from audit.told import harmless
-
-_ASSERTED: Final = ("authenticator_data", "client_data", "signature")
 
 
 @dataclass(slots=True)
@@ -44,7 +39,7 @@ class _Seen:
 
     by: Checked
     whole: bool
-    keys: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    keys: EnrolledKeys
     asked: dict[str, _Asked] = field(default_factory=dict)
     jobs: dict[str, _Asked] = field(default_factory=dict)
     drawn_up: dict[int, Mapping[str, Any]] = field(default_factory=dict)
@@ -61,19 +56,12 @@ class _Seen:
 
 def check_approvals(by: Checked, *, whole: bool) -> None:
     """Every permission in the report. Fault. Unless `whole`, what stands before its first entry is passed over."""
-    seen = _Seen(by, whole)
+    seen = _Seen(by, whole, EnrolledKeys(by, whole))
     for index, body, one in by.bodies:
+        seen.keys.read(body)
         kind, data = str(body.get("kind")), body.get("data", {})
         if kind in _STEPS:
             _STEPS[kind](seen, index, body, data, one)
-
-
-def _enrolled(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
-    seen.keys[str(data["approver"]), str(data["credential"])] = data
-
-
-def _removed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
-    seen.keys.pop((str(data["approver"]), str(data["credential"])), None)
 
 
 def _drawn_up(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
@@ -83,7 +71,7 @@ def _drawn_up(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[st
 def _confirmed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     version = int(data["version"])
     persons = seen.agreed.get(version, set())
-    if not persons and seen.keys:
+    if not persons and seen.keys.held:
         raise Fault(f"the agreement in entry {index} was confirmed without a signature, though the customer has keys")
     if persons and len(persons) < seen.needed:
         raise Fault(f"the agreement in entry {index} has {len(persons)} signatures, the one before wants {seen.needed}")
@@ -98,7 +86,7 @@ def _withdrawn(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[s
 
 def _agreed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     version = int(data["version"])
-    _check_signed(seen, index, data)
+    seen.keys.check(index, data)
     shown = one.clear.get("words")
     if shown is not None:
         text = str(shown.value())
@@ -132,7 +120,7 @@ def _job(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, An
 
 def _job_signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     job = seen.jobs.get(str(data["job"]))
-    _check_signed(seen, index, data)
+    seen.keys.check(index, data)
     if job is None and not seen.whole:
         return
     if job is None or data["digest"] != job.digest:
@@ -229,30 +217,8 @@ def _signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str,
     if asked is None or data["digest"] != asked.digest:
         raise Fault(f"the approval in entry {index} is for another request than the one that was asked")
     _check_words(index, asked, one, "request")
-    _check_signed(seen, index, data)
+    seen.keys.check(index, data)
     asked.signed.add(str(data["approver"]))
-
-
-def _check_signed(seen: _Seen, index: int, data: Mapping[str, Any]) -> None:
-    """That an approver's enrolled key, and a pinned one, signed the entry's digest; passed over, and told, where the
-    key was enrolled before the report begins. Fault."""
-    key = seen.keys.get((str(data["approver"]), str(data["credential"])))
-    if key is None and not seen.whole:
-        seen.by.told.append(f"the key that signed in entry {index} was enrolled before this report: not checked here")
-        return
-    if key is None:
-        raise Fault(f"the approval in entry {index} is by a key that was not enrolled before it")
-    try:
-        public = base64.b64decode(key["public_key"], validate=True)
-        parts = [base64.b64decode(data[name], validate=True) for name in _ASSERTED]
-        check_assertion(Assertion(*parts), public, bytes.fromhex(data["digest"]), str(key["rp_id"]))
-    except (AssertionFault, ValueError, binascii.Error) as error:
-        raise Fault(f"the approval in entry {index} does not hold: {error}") from error
-    if seen.by.pinned and fingerprint(public) not in seen.by.pinned:
-        raise Fault(
-            f"the approval in entry {index} was signed by a key that you did not pin: {fingerprint(public)}",
-            NOT_PINNED,
-        )
 
 
 def _check_words(index: int, asked: _Asked, one: Entry, field_name: str) -> None:
@@ -276,8 +242,8 @@ def _check_words(index: int, asked: _Asked, one: Entry, field_name: str) -> None
 
 
 _STEPS: Final = {
-    "approver.key_enrolled": _enrolled, "approver.key_removed": _removed, "agreement.set": _drawn_up,
-    "agreement.signed": _agreed, "agreement.confirmed": _confirmed, "agreement.withdrawn": _withdrawn,
-    "job.asked": _job, "job.signed": _job_signed, "request.submitted": _submitted, "request.narrowed": _narrowed,
-    "consent.recorded": _spoken, "approval.signed": _signed, "request.granted": _granted,
+    "agreement.set": _drawn_up, "agreement.signed": _agreed, "agreement.confirmed": _confirmed,
+    "agreement.withdrawn": _withdrawn, "job.asked": _job, "job.signed": _job_signed,
+    "request.submitted": _submitted, "request.narrowed": _narrowed, "consent.recorded": _spoken,
+    "approval.signed": _signed, "request.granted": _granted,
 }  # fmt: skip

@@ -4,7 +4,8 @@ Checks, in this order: 1 the words are what the entries say, 2 the checkpoint is
 it was handed over to, 3 every entry stands where it says under that checkpoint, in this log, 4 personal fields are
 what the log committed to, 5 the checkpoint extends every one that was sent before, 6 nothing is left out of a visit,
 7 every promise was kept, 8 recordings are those that were recorded, 9 every permission rests on the customer's
-approvals, and goes no further (audit/approvals.py).
+approvals, and goes no further (audit/approvals.py), 10 what was addressed to an approver opened with their key alone
+(audit/delivered.py), 11 every operation was permitted.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from audit import checkpoint
 from audit.approvals import check_approvals
 from audit.checked import NOT_EXTENDED, Checked, Fault
 from audit.checkpoint import NoteError
+from audit.delivered import check_delivered
 from audit.events import PROMISES
 from audit.merkle import leaf_hash
+from audit.permitted import Permissions
 from audit.proofs import ProofError, check_consistency, check_inclusion
 from audit.reportfile import Report
 from audit.rotation import follow, lineage
@@ -47,6 +50,8 @@ def check(report: Report, words: str, by: Checked) -> None:
         _promises(report, by)
         _recordings(report, by)
         check_approvals(by, whole="since" not in report.about)
+        check_delivered(by, whole="since" not in report.about)
+        _permitted(report, by)
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"an entry lacks what its kind has ({error}): it was not written by Frameroom") from error
 
@@ -214,3 +219,13 @@ def open_segment(key: bytes, log: str, session: str, number: int, sealed: bytes)
         return AESGCM(key).decrypt(sealed[:12], sealed[12:], context)
     except (InvalidTag, ValueError) as error:
         raise Fault(f"segment {number} of the recording does not open with its key") from error
+
+
+def _permitted(report: Report, by: Checked) -> None:
+    # A report of a time may begin in the middle of a permission; one of a visit holds what the visit rests on.
+    permissions = Permissions(whole="since" not in report.about)
+    for index, body, _ in by.bodies:
+        if (broken := permissions.read(body)) is not None:
+            raise Fault(f"entry {index}: {broken}")
+    beyond = f", of which {len(permissions.unknown)} were given before this report" if permissions.unknown else ""
+    by.told.append(f"{permissions.operations} operations are within the permissions they were begun under{beyond}")

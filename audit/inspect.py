@@ -1,8 +1,9 @@
 """`frameroom audit verify`: recomputes everything from the stored bytes and names the first fault.
 
 Steps: 1 every leaf hash from its entry, 2 indexes without a gap, 3 the root at every checkpoint and its signature,
-4 times that never run back, 5 commitments against what can be opened, 6 exactly-one promises, 7 every recorded
-segment against its digest and count, 8 every published tile and bundle of entries.
+4 times that never run back, 5 commitments against what can be opened, 6 exactly-one promises, and that each operation
+was permitted (audit/permitted.py), 7 every recorded segment against its digest and count, 8 every published tile and
+bundle of entries.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from audit.checks import LATE_MS
 from audit.events import PROMISES
 from audit.log import AuditLog, Erased, Row, all_entries, parse_entry
 from audit.merkle import Frontier, leaf_hash
+from audit.permitted import Permissions
 from audit.publisher import note_names, object_name, tile_of
 from audit.sealing import SealingError
 from audit.sequencer import origin
@@ -79,6 +81,7 @@ class _OneLog:
         self.erased: set[str] = set()
         self.gone: list[tuple[int | None, list[str], frozenset[str]]] = []
         self.deleted: set[str] = set()
+        self.permissions = Permissions()
         self.tiles = TileWriter()
         self.published = 0
 
@@ -111,6 +114,8 @@ class _OneLog:
             self.fault(index, "its time is before the entry in front of it")
         self.last_time = max(self.last_time, time_ms)
         self.promise(index, body)
+        if (broken := self.permissions.read(body)) is not None:
+            self.fault(index, broken)
 
     def check_note(self, note: str) -> None:
         self.report.checkpoints += 1

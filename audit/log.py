@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical, finding
@@ -28,6 +27,15 @@ class Erased(str):
 
 
 ERASED: Final = Erased("(erased)")
+# Written out, not bound: only then does a database see that its partial index serves.
+_CONFIRMED: Final = (
+    select(entries)
+    .where(
+        entries.c.log_id == bindparam("of_log"),
+        entries.c.kind == bindparam("of_kind", "addresses.confirmed", literal_execute=True),
+    )
+    .order_by(entries.c.seq)
+)
 _COLUMNS: Final = ("log_id", "event_id", "kind", "time_ms", "entry", "leaf_hash", "ticket", *finding.COLUMNS)
 _PAYLOAD: Final = ("log_id", "event_id", "key_id", "sealed")
 _KNOWN_BY: Final = ("log_id", "word", "subject")
@@ -126,7 +134,15 @@ class AuditLog:
         wanted = {(event.log, item.key_id) for event in events for item in event.personal}
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
-                await asyncio.to_thread(self.keys.living, log, key_id)
+                await self.keys.off_the_loop(self.keys.living, log, key_id)
+
+    async def _unwrapped(self, log: str, key_ids: set[str]) -> None:
+        """Have keys at hand that a token has to be asked for, in a thread. What is missing shows when it is used."""
+        if not self.keys.master.slow:
+            return
+        for key_id in key_ids:
+            if not self.keys.cached(log, key_id):
+                await self.keys.off_the_loop(self.keys.has, log, key_id)
 
     async def read(
         self,
@@ -157,6 +173,22 @@ class AuditLog:
         found = await connection.execute(query.order_by(entries.c.seq).limit(limit))
         return [_row(r) for r in found]
 
+    async def sizes(
+        self, connection: AsyncConnection, log: str, sessions: Sequence[str], kinds: Sequence[str]
+    ) -> dict[str, tuple[int, int]]:
+        """(how many entries of these kinds, the newest one's cursor) of each of these sessions that has any."""
+        query = (
+            select(entries.c.session_id, func.count(), func.max(entries.c.seq))
+            .where(entries.c.log_id == log, entries.c.session_id.in_(sessions), entries.c.kind.in_(kinds))
+            .group_by(entries.c.session_id)
+        )
+        return {str(session): (int(n), int(seq)) for session, n, seq in await connection.execute(query)}
+
+    async def confirmed(self, connection: AsyncConnection, log: str) -> list[Row]:
+        """Every confirmation of addresses, in order of appending: by an index of their own, however long the log is."""
+        found = await connection.execute(_CONFIRMED, {"of_log": log})
+        return [_row(r) for r in found]
+
     async def personal(self, connection: AsyncConnection, row: Row) -> dict[str, Any]:
         """The row's personal fields in clear; an erased one reads "(erased)". SealingError when one is false."""
         fields, _ = await self.personal_of(connection, row)
@@ -167,7 +199,9 @@ class AuditLog:
         if not row.body.get("commit"):
             return {}, frozenset()
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == str(row.body["id"]))
-        return self._open(row, (await connection.execute(select(payloads).where(where))).all())
+        sealed = (await connection.execute(select(payloads).where(where))).all()
+        await self._unwrapped(row.log, {found.key_id for found in sealed})
+        return self._open(row, sealed)
 
     async def personal_of_many(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
         """Personal fields in clear of each; None of a row of which something sealed is false."""
@@ -177,8 +211,8 @@ class AuditLog:
             some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(sealed[at : at + _TOGETHER])
             for found in await connection.execute(select(payloads).where(some)):
                 by_event.setdefault((found.log_id, found.event_id), []).append(found)
-        # In a thread: each visit's key is a file, and the loop must not wait on a disk.
-        return await asyncio.to_thread(lambda: [self._clear(row, by_event) for row in rows])
+        # In a thread: each visit's key is a file, and a token may have to be asked for it.
+        return await self.keys.off_the_loop(lambda: [self._clear(row, by_event) for row in rows])
 
     def _clear(self, row: Row, by_event: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, Any] | None:
         if not row.body.get("commit"):

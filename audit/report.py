@@ -31,7 +31,7 @@ _BEFORE: Final = (
     "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
     "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
-    "grant.revoked", "grant.expired",
+    "grant.revoked", "grant.expired", "addresses.confirmed",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
 
@@ -108,7 +108,7 @@ class Reporter:
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
                 itself = body["kind"].startswith("system.") and body.get("system") in joined
                 # Keys always: that there were some says that an agreement had to be signed.
-                always = body["kind"].startswith(("agreement.", "customer.", "approver.key_"))
+                always = body["kind"].startswith(("agreement.", "customer.", "approver.key_", "addresses."))
                 if ids & joined or person in joined or itself or always:
                     found.add(index)
                     joined |= ids | ({str(data["approver"])} if "approver" in data else set())

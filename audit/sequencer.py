@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Integer, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,14 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from audit import checkpoint
 from audit.checkpoint import Checkpoint, Signer
 from audit.merkle import Frontier
-from audit.publisher import Publisher, object_name
+from audit.publisher import LogForked, Publisher, object_name
 from audit.restored import Loss, is_abandoned, told
 from audit.steps import Steps
 from audit.storage import Objects
 from audit.tables import checkpoints, entries, logs
 
 _BATCH = 5_000
-# Built once: a busy gateway asks them four times a second.
+# Built once: a busy gateway asks them several times a second.
 _UNSEQUENCED: Final = select(entries.c.log_id).where(entries.c.idx.is_(None)).distinct()
 _STATE: Final = select(logs).where(logs.c.log_id == bindparam("of_log"))
 _WAITING: Final = (
@@ -53,6 +53,17 @@ class LogBehind(Exception):
 def origin(deployment: str, log: str) -> str:
     """The checkpoint's origin line of one log."""
     return f"{deployment}/{log}"
+
+
+def _frontier(log: str, state: Any) -> Frontier:
+    """Of a log's row, or the empty one. LogForked when the row was altered and cannot be true."""
+    try:
+        return Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
+    except ValueError as error:
+        raise LogForked(
+            f"log {log}: the database says {state.size} entries, with hashes that are not those of so many. Going on "
+            "would fork it: put back the database as it was."
+        ) from error
 
 
 class Sequencer:
@@ -84,7 +95,7 @@ class Sequencer:
         waiting = (await connection.execute(_WAITING, {"of_log": log, "at_most": at_most})).all()
         if not waiting:
             return None
-        frontier = Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
+        frontier = _frontier(log, state)
         numbered = []
         for row in waiting:
             numbered.append({"b_seq": row.seq, "b_idx": frontier.size})
@@ -151,19 +162,20 @@ class Sequencer:
             ) from error
         query = select(checkpoints.c.note).where(checkpoints.c.log_id == log, checkpoints.c.size == held.size)
         here = (await connection.execute(query)).scalar_one_or_none()
-        if here is not None and checkpoint.parse(here).root == held.root:
+        state = (await connection.execute(select(logs).where(logs.c.log_id == log))).one_or_none()
+        size = state.size if state else 0
+        # A database whose tail was cut may still have the checkpoint that tells of it.
+        if here is not None and checkpoint.parse(here).root == held.root and size >= held.size:
             return None
         if is_abandoned(self._objects, log, note) and (held.size, held.root.hex()) in await told(connection, log):
             return None
-        state = (await connection.execute(select(logs).where(logs.c.log_id == log))).one_or_none()
-        size = state.size if state else 0
         if held.size <= size:
             raise LogBehind(
                 f"log {log}: the object store holds a checkpoint of {held.size} entries that this database, which has "
                 f"{size}, never made: it is another log, not an older one, and going on would fork it. Put back the "
                 "database or the object store that belong together."
             )
-        frontier = Frontier.from_bytes(state.size, state.frontier) if state else Frontier()
+        frontier = _frontier(log, state)
         waits = select(entries.c.leaf_hash).where(entries.c.log_id == log, entries.c.idx.is_(None))
         for leaf in (await connection.execute(waits.order_by(entries.c.seq).limit(held.size - size))).scalars():
             frontier.append(leaf)

@@ -32,6 +32,14 @@ class Step(StrEnum):
     """Tiles and bundles of a checkpoint are durable, the checkpoint is not published."""
     PUBLISHED = "published"
     """The checkpoint is published, partial tiles of the one before it are still there."""
+    MASTER_NAMED = "master-named"
+    """A new master key is made and named, and nothing is wrapped under it."""
+    MASTER_SWITCHED = "master-switched"
+    """New keys are wrapped under the new master key, what was there is not."""
+    MASTER_MOVING = "master-moving"
+    """One more key is wrapped under the new master key; others are not."""
+    MASTER_MOVED = "master-moved"
+    """Nothing is wrapped under the old master key any more, the log does not say so."""
 
 
 class Steps:

@@ -52,7 +52,8 @@ def object_parts(name: str) -> Sequence[str]:
     return parts
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -68,12 +69,12 @@ def make_folder(folder: Path) -> None:
         folder = folder.parent
     for made in reversed(missing):
         made.mkdir(exist_ok=True, mode=0o700)
-        _sync_folder(made.parent)
+        sync_folder(made.parent)
 
 
-def _temporary(path: Path, data: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _temporary(path: Path, data: bytes, by_way_of: Path | None = None) -> Path:
+    temporary = by_way_of or path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if by_way_of else os.O_EXCL), 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -94,19 +95,22 @@ def write_new(path: Path, data: bytes) -> bool:
         return False
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write or replace a file, durably and all at once."""
-    temporary = _temporary(path, data)
+def replace(path: Path, data: bytes, by_way_of: Path | None = None) -> None:
+    """Write or replace a file, durably and all at once.
+
+    `by_way_of`: where it is written first, for a caller who keeps others away and must find it after a crash.
+    """
+    temporary = _temporary(path, data, by_way_of)
     try:
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 class LocalObjects:

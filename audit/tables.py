@@ -85,6 +85,15 @@ Index(
     postgresql_where=entries.c.idx.is_(None),
 )
 
+# Every reset asks for these of its customer, and there are few of them in a long log.
+Index(
+    "entries_confirmed",
+    entries.c.log_id,
+    entries.c.seq,
+    sqlite_where=entries.c.kind == "addresses.confirmed",
+    postgresql_where=entries.c.kind == "addresses.confirmed",
+)
+
 payloads = Table(
     "payloads",
     metadata,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,6 +22,12 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
+    "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
+    "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
+    "addresses.asked": "{approver} had the people of {system} read, to look at their mail addresses",
+    "addresses.read": "{count} people were read, with {new} addresses to confirm",
+    "addresses.confirmed": "{approver} signed the mail addresses of {system} with their own key: {right} are right, "
+    "{wrong} are wrong",
     "request.submitted": "engineer {engineer} asked for: {operations}. Ticket: {ticket}. Reason: {reason}",
     "request.narrowed": "{approver} made the request less: {operations}, until {until_ms}; yeses to more are void",
     "approver.key_enrolled": "{approver} enrolled a key ({how})",
@@ -33,6 +39,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "job.done": "the job {job} is done, says the engineer: {words}",
     "job.withdrawn": "the job {job} was withdrawn",
     "approval.signed": "{approver} signed with their own key: {request}",
+    "request.asked": "asked for an answer ({occasion}): {approvers}",
     "request.granted": "permitted until {until_ms}, {how}: {operations}",
     "request.denied": "refused: {reason}",
     "request.expired": "the request ran out without an answer",
@@ -52,6 +59,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "recording.closed": "the recording ended with {segments} segments",
     "secret.issued": "a {secret} password was made and sent to {to} ({address})",
     "secret.opened": "the new password was shown, once ({operation})",
+    "secret.handed": "an approver says that they handed the new password over ({operation})",
     "log.key_changed": "the log's signing key {old} was handed over to {vkey}",
     "log.restored": "THE LOG WENT ON AFTER A LOSS: {lost} entries were lost",
 }
@@ -77,44 +85,49 @@ def at(time_ms: int) -> str:
         return f"{time_ms} ms"
 
 
-def request_words(text: str) -> str:
-    """The bytes of a request that a yes was signed over, in words; the text itself where it is none."""
+def _in_words(text: str, words: Callable[[Any], str]) -> str:
+    """What was signed, parsed and put into words; the text itself where it is not of that kind."""
     try:
-        asked = json.loads(text)
-        operations = ", ".join(str(name) for name in asked["operations"])
-        return harmless(
-            f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
-            f"{operations}, from {at(asked['from'])} until {at(asked['until'])}. Ticket: {asked['ticket'] or 'none'}. "
-            f"Reason: {asked['reason']}",
-            _SIGNED,
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return harmless(text, _SIGNED)
+        told = words(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        told = text
+    return harmless(told, _SIGNED)
+
+
+def request_words(text: str) -> str:
+    """The bytes of a request that a yes was signed over, in words."""
+    return _in_words(text, _request)
+
+
+def _request(asked: Any) -> str:
+    return (
+        f"yes to {asked['engineer_name']} ({asked['engineer']}) in {asked['system_name']} ({asked['system']}) for "
+        f"{', '.join(asked['operations'])}, from {at(asked['from'])} until {at(asked['until'])}. "
+        f"Ticket: {asked['ticket'] or 'none'}. Reason: {asked['reason']}"
+    )
 
 
 def job_words(text: str) -> str:
-    """The bytes of a job that was signed, in words; the text itself where it is none."""
-    try:
-        asked = json.loads(text)
-        operations = ", ".join(str(name) for name in asked["operations"])
-        return harmless(
-            f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
-            f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {operations}",
-            _SIGNED,
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return harmless(text, _SIGNED)
+    """The bytes of a job that was signed, in words."""
+    return _in_words(text, _job)
+
+
+def _job(asked: Any) -> str:
+    return (
+        f"in {asked['system_name']} ({asked['system']}), by {at(asked['until'])}: {asked['what']}, for "
+        f"{asked['for'] or 'nobody in particular'}. For that an engineer may: {', '.join(asked['operations'])}"
+    )
 
 
 def agreement_words(text: str) -> str:
-    """The bytes of an agreement that was signed, in words; the text itself where it is none."""
-    try:
-        signed = json.loads(text)
-        terms = json.loads(signed["terms"])
-        told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
-        return harmless(f"version {signed['agreement']}: {told}", _SIGNED)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return harmless(text, _SIGNED)
+    """The bytes of an agreement that was signed, in words."""
+    return _in_words(text, _agreement)
+
+
+def _agreement(signed: Any) -> str:
+    terms = json.loads(signed["terms"])
+    told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+    return f"version {signed['agreement']}: {told}"
 
 
 def _shown(name: str, value: Any) -> str:

@@ -16,7 +16,7 @@ from statistics import median
 
 import uvloop
 
-from bench import events, gateway, load, openssh
+from bench import events, gateway, load, openssh, starting
 
 ROUNDS = 3
 SET_UPS, PEER_SET_UPS = 40, 10
@@ -72,6 +72,8 @@ class Measured:
     bulk: Series = field(default_factory=Series)
     peer_bulk: Series = field(default_factory=Series)
     events: Series = field(default_factory=Series)
+    help_s: Series = field(default_factory=Series)
+    tab_s: Series = field(default_factory=Series)
     idle_kib: float = 0.0
 
 
@@ -101,6 +103,8 @@ async def _round(found: Measured, ours: gateway.Gateway, peer: openssh.OpenSsh |
     found.echo.values.append(median(await load.echoes(engineer, ECHOES)))
     if peer is not None:
         found.peer_echo.values.append(median(await load.echoes(peer.target, ECHOES)))
+    found.help_s.values.append(await starting.help_s())
+    found.tab_s.values.append(await starting.tab_s())
     found.show.values.append(median(await load.commands(engineer, gateway.SHOW, COMMANDS)))
     found.bulk.values.append(await _mb_a_second(engineer, gateway.DIAG))
     if peer is not None:
@@ -181,6 +185,9 @@ def figures(found: Measured) -> list[Figure]:
                "≤ 100 KiB", idle <= 100)
     )  # fmt: skip
     made.append(Figure("durable events a second, batched", found.events.shown(0), "≥ 10,000", rate >= 10_000))
+    words = f"{found.help_s.shown()}, TAB {found.tab_s.shown()}"
+    begun = max(found.help_s.middle, found.tab_s.middle) <= 0.4
+    made.append(Figure("`frameroom --help` from start to end, s", words, "≤ 0.4, and so TAB", begun))
     return made
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -68,12 +70,13 @@ def _first_line(stream: IO[str] | None) -> str:
     return stream.readline() if stream is not None else ""
 
 
-def _settings(folder: Path, port: int, mail_port: int) -> Settings:
+def settings_in(folder: Path, port: int = 0, mail_port: int = 0, portal_port: int = 0) -> Settings:
+    """Those of a deployment in `folder`, whose file is frameroom.toml; ports that are 0 are chosen when it begins."""
     file = folder / "frameroom.toml"
     file.write_text(
-        f'[deployment]\nname = "bench.example"\n[ssh]\nhost = "127.0.0.1"\nport = {port}\n[portal]\nport = 0\n'
-        f'[ops]\nport = 0\n[mail]\nhost = "127.0.0.1"\nport = {mail_port}\ntls = "none"\n'
-        'sender = "frameroom@company.example"\n',
+        f'[deployment]\nname = "bench.example"\n[ssh]\nhost = "127.0.0.1"\nport = {port}\n'
+        f"[portal]\nport = {portal_port}\n[ops]\nport = 0\n"
+        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port or 9}\ntls = "none"\nsender = "frameroom@company.example"\n',
         encoding="utf-8",
     )
     return loading.load(file, {})
@@ -110,7 +113,8 @@ async def _furnish(opened: Parts, lab: dict[str, Any], target: dict[str, Any], k
             await opened.permission.record_consent("bench", "bench", customer, request.id, approver, now, "yes")
 
 
-async def _listening(port: int, child: asyncio.subprocess.Process, words: Path) -> None:
+async def listening(port: int, child: asyncio.subprocess.Process, words: Path) -> None:
+    """Until `child` listens on the port. RuntimeError with what it said when it ended instead."""
     async with asyncio.timeout(30):
         while True:
             if child.returncode is not None:
@@ -124,13 +128,21 @@ async def _listening(port: int, child: asyncio.subprocess.Process, words: Path) 
             return
 
 
+def _all_told(settings: Settings) -> None:
+    """Wait until the mail that the furnishing caused has gone out: it is no part of what is measured."""
+    waiting = "select count(*) from outbox where due_ms <= ?"
+    with closing(sqlite3.connect(settings.storage.data_dir / "frameroom.db")) as database:
+        while database.execute(waiting, (int(time.time() * 1000),)).fetchone()[0]:
+            time.sleep(0.2)
+
+
 @asynccontextmanager
 async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> AsyncIterator[Gateway]:
     """`frameroom serve` with a mail catcher; ended with the block, by SIGTERM, as an operator ends it."""
     mails = Mails()
     catcher = await asyncio.get_running_loop().create_server(lambda: SMTP(mails, hostname="localhost"), "127.0.0.1", 0)
     port = free_port()
-    settings = _settings(folder, port, catcher.sockets[0].getsockname()[1])
+    settings = settings_in(folder, port, catcher.sockets[0].getsockname()[1])
     make_keys(settings.storage.data_dir / "keys")
     await asyncio.to_thread(migrate, settings)
     keys = [SoftwareFido(1 | 4) for _ in range(ENGINEERS)]
@@ -143,7 +155,8 @@ async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> 
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        await _listening(port, child, said)
+        await listening(port, child, said)
+        await asyncio.to_thread(_all_told, settings)
         enter = (f"use {LAB}", "show 2001")
         yield Gateway([Target(port, f"engineer{n}", key, enter) for n, key in enumerate(keys)], child.pid)
     finally:

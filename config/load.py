@@ -6,16 +6,20 @@ import difflib
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from config.settings import FILE_KEYS, SECRET_KEYS, Settings
 
 PREFIX = "FRAMEROOM_"
+_RECEIVERS_FILES: Final = ("ca_file", "certificate", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,17 @@ class ConfigError(Exception):
 
 
 def _lines(text: str) -> dict[str, int]:
-    """Key path → line. Enough for files of sections and keys, dotted or plain, which is all that Settings has."""
+    """Key path → line. Enough for files of sections and keys, dotted or plain, which is all that Settings has. Of
+    tables that come several times the path has the number: "streams.receivers.0.host"."""
     found: dict[str, int] = {}
     section = ""
+    times: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
-        if match := re.match(r"\s*\[([\w.-]+)\]", line):
+        if match := re.match(r"\s*\[\[([\w.-]+)\]\]", line):
+            section = f"{match[1]}.{times[match[1]]}"
+            times[match[1]] += 1
+            found[section] = number
+        elif match := re.match(r"\s*\[([\w.-]+)\]", line):
             section = match[1]
             found.setdefault(section, number)
         elif match := re.match(r"\s*([\w.-]+)\s*=", line):
@@ -52,21 +62,34 @@ def _lines(text: str) -> dict[str, int]:
     return found
 
 
+def _several(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a table that may come several times; None for a plain setting."""
+    inner = next(iter(get_args(field.annotation)), None)
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _fields() -> dict[str, FieldInfo]:
+    """Every setting by its key path, those of tables that may come several times among them."""
+    found: dict[str, FieldInfo] = {}
+    for section, holder in Settings.model_fields.items():
+        for key, field in type(holder.default).model_fields.items():
+            found[f"{section}.{key}"] = field
+            if (inner := _several(field)) is not None:
+                found |= {f"{section}.{key}.{name}": one for name, one in inner.model_fields.items()}
+    return found
+
+
 def known_keys() -> dict[str, str]:
     """Every key path and its description."""
-    return {
-        f"{section}.{key}": field.description or ""
-        for section, holder in Settings.model_fields.items()
-        for key, field in type(holder.default).model_fields.items()
-    }
+    return {key: field.description or "" for key, field in _fields().items()}
 
 
 def _example(key: str) -> str:
     """How a setting is written: `port = 2222`."""
-    section, _, last = key.partition(".")
-    holder = Settings.model_fields[section].default
-    field = type(holder).model_fields[last]
-    value = field.examples[0] if field.examples else holder.model_dump(mode="json")[last]
+    field, last = _fields()[key], key.rpartition(".")[2]
+    if _several(field) is not None:
+        return f"[[{key}]] and its settings below it"
+    value = field.examples[0] if field.examples else to_jsonable_python(field.default)
     return f"{last} = {json.dumps(value, ensure_ascii=False)}"
 
 
@@ -80,7 +103,7 @@ def _environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list
         if not name.startswith(PREFIX) or "__" not in name:
             continue
         key = ".".join(part.lower() for part in name.removeprefix(PREFIX).split("__"))
-        if key not in keys:
+        if key not in keys or key.count(".") != 1:
             problems.append(Problem(name, None, f"no such setting{_nearest(key, list(keys))}"))
         elif key in SECRET_KEYS or (key in FILE_KEYS and _holds_password(value)):
             problems.append(
@@ -145,19 +168,38 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         known = known_keys()
         for one in error.errors():
-            key = ".".join(str(part) for part in one["loc"][:2])
-            if one["type"] == "model_type":
-                problems.append(Problem(key, lines.get(key), f"is a section: write [{key}] and its settings below it"))
+            key = ".".join(part for part in one["loc"] if isinstance(part, str))
+            line = lines.get(".".join(map(str, one["loc"])), lines.get(key))
+            if one["type"] in {"model_type", "dict_type"} and key in Settings.model_fields:
+                problems.append(Problem(key, line, f"is a section: write [{key}] and its settings below it"))
                 continue
             unknown = one["type"] == "extra_forbidden"
             words = f"no such setting{_nearest(key, [*known, *Settings.model_fields])}" if unknown else one["msg"]
             expected = f" ({known[key]}); for example {_example(key)}" if key in known else ""
-            problems.append(Problem(key, lines.get(key), words + expected))
+            problems.append(Problem(key, line, words + expected))
+    settings = _with_files(settings, path.parent, lines, problems)
     if problems:
         raise ConfigError(problems)
     data = settings.storage.data_dir
     storage = settings.storage.model_copy(update={"data_dir": data if data.is_absolute() else path.parent / data})
     return settings.model_copy(update={"storage": storage})
+
+
+def _with_files(settings: Settings, folder: Path, lines: Mapping[str, int], problems: list[Problem]) -> Settings:
+    """The receivers' files, beside the configuration unless their path is absolute; each has to be there."""
+    receivers = []
+    for number, receiver in enumerate(settings.streams.receivers):
+        found = {name: folder / file for name in _RECEIVERS_FILES if (file := getattr(receiver, name)) is not None}
+        receivers.append(receiver.model_copy(update=found))
+        for name, file in found.items():
+            key, line = f"streams.receivers.{name}", lines.get(f"streams.receivers.{number}.{name}")
+            try:
+                if file.stat().st_mode & 0o077 and name == "key":
+                    problems.append(Problem(key, line, f"{file} can be read by others: chmod 600 it"))
+            except (OSError, ValueError):
+                problems.append(Problem(key, line, f"{file!s:.200} cannot be read".replace("\0", "?")))
+    streams = settings.streams.model_copy(update={"receivers": tuple(receivers)})
+    return settings.model_copy(update={"streams": streams})
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
@@ -219,6 +261,13 @@ def reference() -> str:
     for section, holder in Settings.model_fields.items():
         parts.append(f"\n[{section}]\n")
         for key, field in type(holder.default).model_fields.items():
+            if (inner := _several(field)) is not None:
+                parts.append(f"# {field.description}: a table like this each, as many as there are\n")
+                lines = [f"[[{section}.{key}]]"]
+                for name, one in inner.model_fields.items():
+                    lines += [f"# {one.description}", _example(f"{section}.{key}.{name}")]
+                parts += [f"# {line}\n" for line in lines]
+                continue
             default = holder.default.model_dump(mode="json")[key]
             written = f"# {_example(f'{section}.{key}')}" if default is None else f"{key} = {json.dumps(default)}"
             parts.append(f"# {field.description}\n{written}\n")

@@ -129,6 +129,16 @@ _WITHHELD: Final = "(withheld)"
 _LEFT_OUT: Final = b"(a line that was too long was left out)"
 
 
+def _has_long_line(data: bytes) -> bool:
+    """True when a line is over the limit: looks from line end to the last one within reach of it."""
+    start = 0
+    while len(data) - start > _LONGEST_LINE:
+        start = data.rfind(b"\n", start, start + _LONGEST_LINE + 1) + 1
+        if not start:
+            return True
+    return False
+
+
 class OutputFilter:
     """Redacts and sanitises a stream of output, whole lines at a time, so that no split can hide a secret.
 
@@ -162,10 +172,9 @@ class OutputFilter:
         return ready
 
     def _clean(self, data: bytes) -> bytes:
-        lines = data.split(b"\n")
-        if max(map(len, lines)) <= _LONGEST_LINE and self._harmless(data):
+        if not _has_long_line(data) and self._harmless(data):
             return data
-        last = lines.pop()
+        *lines, last = data.split(b"\n")
         return b"".join([self._line(line) + b"\n" for line in lines]) + self._line(last)
 
     def _harmless(self, data: bytes) -> bool:

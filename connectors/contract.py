@@ -2,7 +2,8 @@
 
 Reading order: `Person` (what may be seen), `Change` (what may be altered), `SecretRules` and `Secret` (what a
 reset writes and nobody reads), `Capabilities` (what a connector honestly says of itself), `Target` (one phone
-system, as handed to a connector), `Connector` (the operations), `Family` (how connectors are found).
+system, as handed to a connector), `Connector` (the operations), `ReadsLogins` (what some can do besides), `Family`
+(how connectors are found).
 
 A connector never returns a secret, holds one only inside `reset`, and raises only `connectors.errors`.
 """
@@ -16,19 +17,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-
-class Operation(StrEnum):
-    """What an agreement can name. FIND and LIST_ALL are granted apart; DIAG is an addition to the five."""
-
-    FIND = "find"
-    LIST_ALL = "list-all"
-    VIEW = "view"
-    ALTER = "alter"
-    REMOVE = "remove"
-    RESET_VOICEMAIL = "reset-voicemail"
-    RESET_SIP = "reset-sip"
-    RESET_PORTAL = "reset-portal"
-    DIAG = "diag"
+from connectors.operations import Operation as Operation
 
 
 class SecretKind(StrEnum):
@@ -179,6 +168,9 @@ class Capabilities:
     proven_how: str
     cannot: Mapping[str, str] = field(default_factory=dict)
     """What it cannot do, and why: operation or field → plain words."""
+    login_record: str = ""
+    """What the phone system's own record of logins shows us, and what it misses; "" where we cannot read it, and
+    then `cannot["logins"]` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +180,31 @@ class CheckLine:
     what: str
     ok: bool
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One use of our credential, as the phone system's own record has it.
+
+    `id` is that record's own name for it, and stays the same for as long as it is shown; `at_ms` Unix ms by the phone
+    system's clock; `address` where it came from, as the phone system saw it. `mark` is what the connection said of
+    itself (`Target.mark`), and None where the record has no room for one.
+    """
+
+    id: str
+    at_ms: int
+    address: str
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """A look into the record. Both times are the phone system's: `now_ms` when it was looked at, `until_ms` up to when
+    it is here whole, which is where the next look begins."""
+
+    logins: tuple[Login, ...]
+    now_ms: int
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +232,9 @@ class Target:
     settings: BaseModel
     connect_timeout_ms: int = 10_000
     answer_timeout_ms: int = 20_000
+    mark: str = ""
+    """What the connection calls itself, where the phone system keeps that (at most 40 of A-Za-z0-9 and "-"): known to
+    whoever dials before the phone system can show it to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +292,21 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Let go of the connection."""
+
+
+@runtime_checkable
+class ReadsLogins(Protocol):
+    """A connector that can also read the phone system's own record of who signed in with our credential.
+
+    One without it leaves `Capabilities.login_record` empty and says why in `cannot["logins"]`.
+    """
+
+    async def own_login(self) -> str:
+        """The id under which the record has this very connection."""
+
+    async def logins(self, since_ms: int) -> Logins:
+        """Uses of our credential since then (the phone system's clock), this one's among them; one that goes on is
+        shown however long ago it began. Never more than the record has."""
 
 
 Unseal = Callable[[], Awaitable[Credential]]

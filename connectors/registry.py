@@ -34,6 +34,8 @@ def rows() -> list[dict[str, str]]:
                 "operations": ", ".join(sorted(operation.value for operation in can.operations)),
                 "secrets": ", ".join(f"{kind.value}: {secrecy.value}" for kind, secrecy in can.secrecy.items()),
                 "proven": ", ".join(proof.value for proof in can.proven),
+                "login record": can.login_record
+                or f"cannot be read: {can.cannot.get('logins', 'it does not say why')}",
             }
         )
     return table

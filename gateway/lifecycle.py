@@ -58,11 +58,15 @@ class AgreementState(StrEnum):
 
 
 class LinkState(StrEnum):
-    """A one-time link: prepared before the phone system is touched, ready after, then over."""
+    """A one-time link: prepared before the phone system is touched, ready after, then over.
+
+    What an approver opened in order to pass it on is handed over once they say that they did.
+    """
 
     PREPARED = "prepared"
     READY = "ready"
     OPENED = "opened"
+    HANDED = "handed"
     EXPIRED = "expired"
     VOID = "void"
 
@@ -133,7 +137,8 @@ _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
     {
         LinkState.PREPARED: frozenset({LinkState.READY, LinkState.VOID}),
         LinkState.READY: frozenset({LinkState.OPENED, LinkState.EXPIRED, LinkState.VOID}),
-        LinkState.OPENED: frozenset(),
+        LinkState.OPENED: frozenset({LinkState.HANDED}),
+        LinkState.HANDED: frozenset(),
         LinkState.EXPIRED: frozenset(),
         LinkState.VOID: frozenset(),
     },

@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.contract import Operation, SecretKind
+from gateway.choices import NOTICES as NOTICES
+from gateway.choices import STANDINGS as STANDINGS
+from gateway.choices import AccessMode as AccessMode
 from gateway.lifecycle import AgreementState, GrantState, RequestState
 
 MINUTE: Final = 60_000
@@ -61,15 +64,6 @@ class Hours(BaseModel):
     weekdays: frozenset[Annotated[int, Field(ge=1, le=7)]] = frozenset({1, 2, 3, 4, 5})
     start_minute: Annotated[int, Field(ge=0, lt=1440)] = 8 * 60
     end_minute: Annotated[int, Field(gt=0, le=1440)] = 18 * 60
-
-
-class AccessMode(StrEnum):
-    """Whether the customer lets engineers in at all, above every permission."""
-
-    ON = "on"
-    OFF = "off"
-    UNTIL = "until"
-    WEEKLY = "weekly"
 
 
 @dataclass(frozen=True, slots=True)

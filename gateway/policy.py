@@ -35,6 +35,8 @@ class Facts:
     grant: Grant | None
     now_ms: int
     access: Access = ACCESS_ON
+    restrictions: bool = False
+    """Whether anybody of the phone system is restricted: nothing is decided by it, but who that is must be asked."""
 
 
 def within_hours(terms: Terms, at_ms: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 
 import zstandard
 
-from audit.sealing import open_sealed, seal
+from audit.sealing import open_sealed, seal, seal_apart
 
 OUTPUT: Final = ord("o")
 RESIZE: Final = ord("r")
@@ -50,9 +50,14 @@ class Segment:
     size: int
 
 
+def head(offset_us: int, direction: int, length: int) -> bytes:
+    """What stands before the bytes of a frame."""
+    return _FRAME.pack(offset_us, direction, length)
+
+
 def pack(offset_us: int, direction: int, data: bytes) -> bytes:
     """One frame's bytes."""
-    return _FRAME.pack(offset_us, direction, len(data)) + data
+    return head(offset_us, direction, len(data)) + data
 
 
 def unpack(data: bytes) -> Iterator[Frame]:
@@ -71,11 +76,12 @@ def unpack(data: bytes) -> Iterator[Frame]:
         place += length
 
 
-def seal_record(key: bytes, customer: str, session: str, chunk: int, frames: bytes) -> bytes:
-    """A journal record."""
+def seal_record(key: bytes, customer: str, session: str, chunk: int, frames: bytes | bytearray) -> tuple[bytes, bytes]:
+    """A journal record, in two parts that are written one after the other."""
     header = json.dumps({"customer": customer, "session": session, "chunk": chunk}).encode()
-    body = header + b"\n" + seal(key, b"journal\0" + header, frames)
-    return _LENGTH.pack(len(body)) + body
+    nonce, sealed = seal_apart(key, b"journal\0" + header, frames)
+    begin = header + b"\n" + nonce
+    return _LENGTH.pack(len(begin) + len(sealed)) + begin, sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,9 @@ def _context(customer: str, session: str, number: int) -> bytes:
     return f"segment\0{customer}\0{session}\0{number}".encode()
 
 
-def seal_segment(key: bytes, customer: str, session: str, number: int, last_chunk: int, frames: bytes) -> bytes:
+def seal_segment(
+    key: bytes, customer: str, session: str, number: int, last_chunk: int, frames: bytes | bytearray
+) -> bytes:
     """A segment's object."""
     packed = zstandard.ZstdCompressor(level=3).compress(_LENGTH.pack(last_chunk) + frames)
     return seal(key, _context(customer, session, number), packed)

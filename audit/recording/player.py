@@ -9,20 +9,12 @@ from typing import Final
 
 from audit.recording.frames import MARKER, OUTPUT, RESIZE, Frame, open_segment, unpack
 from audit.recording.sanitise import Sanitiser
+from audit.recording.sanitise import plain as plain
+from audit.recording.sanitise import sanitise as sanitise
 from audit.sealing import FileKeyStore
 from audit.storage import Objects
 
 _NAMES: Final = {OUTPUT: "o", RESIZE: "r", MARKER: "m"}
-
-
-def sanitise(text: str) -> str:
-    """`text` with everything gone that could do more to a terminal than show characters, colours and lines."""
-    return Sanitiser().feed(text)
-
-
-def plain(text: str) -> str:
-    """`text` without any escape sequence, for search and for a log of what was seen."""
-    return Sanitiser(plain=True).feed(text).replace("\r", "")
 
 
 class Player:

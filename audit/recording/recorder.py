@@ -12,9 +12,12 @@ import fcntl
 import hashlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from audit.recording.disk import Answer, DiskThread, Space
 from audit.recording.disk import free_space as _space
@@ -27,11 +30,14 @@ from audit.recording.session import OnSegment as OnSegment
 from audit.recording.session import RecordingRefused as RecordingRefused
 from audit.recording.session import SessionRecording as SessionRecording
 from audit.recording.session import recording_digest as recording_digest
-from audit.sealing import FileKeyStore, SealingError
+from audit.sealing import FileKeyStore, MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from audit.storage import Objects, StorageError
 
-Batched = tuple[SessionRecording, int, bytes]
+_PARTS_AT_ONCE: Final = 1024
+"""How many the kernel takes in one call (IOV_MAX)."""
+
+Batched = tuple[SessionRecording, int, bytearray]
 
 
 class Recorder:
@@ -49,6 +55,7 @@ class Recorder:
         self._uncut: set[SessionRecording] = set()
         self._spent: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._merged = asyncio.Event()
         self._busy: Answer | None = None
         self.broken: str | None = None
@@ -103,7 +110,7 @@ class Recorder:
             raise RecordingRefused("the disk that recordings are kept on is nearly full")
         try:
             key = self.keys.get_or_create(customer, f"session:{session}")
-        except (OSError, SealingError) as error:
+        except (OSError, SealingError, MasterKeyAway) as error:
             raise RecordingRefused("the recording's key could not be kept") from error
         recording = SessionRecording(self, customer, session, key, on_segment, on_failed)
         recording.incident = incident
@@ -134,6 +141,10 @@ class Recorder:
         self._dirty.add(recording)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Do not let the batch wait any longer."""
+        self._hurried.set()
+
     async def run(self) -> None:
         """Flush, cut and watch until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -146,7 +157,9 @@ class Recorder:
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._wake.wait()
-            await asyncio.sleep(self.limits.batch_ms / 1000)
+            with suppress(TimeoutError):  # the batch has waited long enough: a timeout is the ordinary case
+                async with asyncio.timeout(self.limits.batch_ms / 1000):
+                    await self._hurried.wait()
             await self.flush_now()
             self._merged.set()
 
@@ -197,10 +210,11 @@ class Recorder:
             else:
                 await asyncio.shield(busy)
         self._wake.clear()
+        self._hurried.clear()
         batch: list[Batched] = []
-        records = bytearray()
+        records: deque[bytes] = deque()
         for recording in self._dirty:
-            frames, recording.pending = bytes(recording.pending), bytearray()
+            frames, recording.pending = recording.pending, bytearray()
             recording.in_flight_since, recording.pending_since = recording.pending_since, None
             if frames:
                 recording.chunk += 1
@@ -208,7 +222,7 @@ class Recorder:
                 batch.append((recording, recording.chunk, frames))
         self._in_flight, self._dirty = list(self._dirty), set()
         if batch:
-            self._busy = self._disk.start(self._write, self._fd, bytes(records))
+            self._busy = self._disk.start(self._write, self._fd, records)
             self._busy.add_done_callback(lambda answer: self._settle(batch, answer.result()))
             await asyncio.shield(self._busy)
 
@@ -234,13 +248,16 @@ class Recorder:
             recording.in_flight_since = None
         self._in_flight = []
 
-    def _write(self, fd: int, records: bytes) -> None:
-        view = memoryview(records)
-        while view:
-            written = os.write(fd, view)
-            view = view[written:]
+    def _write(self, fd: int, records: deque[bytes]) -> None:
+        while records:
+            written = os.writev(fd, tuple(islice(records, _PARTS_AT_ONCE)))
+            self._written += written
+            while written:
+                part = records.popleft()
+                if written < len(part):
+                    records.appendleft(part[written:])
+                written -= min(written, len(part))
         self.sync(fd)
-        self._written += len(records)
 
     async def cut(self, recording: SessionRecording) -> None:
         """Store what is durable as the next segment and have it entered in the log: one at a time, in order."""
@@ -250,8 +267,10 @@ class Recorder:
                     recording.unlogged = await self._store_segment(recording)
                 if recording.unlogged is None:
                     return
-                segment, _ = recording.unlogged
+                segment = recording.unlogged
                 await self.steps.reached(Step.STORED)
+                if recording.last_is_the_closers and not recording.uncut:
+                    return
                 await recording.on_segment(segment)
             except Exception as error:  # whatever kept it from being stored and logged ends this one session
                 recording.fail(str(error) if isinstance(error, StorageError) else f"segment: {type(error).__name__}")
@@ -259,8 +278,8 @@ class Recorder:
             recording.segments.append(segment)
             recording.unlogged = None
 
-    async def _store_segment(self, recording: SessionRecording) -> tuple[Segment, bytes] | None:
-        frames, recording.uncut = bytes(recording.uncut), bytearray()
+    async def _store_segment(self, recording: SessionRecording) -> Segment | None:
+        frames, recording.uncut = recording.uncut, bytearray()
         self._uncut.discard(recording)
         if not frames:
             return None
@@ -272,17 +291,22 @@ class Recorder:
             if not await asyncio.to_thread(self.objects.put_new, name, data):
                 raise StorageError(f"{name} is there already")
         except BaseException:
-            recording.uncut = bytearray(frames) + recording.uncut
+            recording.uncut = frames + recording.uncut
             recording.uncut_first = first
             self._uncut.add(recording)
             raise
-        return Segment(number, hashlib.sha256(data).hexdigest(), first, last, len(data)), data
+        return Segment(number, hashlib.sha256(data).hexdigest(), first, last, len(data))
 
-    async def finish(self, recording: SessionRecording) -> None:
-        """Flush and cut what is left of one session, and let it go. A dead disk is not waited for."""
+    async def finish(self, recording: SessionRecording, *, log_last: bool = True) -> None:
+        """Flush and cut what is left of one session, and let it go. A dead disk is not waited for.
+
+        With `log_last` false the last segment is stored and `unlogged`: whoever closes the session logs it.
+        """
         await self.flush_within(self.limits.max_lag_ms)
+        recording.last_is_the_closers = not log_last
         await self.cut(recording)
-        if recording.uncut or recording.pending or recording.unlogged or recording in self._in_flight:
+        unlogged = recording.unlogged is not None and log_last
+        if recording.uncut or recording.pending or unlogged or recording in self._in_flight:
             # The journal is all that has the rest: the next start recovers it.
             self._needed = True
             recording.fail("the end of its recording could not be stored")

@@ -47,6 +47,7 @@ def recover(folder: Path, objects: Objects, keys: FileKeyStore, keep: Path | Non
     """Turn journals that dead processes left into the segments that were missing, up to the last durable frame.
 
     A journal goes only when every session in it was recovered. One session's damage does not hold up another's.
+    MasterKeyAway leaves the journal for the next time.
     """
     found: list[Recovered] = []
     for path in sorted(folder.glob("*.journal")):

@@ -102,3 +102,13 @@ class Sanitiser:
         elif c >= "\x7f":
             self._state = _State.TEXT
         return ""
+
+
+def sanitise(text: str) -> str:
+    """`text` with everything gone that could do more to a terminal than show characters, colours and lines."""
+    return Sanitiser().feed(text)
+
+
+def plain(text: str) -> str:
+    """`text` without any escape sequence, for search and for a log of what was seen."""
+    return Sanitiser(plain=True).feed(text).replace("\r", "")

@@ -7,9 +7,9 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from audit.recording.frames import MARKER, OUTPUT, RESIZE, Segment, pack
+from audit.recording.frames import MARKER, OUTPUT, RESIZE, Segment, head
 
 
 class RecordingRefused(Exception):
@@ -36,6 +36,8 @@ class Limits:
     """Of one session that may wait for the disk before a flood is held back (`keep_up`)."""
 
 
+_RECENT: Final = 16 << 10
+"""Bytes of what a terminal showed last that a watcher who joins is shown; up to twice as many are kept."""
 OnSegment = Callable[[Segment], Awaitable[None]]
 Watcher = Callable[[int, bytes], None]
 
@@ -51,13 +53,16 @@ class Journal(Protocol):
     def spent(self, customer: str, more: int) -> int:
         """Bytes that the customer's open sessions have recorded, `more` of them now."""
 
+    def hurry(self) -> None:
+        """Do not let the batch wait any longer."""
+
     async def flush_within(self, limit_ms: int) -> bool:
         """Make everything pending durable; False when the disk did not answer in time."""
 
     async def cut(self, recording: SessionRecording) -> None:
         """Store what is durable as the next segment and have it entered in the log."""
 
-    async def finish(self, recording: SessionRecording) -> None:
+    async def finish(self, recording: SessionRecording, *, log_last: bool = True) -> None:
         """Store what is left of one session, and let it go."""
 
 
@@ -84,19 +89,31 @@ class SessionRecording:
         self.uncut_since = 0.0
         self.uncut_chunk = 0
         self.chunk = 0
-        self.unlogged: tuple[Segment, bytes] | None = None
+        self.unlogged: Segment | None = None
+        self.last_is_the_closers = False
+        """True once nothing more comes, and whoever closes the session enters its last segment in the log."""
         self.cutting = asyncio.Lock()
         self.incident = False
         self.segments: list[Segment] = []
         self.total = 0
         self.failed: str | None = None
         self.watchers: set[Watcher] = set()
+        self.size = "80x24"
+        """Of the terminal, columns and rows."""
+        self.shown = 0
+        """Bytes of output so far."""
+        self._recent = bytearray()
+
+    def recent(self) -> bytes:
+        """What the terminal showed last."""
+        return bytes(self._recent[-_RECENT:])
 
     def _add(self, direction: int, data: bytes) -> None:
         if self.failed is not None:
             return
         self.last_us = (time.monotonic_ns() - self._start) // 1000
-        self.pending += pack(self.last_us, direction, data)
+        self.pending += head(self.last_us, direction, len(data))
+        self.pending += data
         self.total += len(data)
         if self.pending_since is None:
             self.pending_since = time.monotonic()
@@ -111,9 +128,15 @@ class SessionRecording:
     def output(self, data: bytes) -> None:
         """What the terminal is shown."""
         self._add(OUTPUT, data)
+        if self.failed is None:
+            self.shown += len(data)
+            self._recent += data
+            if len(self._recent) > 2 * _RECENT:
+                del self._recent[:-_RECENT]
 
     def resize(self, columns: int, rows: int) -> None:
         """A new size of the terminal."""
+        self.size = f"{columns}x{rows}"
         self._add(RESIZE, f"{columns}x{rows}".encode())
 
     def marker(self, text: str) -> None:
@@ -139,17 +162,30 @@ class SessionRecording:
             raise RecordingRefused(self.failed)
 
     async def keep_up(self) -> None:
-        """Hold back whoever writes very much: return when the disk is near enough. RecordingRefused as `durable`."""
+        """Hold back whoever writes very much: return when the disk is near enough. RecordingRefused as `durable`.
+
+        Until then the disk works while more comes: from a quarter of what may wait on, no batch is waited for.
+        """
         limits = self._recorder.limits
+        if len(self.pending) >= limits.ahead_bytes // 4:
+            self._recorder.hurry()
         if len(self.pending) >= limits.ahead_bytes or self.lag_ms() > limits.max_lag_ms // 4:
             await self.durable()
         if len(self.uncut) >= 8 * limits.ahead_bytes:
             await self._recorder.cut(self)
 
-    async def close(self) -> str:
-        """Cut the last segment; the digest over all segments' digests, in order (hex)."""
-        await self._recorder.finish(self)
-        return recording_digest([s.digest for s in self.segments])
+    @property
+    def stored(self) -> list[Segment]:
+        """Every segment in the object store, in order, the one that the log does not name yet among them."""
+        return self.segments if self.unlogged is None else [*self.segments, self.unlogged]
+
+    async def close(self, *, log_last: bool = True) -> str:
+        """Cut the last segment; the digest over all segments' digests, in order (hex).
+
+        With `log_last` false that segment stays `unlogged`: the caller enters it in the log, with what closes it.
+        """
+        await self._recorder.finish(self, log_last=log_last)
+        return recording_digest([s.digest for s in self.stored])
 
 
 def recording_digest(digests: Sequence[str]) -> str:

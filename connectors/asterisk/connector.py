@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from connectors.asterisk.link import Link, Row, Transaction, connect
+from connectors.asterisk.logins import RECORD, logins, own_login
 from connectors.asterisk.people import device, name_of, parts, person, renamed
 from connectors.asterisk.proof import Proof as Findings
 from connectors.asterisk.proof import check_lines, prove
@@ -22,6 +23,7 @@ from connectors.contract import (
     CheckLine,
     Device,
     DiagCommand,
+    Logins,
     Operation,
     Page,
     Person,
@@ -325,6 +327,14 @@ class AsteriskConnector:
         raise NotSupported("diagnostics need Asterisk's console; this connection is to its database")
         yield b""
 
+    async def own_login(self) -> str:
+        """Process id and moment of this connection's backend."""
+        return await own_login(self._link)
+
+    async def logins(self, since_ms: int) -> Logins:
+        """Our role's open connections; `since_ms` changes nothing, for those are all that is kept."""
+        return await logins(self._link)
+
     async def close(self) -> None:
         """Hang up."""
         await self._link.close()
@@ -354,6 +364,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
         proven_how="tables and role of Asterisk 22.10.1 on a real PostgreSQL; captures of a live Asterisk",
         cannot=cannot,
+        login_record=RECORD,
     )
 
 

@@ -271,7 +271,7 @@ async def _login(
                 host=target.host, port=target.port, dbname=settings.database, user=credential.login,
                 password=credential.password or "", passfile="/dev/null", autocommit=True,
                 # A false server may not ask for the password in clear, nor for a hash of it.
-                require_auth="scram-sha-256", gssencmode="disable", application_name="frameroom",
+                require_auth="scram-sha-256", gssencmode="disable", application_name=target.mark or "frameroom",
                 client_encoding="UTF8", options=_options(target), connect_timeout=0, **tls,
             )  # fmt: skip
     except (psycopg.Error, OSError, TimeoutError) as error:

@@ -54,6 +54,8 @@ GUARD: Final = Guard(
     Template("missing", False, {"rights": _listed(text(200), 200)}),
     Template("logging", False),
     Template("collations", False),
+    Template("own-login", False),
+    Template("logins", False),
     Template("people", False, _PEOPLE | {"cursor": text(255)}),
     Template("find", False, _PEOPLE | {"words": _listed(text(200), 16)}),
     Template("view", False, {"contexts": _PEOPLE["contexts"], "vmcontext": _BOX, "id": _ID}),
@@ -124,6 +126,11 @@ _BOX_ROW: Final = (
 _DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
 _HAY: Final = "concat_ws(' ', p.id, p.extension, p.callerid, v.fullname, v.email, array_to_string({ddis}, ' '))"
 
+_LOGIN: Final = """select a.pid, (extract(epoch from a.backend_start) * 1000000)::bigint,
+    pg_catalog.host(a.client_addr), a.application_name,
+    (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint from pg_catalog.pg_stat_activity a
+"""
+
 _TEXTS: Final[Mapping[str, str]] = {
     "begin": "begin isolation level read committed",
     "commit": "commit",
@@ -159,6 +166,11 @@ _TEXTS: Final[Mapping[str, str]] = {
     "collations": """select c.collname::text from pg_catalog.pg_collation c
         where c.collname in ('und-x-icu', 'pg_c_utf8') and c.collnamespace = 'pg_catalog'::regnamespace
           and c.collencoding in (-1, 6) order by c.collname desc""",
+    # Of its own role's connections every role sees all; of others' it is told next to nothing. `datid` is not asked:
+    # our role may come into any database of the server.
+    "own-login": _LOGIN + "where a.pid = pg_catalog.pg_backend_pid()",
+    "logins": _LOGIN + """where a.usesysid = (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user)
+        and a.backend_type <> 'parallel worker' order by a.backend_start, a.pid""",  # noqa: S608
     "people": _PERSONS + _SHOWN + 'where p.id collate "C" > %(cursor)s order by p.id collate "C" limit %(limit)s',
     "find": _PERSONS + _SHOWN + """where not exists (select 1 from unnest(%(words)s::text[]) w(word)
         where position(lower(normalize(w.word){collate}) in lower(normalize(""" + _HAY + """){collate})) = 0)

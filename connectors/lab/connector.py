@@ -18,6 +18,8 @@ from connectors.contract import (
     CheckLine,
     Device,
     DiagCommand,
+    Login,
+    Logins,
     Operation,
     Page,
     Person,
@@ -77,6 +79,8 @@ GUARD = Guard(
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": text(10, pattern="voicemail|sip|portal"), "secret": secret}),
     Template("diag", False, {"line": look}),
+    Template("login", False),
+    Template("logins", False, {"since": number(0, 1 << 53)}),
 )
 
 
@@ -207,6 +211,12 @@ def _people(answer: dict[str, Any], limit: int) -> tuple[Person, ...]:
     return tuple(map(_person, raw))
 
 
+def _login(raw: Any) -> Login:
+    if not isinstance(raw, dict) or type(raw.get("at")) is not int:
+        raise ProtocolViolation("the phone system's record of logins makes no sense")
+    return Login(_text(raw.get("id")), raw["at"], _text(raw.get("address")))
+
+
 class LabConnector:
     """An open connection to a lab."""
 
@@ -303,6 +313,18 @@ class LabConnector:
         async for data in self._helper.stream(GUARD.render("diag", line=command.render())):
             yield data
 
+    async def own_login(self) -> str:
+        """As the lab's record has it."""
+        return _text((await self._helper.ask(GUARD.render("login"))).get("login"))
+
+    async def logins(self, since_ms: int) -> Logins:
+        """The lab's record of SSH logins."""
+        answer = await self._helper.ask(GUARD.render("logins", since=since_ms))
+        raw, now, until = answer.get("logins"), answer.get("now"), answer.get("until")
+        if not isinstance(raw, list) or type(now) is not int or type(until) is not int:
+            raise ProtocolViolation("the phone system's record of logins makes no sense")
+        return Logins(tuple(map(_login, raw)), now, until)
+
     async def close(self) -> None:
         """Hang up."""
         self._helper.abort()
@@ -325,6 +347,7 @@ class LabFamily:
             "used for diag alone, could print passwords, and the fixed list below the connector is what stops it",
             proven=(Proof.LAB,),
             proven_how="tests/connectors/test_lab.py, over real SSH and SIP",
+            login_record="every SSH login with our key, from the lab's own record, also one that has ended",
         )
 
     async def connect(self, target: Target, unseal: Unseal) -> LabConnector:

@@ -19,6 +19,7 @@ import asyncssh
 
 from connectors.guard import fingerprint
 from connectors.lab import prompt
+from connectors.lab.logins import LoginRecord
 from connectors.lab.sip import Registrar
 from connectors.lab.store import LabStore
 
@@ -64,6 +65,20 @@ def _answer(store: LabStore, request: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Server(asyncssh.SSHServer):
+    def __init__(self, record: LoginRecord) -> None:
+        self._record = record
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Remember whose this is."""
+        self._connection = conn
+
+    def auth_completed(self) -> None:
+        """Somebody is in: it stands in the record before they can ask anything."""
+        if self._connection is not None:
+            address, port = self._connection.get_extra_info("peername")[:2]
+            self._connection.set_extra_info(login=self._record.add(address, port))
+
     def begin_auth(self, username: str) -> bool:
         """Everybody must prove a key."""
         return True
@@ -82,6 +97,7 @@ class Lab:
     sip_port: int
     host_key: str
     client_key: str
+    record: LoginRecord
     faults: set[str]
     """Test switches: "close-after-write", "close-mid-answer", "silent", "refuse"."""
 
@@ -104,13 +120,14 @@ async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
     store = LabStore(folder / "people.json", people)
     host_key, client_key = _keys(folder)
     faults: set[str] = set()
+    record = LoginRecord(folder / "ssh-logins.jsonl")
 
     async def process(channel: asyncssh.SSHServerProcess[bytes]) -> None:
         command = channel.command or ""
         # Whoever hangs up in the middle ends a channel, not the lab's other ones.
         with contextlib.suppress(OSError, asyncssh.Error):
             if command == "lab-helper":
-                await _helper(channel, store, faults)
+                await _helper(channel, store, record, faults)
             elif command.startswith("rx "):
                 await _prompt(channel, store, command[3:])
             channel.exit(0)
@@ -120,7 +137,7 @@ async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
         "127.0.0.1",
         0,
         server_host_keys=[host_key],
-        server_factory=_Server,
+        server_factory=lambda: _Server(record),
         process_factory=process,
         authorized_client_keys=allowed,
         encoding=None,
@@ -135,6 +152,7 @@ async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
             transport.get_extra_info("sockname")[1],
             host_key.export_public_key().decode().strip(),
             client_key.export_private_key().decode(),
+            record,
             faults,
         )
     finally:
@@ -155,7 +173,21 @@ async def _prompt(channel: asyncssh.SSHServerProcess[bytes], store: LabStore, li
     await channel.stdout.drain()
 
 
-async def _helper(channel: asyncssh.SSHServerProcess[bytes], store: LabStore, faults: set[str]) -> None:
+def _of_logins(
+    channel: asyncssh.SSHServerProcess[bytes], record: LoginRecord, request: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The answer to a question about logins; None for any other."""
+    match request.get("do"):
+        case "login":
+            return {"ok": True, "login": channel.channel.get_connection().get_extra_info("login")}
+        case "logins":
+            return {"ok": True} | record.since(int(request["since"]))
+    return None
+
+
+async def _helper(
+    channel: asyncssh.SSHServerProcess[bytes], store: LabStore, record: LoginRecord, faults: set[str]
+) -> None:
     async for line in channel.stdin:
         if "silent" in faults:
             await asyncio.Event().wait()
@@ -164,7 +196,10 @@ async def _helper(channel: asyncssh.SSHServerProcess[bytes], store: LabStore, fa
             request = json.loads(line)
             number = request.get("n")
             writes = request.get("do") in {"alter", "remove", "reset"}
-            answer = {"error": "refused"} if writes and "refuse" in faults else _answer(store, request)
+            if writes and "refuse" in faults:
+                answer = {"error": "refused"}
+            else:
+                answer = _of_logins(channel, record, request) or _answer(store, request)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             answer, writes = {"error": "malformed"}, False
         if writes and "close-after-write" in faults:

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 import phonenumbers
 
-from connectors.contract import Operation
+from connectors.contract import Operation, SecretKind
 from connectors.registry import families
 from gateway.errors import InvalidError
+from gateway.model import CharacterClass
 
 _SECRET: Final = re.compile(r"pass ?(word|wd|phrase|code)|\bpwd\b|secret|private ?key|\bpins?\b|\bpin (code|number)")
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -26,6 +27,10 @@ _OPERATIONS: Final = {
     "delete": "remove", "diagnostics": "diag", "reset pin": "reset-voicemail", "reset portal password": "reset-portal",
     "reset sip password": "reset-sip",
 }  # fmt: skip
+_CLASSES: Final = {
+    "lowercase": "lower", "uppercase": "upper", "digits": "digit", "number": "digit", "numbers": "digit",
+    "symbols": "symbol", "special": "symbol",
+} | {known.value: known.value for known in CharacterClass}  # fmt: skip
 _UK_POSTCODE: Final = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?) ?([0-9][A-Z]{2})")
 
 
@@ -189,6 +194,54 @@ def _clock(value: str, region: str) -> str:
     return f"{int(match[1]):02d}:{match[2]}"
 
 
+def _by_secret(value: str, example: str) -> dict[str, list[str]]:
+    """The words behind each kind of password: "voicemail 6, sip 16". What else stands there is not said again: under
+    such a header it could be a password."""
+    found: dict[str, list[str]] = {}
+    for word in re.findall(r"[^\s,;:=+|/&]+", value.casefold()):
+        if word in set(SecretKind):
+            if word in found:
+                raise Refused(f"{word} is there twice")
+            found[word] = []
+        elif found:
+            found[next(reversed(found))].append(word)
+        else:
+            raise Refused(f"it does not begin with voicemail, sip or portal; expected one like {example}, or none")
+    return found
+
+
+def _lengths(value: str, region: str) -> str:
+    """ "sip 16 voicemail 6"; "none" where the phone system's own lengths are enough."""
+    if value.casefold() == "none":
+        return "none"
+    example = "“voicemail 6, sip 16”"
+    found = _by_secret(value, example)
+    for kind, words in found.items():
+        if len(words) != 1 or not re.fullmatch(r"[0-9]{1,3}", words[0]) or not 4 <= int(words[0]) <= 64:
+            raise Refused(f"behind {kind} stands no length from 4 to 64; expected one like {example}")
+    return " ".join(f"{kind} {int(words[0])}" for kind, words in sorted(found.items()))
+
+
+def _classes(value: str, region: str) -> str:
+    """ "sip digit,lower voicemail digit"; "none" where any characters will do."""
+    if value.casefold() == "none":
+        return "none"
+    example = "“sip lower upper digit, portal lower digit symbol”"
+    found = _by_secret(value, example)
+    for kind, words in found.items():
+        if not words or not all(word in _CLASSES or word == "and" for word in words):
+            known = ", ".join(known.value for known in CharacterClass)
+            raise Refused(f"behind {kind} stands something else than {known}; expected one like {example}")
+    kept = {kind: sorted({_CLASSES[word] for word in words if word != "and"}) for kind, words in found.items()}
+    return " ".join(f"{kind} {','.join(words)}" for kind, words in sorted(kept.items()))
+
+
+def _persons(value: str, region: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,2}", value) or not 1 <= int(value) <= 10:
+        raise Refused(f"{value} is no number of persons from 1 to 10")
+    return str(int(value))
+
+
 _CUSTOMER: Final = Column("customer", ("customer name", "client", "company", "account", "organisation"), _text, True)
 _NAME: Final = ("full name", "contact", "contact name", "person")
 _MAIL: Final = Column("email", ("e-mail", "mail", "email address", "e-mail address"), _email, True)
@@ -213,6 +266,9 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
         Column("ticket", ("ticket required", "ticket needed"), yes_or_no),
         Column("consent by phone", ("phone consent", "consent by telephone", "telephone consent"), yes_or_no),
         Column("only approver may receive", ("approver may receive", "sole approver may receive"), yes_or_no),
+        Column("secret lengths", ("password lengths", "least lengths", "minimum password lengths"), _lengths),
+        Column("secret classes", ("password classes", "character classes", "password characters"), _classes),
+        Column("approvals needed", ("approvals", "approvers needed", "number of approvals", "yeses needed"), _persons),
     ),
     "system": (
         _CUSTOMER,
@@ -232,9 +288,12 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
         _CUSTOMER,
         Column("name", _NAME, _text, True),
         _MAIL,
-        _PHONE,
+        Column("phone", ("telephone", "tel", "phone number", "telephone number"), telephone),
+        Column("mobile", ("mobile number", "mobile phone", "cell"), telephone),
         Column("position", ("role", "job title", "title", "function"), _text),
         Column("notices", ("notify", "notifications", "mails"), _one_of("each", "changes", "daily", "none")),
+        Column("standing", ("status", "contact status"), _one_of("prospective", "current", "former")),
+        Column("no marketing", ("marketing opt out", "opt out", "opted out", "do not market"), yes_or_no),
     ),
     "approver": (_CUSTOMER, Column("name", (*_NAME, "approver", "approver name"), _text, True), _MAIL, _PHONE),
 }
@@ -247,6 +306,7 @@ _PLURALS: Final = {f"{kind}s": kind for kind in KINDS} | {
 # What only one kind has tells it; a name, an email and a telephone could be a contact's or an approver's.
 _TELLING: Final = {
     "operations": "agreement", "connector": "system", "host": "system", "notices": "contact", "position": "contact",
+    "standing": "contact", "no marketing": "contact",
 }  # fmt: skip
 
 
@@ -283,10 +343,15 @@ def matching_all(kind: str, headers: Sequence[str]) -> bool:
     return all(matching(kind, h) is not None for h in headers if h)
 
 
+_ABOUT: Final = [column for column in KINDS["agreement"] if column.clean in (_lengths, _classes)]
+_OF_SECRETS: Final = {name for column in _ABOUT for name in (column.name, *column.also)}
+"""Headers of what an agreement says about passwords: no column of passwords, and checked so, cell by cell."""
+
+
 def no_secrets(headers: Sequence[str]) -> None:
     """InvalidError when a column would hold secrets."""
     for header in headers:
-        if _SECRET.search(_plain(header)):
+        if _SECRET.search(_plain(header)) and _plain(header) not in _OF_SECRETS:
             raise InvalidError(
                 f'column "{header}" would hold secrets, and a spreadsheet is no place for them; nothing was read',
                 next_step='Take it out. Column "credential file" names a file of mode 0600 that holds the credential.',

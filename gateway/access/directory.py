@@ -5,50 +5,43 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import Table, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Credential
 from gateway import notify
 from gateway.access import confirming
+from gateway.access.channels import forget_all
+from gateway.access.contacts import Contacts, checked
 from gateway.access.facts import agreement_from
+from gateway.access.leaving import forget_ways_in
 from gateway.access.places import Place, places_of
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, advance
-from gateway.model import Agreement, PhoneSystem, Terms, is_address, new_id, same_address
+from gateway.model import Agreement, PhoneSystem, Terms, new_id, same_address
 from gateway.store.engine import Scope, Store
 from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY
-from gateway.store.tables import agreements, approvers, contacts, customers, roster, sites, systems
+from gateway.store.tables import agreements, approvers, customers, roster, sites, systems
 from gateway.vault import Vault
+
+_NEWEST_AGREEMENT: Final = (  # built once: whatever shows a time asks for its zone
+    select(agreements)
+    .where(agreements.c.customer_id == bindparam("of_customer"))
+    .order_by(agreements.c.version.desc())
+    .limit(1)
+)
 
 
 async def agreement_of(scope: Scope) -> Agreement | None:
     """The customer's newest agreement."""
-    query = (
-        select(agreements)
-        .where(agreements.c.customer_id == scope.customer_id)
-        .order_by(agreements.c.version.desc())
-        .limit(1)
-    )
-    row = (await scope.execute(query)).first()
+    row = (await scope.execute(_NEWEST_AGREEMENT, {"of_customer": scope.customer_id})).first()
     if row is None:
         return None
     return agreement_from(row)
 
 
 NAME_EACH_OTHER: Final = "This customer's approvers name each other: one of them has had a passkey."
-NOTICES: Final = ("each", "changes", "daily", "none")
-
-
-def _checked(name: str, email: str, notices: str = "each") -> None:
-    """InvalidError for a person that nobody could be told of by mail, or by name."""
-    if not name.strip():
-        raise InvalidError("a person has a name")
-    if not is_address(email):
-        raise InvalidError(f"{email} is no mail address", next_step="It looks like kate@customer.example.")
-    if notices not in NOTICES:
-        raise InvalidError(f"{notices} is no choice of notices", next_step=f"There are {', '.join(NOTICES)}.")
 
 
 async def _had_keys(scope: Scope) -> bool:
@@ -61,6 +54,7 @@ class Directory:
     def __init__(self, store: Store, audit: AuditLog, vault: Vault, company_domains: tuple[str, ...]) -> None:
         self._store, self._audit, self._vault = store, audit, vault
         self._company = company_domains
+        self.contacts = Contacts(store, audit)
 
     async def _log(self, scope: Scope, kind: str, actor: str, **rest: Any) -> None:
         await self._audit.append(scope.connection, Event(kind, scope.customer_id, actor, **rest))
@@ -96,54 +90,27 @@ class Directory:
             )
         return str(found)
 
-    async def add_contact(self, actor: str, customer_id: str, values: dict[str, str]) -> str:
-        """A person who is told of visits: name, position, email, phone, notices (each, changes, daily, none)."""
-        _checked(values["name"], values["email"], values["notices"])
-        contact_id = new_id("con")
-        async with self._store.scope(customer_id) as scope:
-            await scope.execute(insert(contacts).values(customer_id=customer_id, id=contact_id, **values))
-            key = f"subject:{contact_id}"
-            personal = tuple(Personal(f, values[f], key) for f in ("name", "email", "phone", "position"))
-            data = {"contact": contact_id, "notices": values["notices"]}
-            await self._log(scope, "contact.added", actor, data=data, personal=personal)
-        return contact_id
-
-    async def change_contact(self, actor: str, customer_id: str, contact_id: str, values: dict[str, str]) -> None:
-        """Change some of a contact's values. NotFoundError when the customer has no such contact."""
-        async with self._store.scope(customer_id) as scope:
-            here = (contacts.c.customer_id == customer_id) & (contacts.c.id == contact_id)
-            row = (await scope.execute(select(contacts).where(here, contacts.c.removed_ms.is_(None)))).first()
-            if row is None:
-                raise NotFoundError("there is no such contact", next_step="`frameroom contact list` shows them.")
-            becomes = {name: getattr(row, name) for name in ("name", "email", "phone", "position", "notices")} | values
-            _checked(becomes["name"], becomes["email"], becomes["notices"])
-            await scope.execute(update(contacts).where(here).values(**values))
-            personal = tuple(Personal(n, v, f"subject:{contact_id}") for n, v in becomes.items() if n != "notices")
-            data = {"contact": contact_id, "notices": becomes["notices"]}
-            await self._log(scope, "contact.changed", actor, data=data, personal=personal)
-
-    async def remove_contact(self, actor: str, customer_id: str, contact_id: str) -> None:
-        """Tell a contact of nothing any more. NotFoundError when there is none, or none any more."""
-        await self._remove(contacts, actor, customer_id, contact_id, "contact")
+    async def add_contact(self, actor: str, customer_id: str, values: dict[str, Any]) -> str:
+        """A person who is told of visits (contacts.Contacts.add)."""
+        return await self.contacts.add(actor, customer_id, values)
 
     async def remove_approver(self, actor: str, customer_id: str, approver_id: str) -> None:
         """From now on this person's yes counts for nothing; what they approved before stands. Everybody is told."""
-        await self._remove(approvers, actor, customer_id, approver_id, "approver")
-
-    async def _remove(self, table: Table, actor: str, customer_id: str, person_id: str, what: str) -> None:
         async with self._store.scope(customer_id) as scope:
-            here = (table.c.customer_id == customer_id) & (table.c.id == person_id) & table.c.removed_ms.is_(None)
-            row = (await scope.execute(select(table).where(here).with_for_update())).first()
+            here = (approvers.c.customer_id == customer_id) & (approvers.c.id == approver_id)
+            here &= approvers.c.removed_ms.is_(None)
+            row = (await scope.execute(select(approvers).where(here).with_for_update())).first()
             if row is None:
-                raise NotFoundError(f"there is no such {what}", next_step=f"`frameroom {what} list` shows them.")
-            await scope.execute(update(table).where(here).values(removed_ms=self._audit.clock.now()))
-            await self._log(scope, f"{what}.removed", actor, data={what: person_id})
-            if table is approvers:
-                await notify.approver_removed(scope, row.name, row.email, self._audit.clock.now())
+                raise NotFoundError("there is no such approver", next_step="`frameroom approver list` shows them.")
+            await scope.execute(update(approvers).where(here).values(removed_ms=self._audit.clock.now()))
+            await forget_all(scope, self._audit, actor, approver_id)
+            await forget_ways_in(scope, approver_id)
+            await self._log(scope, "approver.removed", actor, data={"approver": approver_id})
+            await notify.approver_removed(scope, row.name, row.email, self._audit.clock.now())
 
     def check_approver(self, name: str, email: str) -> None:
         """InvalidError for a person who cannot be an approver: the company's own addresses never can."""
-        _checked(name, email)
+        checked(name, email)
         if email.rpartition("@")[2].lower() in self._company:
             raise InvalidError("an address of the maintenance company cannot approve for a customer")
 

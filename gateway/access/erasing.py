@@ -19,27 +19,22 @@ from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.tables import entries, known_by, payloads
+from gateway.access.baseline import forget
+from gateway.access.leaving import forget_ways_in
 from gateway.access.proposals import ERASE, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.choices import FLOOR_MONTHS
 from gateway.errors import ConflictError, StateError
 from gateway.lifecycle import LinkState, ProposalState
 from gateway.model import DAY
+from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, sessions
+from gateway.store.telling_tables import absences, channels
 
-BASES: Final = {
-    "not-needed": "no longer needed (GDPR 17(1)(a))",
-    "consent-withdrawn": "consent withdrawn (GDPR 17(1)(b))",
-    "objection": "objection upheld (GDPR 17(1)(c))",
-    "unlawful": "unlawfully held (GDPR 17(1)(d))",
-    "legal-duty": "a law demands it (GDPR 17(1)(e))",
-    "contract-ended": "the contract and the time after it are over",
-}
 KEY_BACKUPS_MS: Final = 30 * DAY
 """How long a backup of the keys may be kept (docs/operating.md): what erasing waits for."""
-FLOOR_MONTHS: Final = 13
-"""Access logs are kept so long whatever else is agreed (Code of Practice M16.12, regulation 6)."""
 _KEYS_A_PART: Final = 400
 _GONE: Final = "(erased)"
 
@@ -262,9 +257,26 @@ async def _rows(scope: Scope, subject: Subject) -> dict[str, int]:
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
         waits = (links.c.customer_id == subject.log) & (links.c.subject == subject.id) & links.c.sealed.is_not(None)
         counted["what was remembered of their address"] = select(func.count()).select_from(directory).where(known)
+        named = {"what was confirmed of their address": baseline_rows, "addresses to be confirmed": reading_rows}
+        for name, table in named.items():
+            theirs = (table.c.customer_id == subject.log) & (table.c.subject == subject.id)
+            counted[name] = select(func.count()).select_from(table).where(theirs)
         counted["one-time links"] = select(func.count()).select_from(links).where(waits)
     found = {name: int((await scope.execute(query)).scalar_one()) for name, query in counted.items()}
     return found if subject.kind == "user" else {subject.kind: 1} | found
+
+
+async def _blank_ways(scope: Scope, subject: Subject) -> None:
+    """Where they were reached beside mail, and when they were away."""
+    mine = (channels.c.customer_id == subject.log) & (
+        (channels.c.approver_id == subject.id) | (channels.c.contact_id == subject.id)
+    )
+    ids = list((await scope.execute(select(channels.c.id).where(mine))).scalars())
+    await scope.execute(delete(outbox).where(outbox.c.customer_id == subject.log, outbox.c.channel_id.in_(ids)))
+    await scope.execute(delete(channels).where(mine))
+    gone = (absences.c.customer_id == subject.log) & (absences.c.approver_id == subject.id)
+    await scope.execute(delete(absences).where(gone))
+    await forget_ways_in(Scope(scope.connection, subject.log), subject.id)
 
 
 async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
@@ -275,6 +287,7 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
         await scope.execute(delete(directory).where(known))
         words = (known_by.c.log_id == subject.log) & (known_by.c.subject == subject.id)
         await scope.execute(delete(known_by).where(words))
+        await forget(scope, subject.id)
         live = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
         mine = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)
         await scope.execute(update(links).where(mine, live).values(state=LinkState.VOID, sealed=None))
@@ -286,8 +299,10 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
         for table in (engineer_keys, backup_codes):
             await scope.execute(delete(table).where(table.c.engineer_id == subject.id))
         return
+    await _blank_ways(scope, subject)
     table = PEOPLE[subject.id[:3]]
-    blank = {"name": _GONE, "email": "", "phone": ""} | ({"position": ""} if "position" in table.c else {})
+    blank = {"name": _GONE, "email": "", "phone": ""}
+    blank |= {name: "" for name in ("position", "mobile") if name in table.c}
     here = (table.c.customer_id == subject.log) & (table.c.id == subject.id)
     removed = func.coalesce(table.c.removed_ms, now)
     await scope.execute(update(table).where(here).values(removed_ms=removed, **blank))

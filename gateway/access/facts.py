@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, String, bindparam, func, select
+from sqlalchemy import Row, Select, String, bindparam, exists, func, select
 from sqlalchemy.sql import FromClause
 
 from connectors.contract import Operation
@@ -17,6 +17,7 @@ from gateway.identity.engineers import engineer_of
 from gateway.lifecycle import AgreementState, GrantState
 from gateway.model import Access, AccessMode, Agreement, Grant, Hours, Terms
 from gateway.policy import Facts
+from gateway.store.duties import restrictions
 from gateway.store.engine import Scope
 from gateway.store.tables import access, agreements, engineers, grants, roster, systems
 
@@ -81,7 +82,11 @@ def _statement() -> Select[Any]:
     )
     wanted = [column for table in _TABLES for column in table.c]
     here = (systems.c.customer_id == _CUSTOMER) & (systems.c.id == _SYSTEM)
-    return select(roster.c.vetoed, *SWITCH, *wanted).select_from(joined).where(here)
+    restricted = exists().where(
+        restrictions.c.customer_id == systems.c.customer_id, restrictions.c.system_id == systems.c.id,
+        restrictions.c.ended_ms.is_(None),
+    )  # fmt: skip
+    return select(roster.c.vetoed, restricted, *SWITCH, *wanted).select_from(joined).where(here)
 
 
 _FACTS: Final = _statement()
@@ -104,14 +109,14 @@ async def facts_of(
         raise NotFoundError("there is no such permission", next_step="`frameroom grant list` shows them.")
     return Facts(
         engineer_of(engineer), row[0] is False, system_of(system), agreement and agreement_from(agreement),
-        grant and grant_of(grant), now_ms, switch_of(row),
+        grant and grant_of(grant), now_ms, switch_of(row), bool(row[1]),
     )  # fmt: skip
 
 
 def _apart(row: Row[Any]) -> list[Any]:
     """Each table's share of the joined row, by its columns' own names; None where an outer join found none."""
     found: list[Any] = []
-    place = 1 + len(SWITCH)
+    place = 2 + len(SWITCH)
     for table in _TABLES:
         names, place = table.c.keys(), place + len(table.c)
         share = dict(zip(names, row[place - len(names) : place], strict=True))

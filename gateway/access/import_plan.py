@@ -58,7 +58,11 @@ class Step:
 
 
 def _from_to(changes: Mapping[str, tuple[Any, Any]]) -> str:
-    return "; ".join(f"{name}: {was or 'nothing'} → {becomes or 'nothing'}" for name, (was, becomes) in changes.items())
+    def word(value: Any) -> str:
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value or "nothing")
+
+    told = ((name.replace("marketing_out", "no marketing"), pair) for name, pair in changes.items())
+    return "; ".join(f"{name}: {word(was)} → {word(becomes)}" for name, (was, becomes) in told)
 
 
 def _differs(held: Values, wanted: Values) -> dict[str, tuple[Any, Any]]:
@@ -139,7 +143,13 @@ class Planner:
     # --- people ---
 
     def _contact(self, values: Values) -> Step:
-        return self._person("contact", contacts, self.held.contacts, values, ("name", "phone", "position", "notices"))
+        if "no marketing" in values:
+            values["marketing_out"] = values.pop("no marketing") == "yes"
+            held = self.held.contacts.get(values.get("email", "").casefold())
+            if held is None or held["marketing_out"] != values["marketing_out"]:
+                values["marketing_ms"] = self._now if values["marketing_out"] else None
+        names = ("name", "phone", "mobile", "position", "notices", "standing", "marketing_out", "marketing_ms")
+        return self._person("contact", contacts, self.held.contacts, values, names)
 
     def _approver(self, values: Values) -> Step:
         email = values.get("email", "")
@@ -163,13 +173,17 @@ class Planner:
         found = held.get(email.casefold())
         if found is None:
             self._complete(kind, values)
-            contact: Values = {"position": "", "notices": "each"}
+            contact: Values = {
+                "position": "", "mobile": "", "notices": "each", "standing": "current", "marketing_out": False,
+                "marketing_ms": None,
+            }  # fmt: skip
             plain: Values = {"name": "", "phone": ""}
             plain |= contact if kind == "contact" else {"added_ms": self._now, "confirmed_by": None}
             row = self._row(id=new_id("con" if kind == "contact" else "apr"), email=email, **(plain | wanted))
             held[email.casefold()] = row
             return Step("add", inserts=[(table, row)], events=[self._person_event(f"{kind}.added", kind, row)])
         changes = _differs(found, wanted)
+        changes.pop("marketing_ms", None)
         if not changes:
             return Step("same")
         found.update(wanted)
@@ -177,8 +191,11 @@ class Planner:
         return Step("change", _from_to(changes), [], [(table, found["id"], wanted)], [event])
 
     def _person_event(self, name: str, kind: str, row: Values) -> Event:
-        fields = ("name", "email", "phone", "position") if kind == "contact" else ("name", "email", "phone")
-        data = {kind: row["id"]} | ({"notices": row["notices"]} if kind == "contact" else {})
+        fields: tuple[str, ...] = ("name", "email", "phone")
+        data = {kind: row["id"]}
+        if kind == "contact":
+            fields += ("mobile", "position")
+            data |= {name: row[name] for name in ("notices", "standing", "marketing_out")}
         personal = tuple(Personal(f, row[f], f"subject:{row['id']}") for f in fields)
         return self._event(name, data=data, personal=personal)
 
@@ -313,6 +330,9 @@ class Planner:
             given["zone"] = values["zone"]
         if "longest visit" in values:
             given["max_minutes"] = int(values["longest visit"])
+        if "approvals needed" in values:
+            given["approvals_needed"] = int(values["approvals needed"])
+        given |= _of_secrets(values)
         if values.keys() & {"days", "from", "to"}:
             hours: Values = given.get("hours") or Hours().model_dump()
             hours |= {
@@ -331,6 +351,20 @@ class Planner:
             raise Refused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
+def _of_secrets(values: Values) -> Values:
+    """What the columns about new passwords say, as terms; a cell says all of it, for every kind of password."""
+    given: Values = {}
+    for name, of in (("secret_lengths", "secret lengths"), ("secret_classes", "secret classes")):
+        if of in values:
+            words = [] if values[of] == "none" else values[of].split()
+            given[name] = dict(zip(words[::2], words[1::2], strict=True))
+    if "secret_lengths" in given:
+        given["secret_lengths"] = {kind: int(length) for kind, length in given["secret_lengths"].items()}
+    if "secret_classes" in given:
+        given["secret_classes"] = {kind: known.split(",") for kind, known in given["secret_classes"].items()}
+    return given
+
+
 def _in_words(terms: Terms) -> dict[str, str]:
     """Each term as a person reads it."""
 
@@ -341,7 +375,7 @@ def _in_words(terms: Terms) -> dict[str, str]:
             case frozenset() | tuple() | list():
                 return " ".join(sorted(map(str, value)))
             case dict():
-                return ", ".join(f"{k} {words(v)}" for k, v in value.items())
+                return ", ".join(f"{k} {words(v)}" for k, v in sorted(value.items()))
             case None:
                 return ""
             case _:

@@ -5,6 +5,7 @@ The signature under a job is the approval for just that: whoever takes it gets a
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.permission import Permission
 from gateway.access.signing import Keys, Words, sign
-from gateway.errors import InvalidError, NotFoundError, NotPermittedError
+from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, GrantState, JobState, advance
 from gateway.model import DAY, MINUTE, new_id
 from gateway.store.engine import Scope, Store
@@ -29,6 +30,7 @@ from gateway.store.tables import grants, systems
 
 _LONGEST: Final = 500
 _LATEST_MS: Final = 31 * DAY
+_JOB: Final = re.compile(r"job_[0-9a-f]{24}")
 _NUMBERS: Final = range(1000, 10_000_000)
 
 
@@ -119,13 +121,17 @@ class Jobs(JobRows):
     ) -> int:
         """Keep a job with its first signature: over just these words. Its number.
 
-        InvalidError for words, operations or a time that cannot be; NotPermittedError when the signature is not the
+        ConflictError when it was sent before; InvalidError for words, operations or a time that cannot be;
+        NotPermittedError when the signature is not the
         approver's own, or without a confirmed agreement.
         """
-        if not job_id.startswith("job_") or not 0 <= self._permission.now - from_ms <= 10 * MINUTE:
+        if not _JOB.fullmatch(job_id) or not 0 <= self._permission.now - from_ms <= 10 * MINUTE:
             raise InvalidError("The page was too old.", next_step="Load it again.")
         async with self._store.scope(customer_id) as scope:
             _, words = await self._drawn(scope, approver_id, job_id, from_ms, wanted)
+            here = (jobs.c.customer_id == customer_id) & (jobs.c.id == job_id)
+            if (await scope.execute(select(jobs.c.id).where(here))).first() is not None:
+                raise ConflictError("You have asked for this already.", next_step="It stands under Work.")
             number = secrets.choice(_NUMBERS)
             values = {
                 "customer_id": customer_id, "id": job_id, "number": number, "system_id": wanted.system_id,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, bindparam, insert, select, update
 
 from audit.events import Event, Personal
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.askable import check_askable
 from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
 from gateway.access.facts import grant_of
@@ -30,11 +31,9 @@ from gateway.store.tables import (
     systems,
 )
 
-_PENDING_PER_ENGINEER = 10
 BY_PHONE: Final = "by telephone"
 BY_KEY: Final = "signed"
 STANDING: Final = "standing agreement"
-_AFTER_DENIAL_MS: Final = 15 * MINUTE
 _LATE_GRANTS: Final = select(grants).where(
     grants.c.state == GrantState.OPEN, grants.c.until_ms <= bindparam("now", type_=BigInteger)
 )
@@ -45,6 +44,10 @@ _LATE_REQUESTS: Final = select(requests).where(
 
 def _words(operations_: frozenset[Operation]) -> str:
     return " ".join(sorted(operations_))
+
+
+def _unnamed(how: str) -> str:
+    return "; ".join(part.partition(", recorded by")[0] for part in how.split("; "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +87,20 @@ class Permission(Permitted):
         ticket: str,
         reason: str,
     ) -> Request:
-        """Ask the customer. Refused when the agreement could never allow it."""
+        """Ask the customer (askable.py: what cannot be asked); granted at once where that stands agreed."""
         customer_id, now = system.customer_id, self.now
         request = Request(
             customer_id, new_id("req"), system.id, engineer_id, wanted, now, now + minutes * MINUTE, ticket, reason,
             RequestState.WAITING, "", now, "",
         )  # fmt: skip
         async with self._store.scope(customer_id) as scope:
-            agreement = await self._check_request(scope, request, minutes)
+            agreement = await check_askable(scope, request, now)
             request = await self._put(scope, request)
             if wanted <= agreement.terms.standing:
                 how = f"{STANDING}, version {agreement.version}"
                 await self._write_grant(scope, engineer_id, request, how, ())
                 return replace(request, state=RequestState.GRANTED)
-            await notify.request_waiting(scope, request, self.link(request.id), now)
+            await notify.request_waiting(scope, self._audit, request, self.link(request.id), now)
         return request
 
     async def _put(self, scope: Scope, request: Request, job_id: str | None = None) -> Request:
@@ -146,59 +149,6 @@ class Permission(Permitted):
     def link(self, request_id: str) -> str:
         """The page where the customer answers it; opening it decides nothing. Empty where no portal is served."""
         return f"{here}/requests/{request_id}" if (here := self.pages()) else ""
-
-    async def _check_request(self, scope: Scope, request: Request, minutes: int) -> Agreement:
-        agreement = await agreement_of(scope)
-        if agreement is None or agreement.state is not AgreementState.CONFIRMED:
-            raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
-        beyond = request.operations - agreement.terms.operations
-        if beyond:
-            raise NotPermittedError(
-                f"The customer's agreement does not allow {_words(beyond)}.",
-                next_step=f"It allows {_words(agreement.terms.operations)}.",
-            )
-        if not 1 <= minutes <= agreement.terms.max_minutes:
-            raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")
-        if agreement.terms.ticket_required and not request.ticket:
-            raise InvalidError("This customer wants a ticket number.", next_step="Add --ticket NUMBER.")
-        if not request.reason:
-            raise InvalidError("Say why, in words that the customer understands.", next_step='Add --reason "…".')
-        if agreement.terms.approvals_needed > 1:
-            await self._check_enough_approvers(scope, agreement.terms.approvals_needed)
-        waiting = select(requests.c.id).where(
-            requests.c.customer_id == scope.customer_id,
-            requests.c.engineer_id == request.engineer_id,
-            requests.c.state == RequestState.WAITING,
-        )
-        if len((await scope.execute(waiting)).all()) >= _PENDING_PER_ENGINEER:
-            raise NotPermittedError("You have too many requests waiting here.", next_step="Let them be answered first.")
-        await self._check_not_denied(scope, request)
-        return agreement
-
-    async def _check_not_denied(self, scope: Scope, request: Request) -> None:
-        # Whoever may ask again at once wears the approver down until they say yes to be left in peace.
-        query = select(func.max(requests.c.answered_ms)).where(
-            requests.c.customer_id == scope.customer_id, requests.c.engineer_id == request.engineer_id,
-            requests.c.system_id == request.system_id, requests.c.state == RequestState.DENIED,
-        )  # fmt: skip
-        denied_ms = (await scope.execute(query)).scalar_one_or_none()
-        if denied_ms is not None and self.now < denied_ms + _AFTER_DENIAL_MS:
-            wait = -(-(denied_ms + _AFTER_DENIAL_MS - self.now) // MINUTE)
-            raise NotPermittedError(
-                "The customer said no a short while ago.", next_step=f"Ask again in {wait} min, or ring them."
-            )
-
-    @staticmethod
-    async def _check_enough_approvers(scope: Scope, needed: int) -> None:
-        query = select(approvers.c.email).where(
-            approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None)
-        )
-        persons = {email.casefold() for email in (await scope.execute(query)).scalars()}
-        if len(persons) < needed:
-            raise NotPermittedError(
-                f"This customer wants {needed} people to say yes, and has {len(persons)} who may.",
-                next_step="The customer has to name more approvers; nobody was asked.",
-            )
 
     async def record_consent(
         self, actor: str, recorded_by: str, customer_id: str, request_id: str, approver_id: str, at_ms: int, words: str
@@ -329,7 +279,8 @@ class Permission(Permitted):
         )  # fmt: skip
         await self._log(
             scope, "request.granted", actor, system=request.system_id, request=request.id, grant=grant.id,
-            data={"how": how, "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
+            # Who wrote it down is personal, and stands sealed in consent.recorded.
+            data={"how": _unnamed(how), "until_ms": grant.until_ms, "operations": sorted(grant.operations)},
         )  # fmt: skip
         return grant
 

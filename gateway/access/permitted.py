@@ -26,6 +26,11 @@ _OPEN_GRANTS: Final = (  # built once: every command asks it
 )
 
 
+async def grants_of(scope: Scope, engineer_id: str) -> list[Grant]:
+    """The engineer's open grants, the one that ends last first."""
+    return [grant_of(r) for r in await scope.execute(_OPEN_GRANTS, {"of_engineer": engineer_id})]
+
+
 class Permitted:
     """Reads; `Permission` (permission.py) writes."""
 
@@ -58,7 +63,7 @@ class Permitted:
     async def open_grants(self, engineer_id: str) -> list[Grant]:
         """The engineer's open grants, the one that ends last first."""
         async with self._store.look_at_everyone() as scope:
-            return [grant_of(r) for r in await scope.execute(_OPEN_GRANTS, {"of_engineer": engineer_id})]
+            return await grants_of(scope, engineer_id)
 
     async def requests_of(self, engineer_id: str) -> list[Request]:
         """The engineer's requests, newest first."""

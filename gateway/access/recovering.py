@@ -16,6 +16,7 @@ from sqlalchemy import select
 from gateway import notify
 from gateway.access.directory import Directory
 from gateway.access.proposals import RECOVER, Proposals, pending
+from gateway.choices import RECOVERY_BASES
 from gateway.errors import NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import ProposalState
 from gateway.model import HOUR
@@ -24,10 +25,6 @@ from gateway.store.portal_tables import BY_RECOVERY, passkeys
 from gateway.store.tables import approvers
 
 WAIT_HOURS: Final = 72
-BASES: Final = {
-    "lost": "the telephone with the key is lost or broken",
-    "left": "whoever held the key has left",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class Recovering:
                 "approved_by": actor,
             }  # fmt: skip
             await self._proposals.log(scope, "recovery.begun", actor, data=data)
-            await notify.recovery_begun(scope, who.name, who.email, BASES[row.basis], due_ms, now)
+            await notify.recovery_begun(scope, who.name, who.email, RECOVERY_BASES[row.basis], due_ms, now)
         return await self._proposals.find(found.id)
 
     async def stop(self, actor: str, proposal: str, customer_id: str | None = None) -> None:

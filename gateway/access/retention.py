@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Table, delete, func, insert, select, update
@@ -21,9 +20,11 @@ from audit.log import AuditLog
 from audit.sealing import KeyMissing
 from audit.storage import Objects, StorageError
 from audit.tables import entries, known_by, payloads
-from gateway.access.erasing import FLOOR_MONTHS, blank_rows
+from gateway.access.erasing import blank_rows
 from gateway.access.proposals import HOLD
 from gateway.access.subjects import Subject, Subjects
+from gateway.choices import FLOOR_MONTHS
+from gateway.choices import RecordKind as RecordKind
 from gateway.errors import InvalidError
 from gateway.lifecycle import ProposalState, SessionState
 from gateway.model import new_id
@@ -35,24 +36,8 @@ _PART: Final = 300
 """Visits or keys that one entry names: it stays far below the largest entry."""
 _ACCESS: Final = (
     "session.", "operation.", "request.", "grant.", "consent.", "approval.", "secret.", "looked.", "auth.", "notice.",
+    "login.",
 )  # fmt: skip
-
-
-class RecordKind(StrEnum):
-    """What has a period of its own."""
-
-    RECORDINGS = "recordings"
-    ACCESS_LOG = "access-log"
-    PEOPLE = "people"
-    NOTES = "notes"
-
-
-WORDS: Final = {
-    RecordKind.RECORDINGS: "what terminals showed",
-    RecordKind.ACCESS_LOG: f"the personal part of the log of visits and looks (at least {FLOOR_MONTHS} months)",
-    RecordKind.PEOPLE: "contacts and approvers who were removed",
-    RecordKind.NOTES: "notes of engineers",
-}
 
 
 def add_months(at_ms: int, months: int) -> int:

@@ -10,9 +10,11 @@ from audit.events import OPERATOR_LOG
 from audit.log import Row
 from gateway.access.proposals import ERASE
 from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals, restrictions
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, systems
+from gateway.store.telling_tables import absences, channels
 
 Told = dict[str, Any]
 _LOOKS: Final = ("looked.recording", "looked.session", "looked.subject")
@@ -81,7 +83,21 @@ class SubjectReports:
         here = (table.c.customer_id == subject.log) & (table.c.id == subject.id)
         row = (await scope.execute(select(table).where(here))).one()
         told = {name: getattr(row, name) for name in table.c.keys() if name not in {"customer_id", "id"}}  # noqa: SIM118
-        return [{"what": subject.kind} | told]
+        return [{"what": subject.kind} | told, *await self._ways(scope, subject)]
+
+    @staticmethod
+    async def _ways(scope: Scope, subject: Subject) -> list[Told]:
+        """How they are reached beside mail (never the sealed address itself), and when they are away."""
+        theirs = (channels.c.approver_id == subject.id) | (channels.c.contact_id == subject.id)
+        ways = select(channels).where(channels.c.customer_id == subject.log, theirs).order_by(channels.c.added_ms)
+        gone = select(absences).where(absences.c.customer_id == subject.log, absences.c.approver_id == subject.id)
+        return [
+            {"what": "channel", "name": row.name, "service": row.service, "added_ms": row.added_ms}
+            for row in await scope.execute(ways)
+        ] + [
+            {"what": "absence", "from_ms": row.from_ms, "until_ms": row.until_ms}
+            for row in await scope.execute(gone.order_by(absences.c.from_ms))
+        ]
 
     @staticmethod
     async def _held_of_user(scope: Scope, subject: Subject) -> list[Told]:
@@ -96,6 +112,16 @@ class SubjectReports:
             }
             for r in await scope.execute(select(directory).where(known))
         ]  # fmt: skip
+        said = (baseline_rows.c.customer_id == subject.log) & (baseline_rows.c.subject == subject.id)
+        held += [
+            {"what": "whether their address was confirmed, as a salted hash", "right": r.is_right}
+            for r in await scope.execute(select(baseline_rows).where(said))
+        ]
+        waits = (reading_rows.c.customer_id == subject.log) & (reading_rows.c.subject == subject.id)
+        held += [
+            {"what": "name, extension and address, sealed, until an approver has looked at them", "found": r.found}
+            for r in await scope.execute(select(reading_rows).where(waits))
+        ]
         held += [
             {"what": "one-time link", "state": r.state, "made_ms": r.made_ms, "opened_ms": r.opened_ms}
             for r in await scope.execute(select(links).where(given).order_by(links.c.made_ms))

@@ -78,7 +78,7 @@ class Subjects:
         found = []
         for kind, table in (("contact", contacts), ("approver", approvers)):
             for row in await scope.execute(select(table).where(table.c.customer_id == scope.customer_id)):
-                if given == row.id or _same(given, (row.name, row.email, row.phone)):
+                if given == row.id or _same(given, (row.name, row.email, row.phone, getattr(row, "mobile", ""))):
                     named = await self._named_before(scope, row.id)
                     names = {row.name, *named[0]} - {""}
                     addresses = {row.email, *named[1]} - {""}

@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from audit.events import KINDS
+from gateway.choices import OUTCOMES
 from gateway.cli.calling import run
 from gateway.cli.render import show, to_json
 from gateway.cli.times import WHEN, local
 from gateway.cli.words import FILE_TEXT, Group, argument, as_json, command, may, option
-from gateway.session.commands import shown as harmless
-from gateway.wiring.admin.searching import OUTCOMES
+from gateway.harmless import shown as harmless
 
 _WHY = "Stands in the log that is looked at."
 
@@ -32,7 +32,14 @@ def register(main: click.Group) -> None:
         "audit tail --customer 'Brook & Sons' --follow", _tail, may("customer"),
         option("count", type=click.IntRange(1, 1000), default=20, show_default=True),
         click.Option(["--follow", "-f"], is_flag=True, help="Go on with what comes; Ctrl-C ends it."),
+        may("after", type=click.IntRange(-1), help="Everything after this index instead: where an earlier one ended."),
+        option("format", type=click.Choice(["told", "json", "ocsf"]), default="told", show_default=True,
+               help="json: a line of JSON each; ocsf: the same with nothing personal in it (docs/streams.md)."),
         option("why", default="looking at the log", show_default=True, help=_WHY),
+    )  # fmt: skip
+    command(
+        audit, "streams", "Receivers outside that the log is streamed to, and how far each is known to have read.",
+        "audit streams", _streams,
     )  # fmt: skip
     command(
         audit, "search", "Entries that fit every condition, in order. --after goes on where an answer stopped.",
@@ -109,28 +116,42 @@ def _register_readers(audit: click.Group) -> None:
 class _Lines:
     """A Stream of entries, shown a line each as they come."""
 
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
     async def rows(self, rows: list[dict[str, Any]]) -> None:
         """More entries."""
         for row in rows:
+            if self._as_json:
+                click.echo(to_json(row))
+                continue
             index = "-" if row["index"] is None else row["index"]
             line = f"{index:>6}  {local(row['time'])}  {row['kind']:<22} {row['actor']}  {row['told']}"
-            click.echo(to_json(row) if as_json() else harmless(line))
+            click.echo(harmless(line))
         sys.stdout.flush()
 
     async def progress(self, told: dict[str, Any]) -> None:
         """Nothing to be shown of it."""
 
 
-def _tail(follow: bool, **given: Any) -> None:
+def _tail(follow: bool, format: str, **given: Any) -> None:
     context = click.get_current_context()
-    if not follow:
-        show(run(context, "audit tail", follow=False, **given), as_json())
+    given |= {"follow": follow, "form": "ocsf" if format == "ocsf" else "told"}
+    if not follow and format == "told":
+        show(run(context, "audit tail", **given), as_json())
         return
     try:
-        run(context, "audit tail", stream=_Lines(), follow=True, **given)
+        run(context, "audit tail", stream=_Lines(format != "told" or as_json()), **given)
     except KeyboardInterrupt:
         # The ordinary end of following.
         sys.exit(0)
+
+
+def _streams() -> None:
+    found = run(click.get_current_context(), "audit streams")
+    show(found, as_json())
+    if not found and not as_json():
+        click.echo("No receiver is named: streams.receivers in the configuration (docs/streams.md).", err=True)
 
 
 def _search(since: int | None, until: int | None, kinds: tuple[str, ...], **given: Any) -> None:

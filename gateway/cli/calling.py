@@ -1,4 +1,8 @@
-"""How a command reaches the deployment: through the serving process when there is one, else by opening it itself."""
+"""How a command reaches the deployment: through the serving process when there is one, else by opening it itself.
+
+A command that a gateway answers imports little (asking.py, the configuration); what a gateway is made of is imported
+where none answers.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,23 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import uvloop
 
-from config import load as loading
-from config.settings import Settings
 from gateway.cli.render import show
 from gateway.cli.words import as_json, command, complain
-from gateway.session.commands import shown as harmless
-from gateway.wiring.admin import Admin, Stream
-from gateway.wiring.app import parts
-from gateway.wiring.control import ask, failure, login_of
+from gateway.harmless import shown as harmless
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.wiring.asking import Row, Stream
 
 
 def settings_of(path: Path) -> Settings:
     """Load, or say everything that is wrong and exit 2."""
+    from config import load as loading
+
     try:
         return loading.load(path, os.environ)
     except loading.ConfigError as error:
@@ -33,25 +37,38 @@ def settings_of(path: Path) -> Settings:
 
 def run(context: click.Context, name: str, /, *, stream: Stream | None = None, **given: Any) -> Any:
     """Do one command; exit with words on an error. `stream` gets what it tells on the way."""
+    import asyncio
+
+    from gateway.wiring.asking import ask, failure
+
     settings = settings_of(context.find_root().obj["config"])
 
-    async def here() -> dict[str, Any]:
+    async def here() -> Row:
         try:
             answer = await ask(settings.storage.data_dir / "control.sock", name, given, stream)
-            if answer is not None:
-                return answer
-            async with parts(settings) as opened:
-                return {"result": await Admin(opened).call(name, login_of(os.getuid()), given, stream)}
+            return answer if answer is not None else await _opened(settings, name, given, stream)
         except BrokenPipeError:
             raise  # whoever read our output has seen enough
         except Exception as error:
             return failure(error)
 
-    answer = uvloop.run(here())
+    answer = asyncio.run(here())
     if "error" in answer:
         complain(answer)
         sys.exit(answer["exit"])
     return answer["result"]
+
+
+async def _opened(settings: Settings, name: str, given: Row, stream: Stream | None) -> Row:
+    """The same where nothing serves."""
+    from gateway.wiring import telling
+    from gateway.wiring.admin import Admin
+    from gateway.wiring.app import parts
+    from gateway.wiring.asking import login_of
+
+    telling.configure("warning")
+    async with parts(settings) as opened:
+        return {"result": await Admin(opened).call(name, login_of(os.getuid()), given, stream)}
 
 
 def shown(context: click.Context, name: str, /, **given: Any) -> None:

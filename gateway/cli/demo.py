@@ -26,9 +26,10 @@ from config import load as loading
 from config.settings import Settings
 from connectors.contract import Operation
 from connectors.lab import server as lab_server
-from gateway.cli import story, story_record
+from gateway.cli import story, story_record, story_yes
+from gateway.model import Request
 from gateway.wiring.app import App, make_keys, migrate
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.serve import serve_until
 
 CUSTOMER, SYSTEM, LOGIN = "Brook & Sons", "Head office", "ana"
@@ -188,24 +189,38 @@ async def _furnish(demo: Demo) -> None:
     (demo.folder / "known_hosts").write_text(f"[127.0.0.1]:{demo.app.door.port} {public}", encoding="utf-8")
 
 
-async def permit(demo: Demo, operations: str, minutes: int = 120) -> str:
-    """Ask as the engineer and enter a yes by telephone, as both happen for real; the grant's id."""
+async def ask_for(demo: Demo, operations: str, reason: str, minutes: int = 120, system: str = SYSTEM) -> Request:
+    """Ask as the engineer."""
     commands = demo.app.commands
     engineer = next(e for e in await demo.app.parts.engineers.all() if e.login == LOGIN)
-    _, system = (await commands.places.systems_for(engineer.id))[0]
+    place = next(s for _, s in await commands.places.systems_for(engineer.id) if s.name == system)
     wanted = frozenset(Operation(word) for word in operations.split(","))
-    request = await demo.app.parts.permission.submit(engineer.id, system, wanted, minutes, "T-1", "The demo")
+    return await demo.app.parts.permission.submit(engineer.id, place, wanted, minutes, "T-1", reason)
+
+
+async def permit(demo: Demo, operations: str, minutes: int = 120, system: str = SYSTEM) -> str:
+    """Ask as the engineer and enter a yes by telephone, as both happen for real; the grant's id."""
+    request = await ask_for(demo, operations, "The demo", minutes, system)
     consent = await demo.admin(
         "request record-consent", request=request.id, by="Omar Aziz", recorded_by="the demo", at_ms=None, words="yes"
     )
     return str(consent["grant"])
 
 
-def _write_state(demo: Demo, path: Path) -> None:
+async def _opening(demo: Demo) -> str:
+    """What the customer finds: a request that waits, and the link of an invitation that really enrols."""
+    await ask_for(demo, "view,reset-voicemail", "Grace is locked out of her voicemail")
+    await demo.admin("approver invite", customer=CUSTOMER, approver="Kate Brook")
+    mail = await demo.mails.wait_for("/invitation/")
+    return next(word for word in mail.split() if "/invitation/" in word)
+
+
+def _write_state(demo: Demo, path: Path, invitation: str) -> None:
     state = {
         "folder": str(demo.folder), "config": str(demo.folder / "frameroom.toml"), "ssh_port": demo.app.door.port,
         "mails": str(demo.folder / "mails"),
-        "portal": demo.app.portal_url(), "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
+        "portal": demo.app.portal_url(), "invitation": invitation,
+        "ops_port": demo.app.ops_port, "login": LOGIN, "key": str(demo.key),
         "totp": demo.totp, "ssh": demo.ssh(), "lab": {"ssh_port": demo.lab.ssh_port, "sip_port": demo.lab.sip_port},
         "customer": CUSTOMER, "system": SYSTEM,
     }  # fmt: skip
@@ -221,12 +236,15 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             if name is not None:
                 if name == "3":
                     return await story_record.play(demo, await permit(demo, "view,alter"))
+                if name == "2":
+                    return await story_yes.play(demo)
                 return await story.play(demo)
             demo.mails.folder = place / "mails"
             await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")
+            link = await _opening(demo)
             if state_file is not None:
-                _write_state(demo, state_file)
-            _instructions(demo)
+                _write_state(demo, state_file, link)
+            _instructions(demo, link)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -237,7 +255,7 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             shutil.rmtree(place)
 
 
-def _instructions(demo: Demo) -> None:
+def _instructions(demo: Demo, invitation: str) -> None:
     frameroom = f"{Path(sys.prefix) / 'bin' / 'frameroom'} -c {demo.folder / 'frameroom.toml'}"
     click.echo(
         f"Frameroom is running, with a training phone system of 40 people ({CUSTOMER}, {SYSTEM}).\n\n"
@@ -246,6 +264,8 @@ def _instructions(demo: Demo) -> None:
         'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag\n\n'
         "A new password leaves in a mail as a link that shows it once, in a browser. Mails are written to\n"
         f"  {demo.mails.folder}\nand named here as they come.\n\n"
+        "As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n"
+        f"  {invitation}\n\n"
         f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
         f"Files: {demo.folder} (gone at the end). Ctrl-C ends it.\n"
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import get_completion_class
-from sqlalchemy.exc import ProgrammingError
 
-from config import load as loading
-from config.settings import Settings
 from gateway.cli.calling import settings_of
 from gateway.cli.render import show, to_json
-from gateway.cli.words import Group, argument, as_json, command
+from gateway.cli.words import Group, argument, as_json, command, may
 from gateway.errors import UnavailableError, UsageError
-from gateway.store import schema
-from gateway.wiring.app import database_url, make_keys, migrate
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
@@ -28,17 +27,24 @@ def register(main: click.Group) -> None:
     for made in (configs, databases):
         main.add_command(made)
     command(
-        main, "init", "Make a deployment: keys, database, frameroom.toml. Overwrites nothing.",
+        main, "init",
+        "Make a deployment: keys, database, frameroom.toml. Overwrites nothing. With --pkcs11-module and the others "
+        "its master key is one that you have made in a token (docs/operating.md), and is never on a disk.",
         "init /srv/frameroom", _init,
         click.Argument(["folder"], type=click.Path(path_type=Path), default=Path(), required=False),
+        may("pkcs11-module", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The token's module."),
+        may("pkcs11-token", metavar="LABEL", help="Label of the token."),
+        may("pkcs11-key", metavar="LABEL", help="Label of the AES-256 key in it; frameroom-master unless given."),
+        may("pkcs11-pin-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="A file of mode 0600 that holds the user's PIN."),
     )  # fmt: skip
     command(
         main, "completion", "Print what makes TAB complete commands and options in a shell.",
         'completion bash >> ~/.bashrc\n\nOr at once:\n  eval "$(_FRAMEROOM_COMPLETE=bash_source frameroom)"',
         _completion, argument("shell", type=click.Choice(SHELLS)),
     )  # fmt: skip
-    command(configs, "check", "Say everything that is wrong with it.", "-c /srv/frameroom/frameroom.toml config check",
-            _check)  # fmt: skip
+    command(configs, "check", "Say everything that is wrong with it; the master key is tried.",
+            "-c /srv/frameroom/frameroom.toml config check", _check)  # fmt: skip
     command(configs, "show", "What is in force, secrets withheld.", "config show", _show)
     command(configs, "schema", "The JSON Schema of the settings, for editors.", "config schema > schema.json", _schema)
     command(databases, "upgrade", "Bring it to the newest schema.", "db upgrade", _upgrade)
@@ -50,14 +56,47 @@ def _config() -> Path:
     return path
 
 
-def _init(folder: Path) -> None:
+def _first_text(module: Path | None, token: str | None, key: str | None, pin_file: Path | None) -> str:
+    """A new deployment's frameroom.toml. UsageError when a token is named by halves."""
+    from config import load as loading
+    from config.settings import Keys
+
+    text = loading.reference()
+    if not (module or token or key or pin_file):
+        return text
+    if not (module and token and pin_file):
+        raise UsageError("A token wants --pkcs11-module, --pkcs11-token and --pkcs11-pin-file together.")
+    written = {
+        "master": "pkcs11", "pkcs11_module": str(module.absolute()), "pkcs11_token": token,
+        "pkcs11_key": key or Keys().pkcs11_key, "pkcs11_pin": f"file:{pin_file.absolute()}",
+    }  # fmt: skip
+    for name, value in written.items():
+        text = loading.with_value(text, f"keys.{name}", value)
+    return text
+
+
+def _init(
+    folder: Path, pkcs11_module: Path | None, pkcs11_token: str | None, pkcs11_key: str | None,
+    pkcs11_pin_file: Path | None,
+) -> None:  # fmt: skip
     file = folder / "frameroom.toml"
     if file.exists() or (folder / "data").exists():
         raise UsageError(f"{folder} holds a deployment already; nothing was changed.")
+    from config import load as loading
+    from gateway.wiring import telling
+    from gateway.wiring.app import make_keys, migrate
+
+    telling.configure("warning")
+    text = _first_text(pkcs11_module, pkcs11_token, pkcs11_key, pkcs11_pin_file)
     folder.mkdir(parents=True, exist_ok=True)
-    make_keys(folder / "data" / "keys")
-    file.write_text(loading.reference(), encoding="utf-8")
-    migrate(settings_of(file))
+    file.write_text(text, encoding="utf-8")
+    try:
+        settings = loading.load(file, os.environ)
+        make_keys(folder / "data" / "keys", settings.keys)
+    except Exception:
+        file.unlink()
+        raise
+    migrate(settings)
     if as_json():
         show({"config": str(file)}, True)
     else:
@@ -73,14 +112,22 @@ def _completion(shell: str) -> None:
 
 
 def _check() -> None:
-    settings_of(_config())
+    from gateway.wiring.masters import check as check_master
+    from gateway.wiring.streams import contexts
+
+    settings = settings_of(_config())
+    # What only they can tell who use it: certificates, kinds of event.
+    contexts(settings)
+    told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():
-        show({"config": str(_config()), "ok": True}, True)
+        show({"config": str(_config()), "ok": True, "remarks": told}, True)
     else:
-        click.echo("It is in order.")
+        click.echo("\n".join(["It is in order.", *(f"Note: {remark}." for remark in told)]))
 
 
 def _show() -> None:
+    from config import load as loading
+
     told = loading.redacted(settings_of(_config()))
     if as_json():
         click.echo(to_json(told))
@@ -93,11 +140,18 @@ def _show() -> None:
 
 
 def _schema() -> None:
+    from config import load as loading
+
     click.echo(to_json(loading.json_schema()))
 
 
 def _schemas(settings: Settings) -> tuple[str | None, str | None]:
     """(what it has, newest): asked as the database's owner, like the upgrade."""
+    from sqlalchemy.exc import ProgrammingError
+
+    from gateway.store import schema
+    from gateway.wiring.app import database_url
+
     try:
         return schema.status(settings.storage.owner_url or database_url(settings))
     except ProgrammingError as error:
@@ -108,6 +162,10 @@ def _schemas(settings: Settings) -> tuple[str | None, str | None]:
 
 
 def _upgrade() -> None:
+    from gateway.wiring import telling
+    from gateway.wiring.app import migrate
+
+    telling.configure("warning")
     settings = settings_of(_config())
     migrate(settings)
     has, newest = _schemas(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.access.erasing import BASES
+from gateway.choices import BASES
 from gateway.cli.calling import simple
 from gateway.cli.places import whose
 from gateway.cli.words import Group, argument, may, option

@@ -15,22 +15,23 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.access.columns import KINDS
-from gateway.access.importing import TOGETHER
-from gateway.access.sheet_rows import SheetRow, read
+from gateway.choices import ROWS
 from gateway.errors import InvalidError
-from gateway.session.commands import shown
+from gateway.harmless import shown
+
+if TYPE_CHECKING:
+    from gateway.access.sheet_rows import SheetRow
 
 Run = Callable[..., Any]
 """main.run: (context, command, **given) → what it gave."""
 _BYTES: Final = 4 << 20
 """About as much as one call carries."""
 _IDENTITY: Final = {"contact": "email", "approver": "email", "site": "site", "system": "system"}
-_ORDER: Final = {kind: place for place, kind in enumerate(KINDS)}
+_ORDER: Final = {kind: place for place, kind in enumerate(ROWS)}
 
 
 def register(main: click.Group, run: Run) -> None:
@@ -39,7 +40,7 @@ def register(main: click.Group, run: Run) -> None:
     @main.command("import")
     @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @click.option("--plan", is_flag=True, help="Show what each row would do, and write nothing.")
-    @click.option("--kind", type=click.Choice(list(KINDS)), help="What the rows are, where the file does not say.")
+    @click.option("--kind", type=click.Choice(list(ROWS)), help="What the rows are, where the file does not say.")
     @click.option("--ignore-unknown", is_flag=True, help="Leave out columns and sheets that are not known.")
     @click.pass_context
     def import_file(context: click.Context, file: Path, plan: bool, kind: str | None, ignore_unknown: bool) -> None:
@@ -50,6 +51,8 @@ def register(main: click.Group, run: Run) -> None:
 
         Example: frameroom import customers.xlsx --plan
         """
+        from gateway.access.sheet_rows import read
+
         with closing(_Spool()) as spool:
             try:
                 for row in read(file, kind, ignore_unknown, lambda note: click.echo(shown(note), err=True)):
@@ -168,6 +171,8 @@ class _Spool:
         A customer's rows stay together up to TOGETHER; each later part repeats the customer's own row, so that a
         plan knows of it.
         """
+        from gateway.access.importing import TOGETHER
+
         query = "select n, customer, body, wanted, kind from row where body != '' order by wanted, rank, n"
         call: list[dict[str, Any]] = []
         size = rows = 0

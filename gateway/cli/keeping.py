@@ -10,35 +10,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
-import uvloop
 
-from config import load as loading
-from config.settings import Settings
 from gateway.cli.render import show
 from gateway.cli.words import Group
 from gateway.errors import FrameroomError, StateError, UnavailableError
-from gateway.session.commands import shown
-from gateway.wiring import backup as backing_up
-from gateway.wiring import keeping, telling
-from gateway.wiring.admin import Admin
-from gateway.wiring.app import parts
-from gateway.wiring.control import ask, login_of
-from gateway.wiring.ending import in_words
-from gateway.wiring.restore import Restored, Wanted, restore
-from gateway.wiring.serve import serve_forever
+from gateway.harmless import shown
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from gateway.wiring.restore import Restored
 
 Run = Callable[..., Any]
 """main.run: (context, command, **given) → what it gave."""
-SettingsOf = Callable[[Path], Settings]
+SettingsOf = Callable[[Path], "Settings"]
 _TOLD_EVERY_S: Final = 0.5
 _DRAIN_ASKED_EVERY_S: Final = 1.0
 
 
 def fail(error: BaseException) -> NoReturn:
     """Say what went wrong, never with a traceback, and exit."""
+    from gateway.wiring.ending import in_words
+
     for words in in_words(error):
         click.echo(f"frameroom: {words}", err=True)
     sys.exit(error.exit_code if isinstance(error, FrameroomError) else 1)
@@ -46,6 +41,10 @@ def fail(error: BaseException) -> NoReturn:
 
 def serve(settings: Settings) -> None:
     """Serve until it is stopped or drained; what ends it otherwise is said in a line each, exit code 1."""
+    import uvloop
+
+    from gateway.wiring.serve import serve_forever
+
     try:
         uvloop.run(serve_forever(settings, lambda app: click.echo(f"listening on port {app.door.port}", err=True)))
     except KeyboardInterrupt:
@@ -84,6 +83,9 @@ def _size(path: Path) -> int:
 
 def _drain(settings: Settings) -> None:
     """Ask, and say who is left whenever that changes, until serve is gone."""
+    import asyncio
+
+    from gateway.wiring.asking import ask
 
     async def asked() -> dict[str, Any] | None:
         try:
@@ -91,7 +93,7 @@ def _drain(settings: Settings) -> None:
         except UnavailableError:  # it ended while it was asked
             return None
 
-    answer = uvloop.run(asked())
+    answer = asyncio.run(asked())
     if answer is None:
         fail(StateError("nothing is running here that could be drained"))
     told: set[str] | None = None
@@ -103,7 +105,7 @@ def _drain(settings: Settings) -> None:
             click.echo(shown(words), err=True)
             told = left
         time.sleep(_DRAIN_ASKED_EVERY_S)
-        answer = uvloop.run(asked())
+        answer = asyncio.run(asked())
     if answer is not None:
         fail(UnavailableError(str(answer["error"])))
     click.echo("Drained: it has ended.", err=True)
@@ -158,6 +160,8 @@ def _register_backup(main: click.Group, run: Run, settings_of: SettingsOf) -> No
 
         Example: frameroom backup monday.age --to age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
         """
+        from gateway.wiring import backup as backing_up
+
         config = context.obj["config"]
         settings_of(config)
         file = file.absolute()
@@ -189,17 +193,28 @@ def _register_restore(main: click.Group, settings_of: SettingsOf) -> None:
 
         Example: frameroom restore monday.age /srv/frameroom --identity identity.txt
         """
+        from config.load import ConfigError
+        from gateway.wiring import telling
+        from gateway.wiring.restore import Restored, Wanted, restore
+
+        telling.configure("warning")
         done = Restored()
         files = (file,) if keys is None else (file, keys)
         try:
             with _progress(lambda: done.size):
                 restore(Wanted(files, identity, folder, database), done)
-        except (FrameroomError, loading.ConfigError) as error:
+        except (FrameroomError, ConfigError) as error:
             fail(error)
         show(_verified(folder, done, settings_of), context.obj["json"])
 
 
 def _verified(folder: Path, done: Restored, settings_of: SettingsOf) -> dict[str, Any]:
+    import asyncio
+
+    from gateway.wiring.admin import Admin
+    from gateway.wiring.app import parts
+    from gateway.wiring.asking import login_of
+
     settings = settings_of(folder / "frameroom.toml")
 
     async def verify() -> dict[str, Any]:
@@ -208,7 +223,7 @@ def _verified(folder: Path, done: Restored, settings_of: SettingsOf) -> dict[str
             return told
 
     try:
-        report = uvloop.run(verify())
+        report = asyncio.run(verify())
     except Exception as error:
         click.echo(f"Restored to {folder}, as it was backed up; but it cannot be opened:", err=True)
         fail(error)
@@ -237,10 +252,14 @@ def _register_rotate(logs: click.Group, settings_of: SettingsOf) -> None:
 
         Example: frameroom log rotate-key
         """
+        import asyncio
+
+        from gateway.wiring import keeping, telling
+
         telling.configure("warning")
         settings = settings_of(context.obj["config"])
         try:
-            done = uvloop.run(keeping.rotate_key(settings))
+            done = asyncio.run(keeping.rotate_key(settings))
         except Exception as error:
             fail(error)
         show(done, context.obj["json"])
@@ -258,10 +277,15 @@ def _register_accept(logs: click.Group, settings_of: SettingsOf) -> None:
 
         Example: frameroom log accept-loss --yes
         """
+        import asyncio
+
+        from gateway.wiring import keeping, telling
+        from gateway.wiring.asking import login_of
+
         telling.configure("warning")
         settings = settings_of(context.obj["config"])
         try:
-            losses = uvloop.run(keeping.accept_loss(settings, login_of(os.getuid()), yes))
+            losses = asyncio.run(keeping.accept_loss(settings, login_of(os.getuid()), yes))
         except Exception as error:
             fail(error)
         show(losses, context.obj["json"])

@@ -1,6 +1,7 @@
 """`frameroom`: the operator's command line. It talks to a running `serve`, or opens the deployment itself.
 
-Each part has a file: people, places (phone systems), permitting, visiting, auditing, deployment, keeping, importing.
+Each part has a file: people, asking, places (phone systems), permitting, visiting, auditing, deployment, keeping,
+importing.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ import sys
 from pathlib import Path
 
 import click
-import uvloop
 
 from gateway.cli import (
+    asking,
     auditing,
     deployment,
     erasing,
     importing,
     keeping,
+    master_keys,
+    months,
     people,
     permitting,
     places,
@@ -25,10 +28,8 @@ from gateway.cli import (
     subjects,
     visiting,
 )
-from gateway.cli import demo as demonstration
 from gateway.cli.calling import run, settings_of
 from gateway.cli.words import Main
-from gateway.wiring import telling
 
 
 @click.group(cls=Main)
@@ -43,14 +44,15 @@ def main(context: click.Context, config: Path) -> None:
 
     Example: frameroom -c /srv/frameroom/frameroom.toml system list
     """
-    telling.configure("warning")
     given = context.ensure_object(dict)
     given["config"] = config
     given.setdefault("json", False)
 
 
 @main.command()
-@click.option("--story", type=click.Choice(["1", "3"]), help="Play a story by itself and exit 0 when every step held.")
+@click.option(
+    "--story", type=click.Choice(["1", "2", "3"]), help="Play a story by itself and exit 0 when every step held."
+)
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to keep its files (default: a new one).")
 @click.option("--state-file", type=click.Path(path_type=Path), help="Write addresses, accounts and keys as JSON.")
 def demo(story: str | None, folder: Path | None, state_file: Path | None) -> None:
@@ -58,13 +60,23 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
 
     Example: frameroom demo --story 1
     """
-    sys.exit(uvloop.run(demonstration.run(story, folder, state_file)))
+    import uvloop
+
+    from gateway.cli.demo import run as play
+    from gateway.wiring import telling
+
+    telling.configure("warning")
+    sys.exit(uvloop.run(play(story, folder, state_file)))
 
 
-for part in (deployment, people, places, permitting, visiting, auditing, erasing, subjects, retention, recovering):
+_PARTS = (
+    deployment, people, months, asking, places, permitting, visiting, auditing, erasing, subjects, retention,
+    recovering, master_keys,
+)  # fmt: skip
+for part in _PARTS:
     part.register(main)
 importing.register(main, run)
 keeping.register(main, run, settings_of)
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="frameroom")

@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
-from gateway.access.directory import NOTICES
+from gateway.choices import NOTICES, ROLES, STANDINGS
+from gateway.cli import providers
 from gateway.cli.calling import simple
 from gateway.cli.words import FILE_TEXT, Group, argument, line_or_file, may, option
 from gateway.errors import InvalidError
-from gateway.identity.engineers import ROLES, parse_public_key
 
 _NOTICES = click.Choice(NOTICES)
 
 
 def _public(given: dict[str, Any]) -> dict[str, Any]:
     """The key as a line. A private one goes no further than this process."""
+    from gateway.identity.engineers import parse_public_key
+
     text = line_or_file(given["key"])
     if not text.startswith("SHA256:"):
         parse_public_key(text)
@@ -117,6 +119,20 @@ def _customers(main: click.Group) -> None:
         click.Option(["--veto"], is_flag=True, help="The customer does not want this engineer."),
         call="customer engineer",
     )  # fmt: skip
+    providers.register(customer)
+
+
+def _marketing(default: bool | None = None) -> click.Option:
+    return click.Option(
+        ["--marketing/--no-marketing"], default=default,
+        help="Whether they take advertising. What they must be told does not depend on it.",
+    )  # fmt: skip
+
+
+def _opted(given: dict[str, Any]) -> dict[str, Any]:
+    """As it is kept: who wants none."""
+    wanted = given.pop("marketing")
+    return given | {"marketing_out": None if wanted is None else not wanted}
 
 
 def _contacts(main: click.Group) -> None:
@@ -124,18 +140,21 @@ def _contacts(main: click.Group) -> None:
     simple(
         contact, "add", "Add one.", "contact add 'Brook & Sons' --name 'Kate Brook' --email kate@customer.example",
         argument("customer"), option("name"), option("email"), option("position", default=""),
-        option("phone", default=""),
+        option("phone", default=""), option("mobile", default=""),
         option("notices", type=_NOTICES, default="each", show_default=True, help="Of which visits they are told."),
-        call="contact add",
+        option("standing", type=click.Choice(STANDINGS), default="current", show_default=True,
+               help="Only who is current is told of visits."),
+        _marketing(default=True), call="contact add", change=_opted,
     )  # fmt: skip
     simple(contact, "list", "A customer's.", "contact list 'Brook & Sons'", argument("customer"), call="contact list")
     simple(
         contact, "set", "Change what is given. CONTACT is an id, a name or an address.",
         "contact set 'Brook & Sons' 'Kate Brook' --notices daily", argument("customer"), argument("contact"),
-        may("name"), may("email"), may("position"), may("phone"), may("notices", type=_NOTICES), call="contact set",
+        may("name"), may("email"), may("position"), may("phone"), may("mobile"),
+        may("notices", type=_NOTICES), may("standing", type=click.Choice(STANDINGS)), _marketing(), call="contact set",
         change=lambda g: {
             "customer": g.pop("customer"), "contact": g.pop("contact"),
-            "values": {name: value for name, value in g.items() if value is not None},
+            "values": {name: value for name, value in _opted(g).items() if value is not None},
         },
     )  # fmt: skip
     simple(

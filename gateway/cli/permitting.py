@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from connectors.contract import Operation
+from connectors.operations import Operation
+from gateway.choices import AccessMode
 from gateway.cli.calling import simple
 from gateway.cli.places import whose
 from gateway.cli.times import EXAMPLES, WHEN
 from gateway.cli.words import Group, argument, may, option
 from gateway.lifecycle import GrantState, RequestState
-from gateway.model import AccessMode
 
 
 def limit() -> click.Option:

@@ -7,17 +7,27 @@ from typing import Any
 
 import click
 
-from connectors.registry import families
-from connectors.registry import rows as connector_rows
 from gateway.cli.calling import run, simple
 from gateway.cli.render import show
-from gateway.cli.words import FILE_TEXT, Command, Group, argument, as_json, command, line_or_file, may, option
+from gateway.cli.words import FILE_TEXT, Chosen, Command, Group, argument, as_json, command, line_or_file, may, option
 
 _PIN = (
     "Its host key line, or a file with it or with a PEM certificate. Read it with `ssh-keyscan -t ed25519 HOST`, or "
     "for PostgreSQL `openssl s_client -starttls postgres -connect HOST:5432 </dev/null | openssl x509`, and compare it "
     "with what the customer's own people read on the machine."
 )
+
+
+def _families() -> list[str]:
+    from connectors.registry import families
+
+    return list(families())
+
+
+def _connectors() -> None:
+    from connectors.registry import rows
+
+    show(rows(), as_json())
 
 
 def whose() -> click.Option:
@@ -43,7 +53,7 @@ def register(main: click.Group) -> None:
         "Nothing is fetched: what proves its identity is given with --pin.",
         "system add 'Brook & Sons' --name 'Head office' --connector lab --host 192.0.2.7 --pin head-office.pub "
         "--login frameroom --key-file head-office.key",
-        argument("customer"), option("name"), option("connector", type=click.Choice(list(families()))), option("host"),
+        argument("customer"), option("name"), option("connector", type=Chosen(_families)), option("host"),
         may("port", type=click.IntRange(1, 65535), help="The connector's usual one when left out."),
         option("pin", help=_PIN), option("login", help="Our login there."),
         may("password-file", type=FILE_TEXT), may("key-file", type=FILE_TEXT, help="A private key (PEM or OpenSSH)."),
@@ -88,7 +98,7 @@ def register(main: click.Group) -> None:
     main.add_command(
         Command(
             "connectors",
-            callback=lambda: show(connector_rows(), as_json()),
+            callback=_connectors,
             help="The phone systems that can be reached, how secrets are kept, and how each was proven.\n\n\b\n"
             "Example:\n  frameroom connectors",
         )

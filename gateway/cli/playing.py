@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
-from audit.recording.player import plain, sanitise
+from audit.recording.sanitise import plain, sanitise
 
 _RESET = "\x1b[0m\n"
 
@@ -33,6 +31,8 @@ class Screen:
         if at_s is not None:
             wait = max(0.0, at_s - self._last)
             self._last = at_s
+            import asyncio
+
             await asyncio.sleep((wait if self._longest is None else min(wait, self._longest)) / self._speed)
         self._shown = True
         click.echo(sanitise(text), nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.access.recovering import BASES
+from gateway.choices import RECOVERY_BASES
 from gateway.cli.calling import simple
 from gateway.cli.words import Group, argument, may, option
 
@@ -18,8 +18,8 @@ def register(main: click.Group) -> None:
         "Propose that a customer without any passkey left gets one. A second person confirms it; then everybody of the "
         "customer's is told, nobody's yes counts for 72 h, and after that the person is invited.",
         "recovery propose 'Brook & Sons' --approver 'Kate Brook' --basis lost",
-        argument("customer"), option("basis", type=click.Choice(list(BASES)),
-                                     help="; ".join(f"{k}: {v}" for k, v in BASES.items())),
+        argument("customer"), option("basis", type=click.Choice(list(RECOVERY_BASES)),
+                                     help="; ".join(f"{k}: {v}" for k, v in RECOVERY_BASES.items())),
         may("approver", help="An approver of theirs."), may("name", help="A new person's name."),
         may("email", help="A new person's address."), click.Option(["--phone"], default="", help="Their number."),
         call="recovery propose",

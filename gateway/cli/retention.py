@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gateway.access.retention import WORDS, RecordKind
+from gateway.choices import RECORDS, RecordKind
 from gateway.cli.calling import simple
 from gateway.cli.times import WHEN
 from gateway.cli.words import Group, argument, may, option
@@ -16,7 +16,7 @@ def register(main: click.Group) -> None:
     """Add the commands."""
     retention = Group("retention", help="How long records are kept: the contract, and so many months after it.")
     main.add_command(retention)
-    kinds = "; ".join(f"{kind.value}: {words}" for kind, words in WORDS.items())
+    kinds = "; ".join(f"{kind.value}: {words}" for kind, words in RECORDS.items())
     simple(
         retention, "set", "Months after the contract's end for one kind of record.",
         "retention set 'Brook & Sons' --kind recordings --months 6", argument("customer"),

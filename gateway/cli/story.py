@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,15 +93,10 @@ class Master:
         await process.wait()
 
 
-async def play(demo: Demo) -> int:
-    """0 when every step held, 1 with the one that did not."""
-    master = Master(demo)
+async def told_to_its_end(master: Master, playing: Awaitable[None]) -> int:
+    """0 when every step held, 1 with the one that did not; then the engineer hangs up."""
     try:
-        await master.start(pyotp.TOTP(demo.totp).now())
-        grant = await _permission(demo, master)
-        await _work(demo, master)
-        await _revocation(demo, master, grant)
-        await _afterwards(demo)
+        await playing
     except StoryFailed as error:
         click.echo(f"✗ {error}", err=True)
         return 1
@@ -108,6 +104,20 @@ async def play(demo: Demo) -> int:
         await master.stop()
     click.echo("The whole story held.")
     return 0
+
+
+async def play(demo: Demo) -> int:
+    """0 when every step held, 1 with the one that did not."""
+    master = Master(demo)
+    return await told_to_its_end(master, _played(demo, master))
+
+
+async def _played(demo: Demo, master: Master) -> None:
+    await master.start(pyotp.TOTP(demo.totp).now())
+    grant = await _permission(demo, master)
+    await _work(demo, master)
+    await _revocation(demo, master, grant)
+    await _afterwards(demo)
 
 
 async def _permission(demo: Demo, master: Master) -> str:

@@ -17,7 +17,7 @@ from audit.checkpoint import Checkpoint
 from audit.publisher import fetcher
 from audit.reportfile import Report
 from audit.tiles import TileReader
-from gateway.cli.story import PERSON, Master, StoryFailed, require, tell
+from gateway.cli.story import PERSON, Master, StoryFailed, require, tell, told_to_its_end
 from gateway.wiring.admin import Admin
 
 if TYPE_CHECKING:
@@ -30,20 +30,16 @@ _BASIS = "not-needed"
 async def play(demo: Demo, grant: str) -> int:
     """0 when every step held, 1 with the one that did not. `grant` is the engineer's permission."""
     master = Master(demo)
-    try:
-        await master.start(pyotp.TOTP(demo.totp).now())
-        session = await _visit(demo, master, grant)
-        report = await _reported(demo, session)
-        await _outsider(demo)
-        await _tampered(demo, report)
-        await _erased(demo, session)
-    except StoryFailed as error:
-        click.echo(f"✗ {error}", err=True)
-        return 1
-    finally:
-        await master.stop()
-    click.echo("The whole story held.")
-    return 0
+    return await told_to_its_end(master, _played(demo, master, grant))
+
+
+async def _played(demo: Demo, master: Master, grant: str) -> None:
+    await master.start(pyotp.TOTP(demo.totp).now())
+    session = await _visit(demo, master, grant)
+    report = await _reported(demo, session)
+    await _outsider(demo)
+    await _tampered(demo, report)
+    await _erased(demo, session)
 
 
 async def _visit(demo: Demo, master: Master, grant: str) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
+from gateway.choices import HOLD_BASES
 from gateway.cli.calling import run, simple
 from gateway.cli.places import whose
 from gateway.cli.render import show, to_json
 from gateway.cli.words import Group, argument, as_json, command, may, option
 from gateway.errors import ConflictError
-from gateway.session.commands import shown as harmless
-from gateway.wiring.admin.subjects import HOLD_BASES
+from gateway.harmless import shown as harmless
 
 _WHO = "An id, name, address, extension or number; of an engineer the login, without --customer."
 

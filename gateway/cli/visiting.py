@@ -10,7 +10,8 @@ from typing import IO, Any, Final
 
 import click
 
-from audit.recording.player import plain
+from audit.recording.sanitise import plain
+from gateway.choices import PURPOSES
 from gateway.cli.calling import run, simple
 from gateway.cli.permitting import limit
 from gateway.cli.playing import Screen
@@ -18,9 +19,8 @@ from gateway.cli.render import to_json
 from gateway.cli.times import OFFSET, WHEN, place_of
 from gateway.cli.words import Group, argument, as_json, command, may, option
 from gateway.errors import ConflictError
+from gateway.harmless import shown as harmless
 from gateway.lifecycle import SessionState
-from gateway.session.commands import shown as harmless
-from gateway.wiring.admin.erasing import PURPOSES
 
 _PASSED_OVER: Final = {
     "not permitted": "were passed over: they show somebody who was erased, and a look takes two people "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
-from config import load as loading
-from gateway.session.commands import shown
-from gateway.wiring.control import failure
+from gateway.harmless import shown
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _LARGEST_FILE: Final = 1 << 20
@@ -75,16 +74,53 @@ class Main(Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except loading.ConfigError as error:
-            for problem in error.problems:
-                click.echo(f"frameroom: {shown(str(problem))}", err=True)
-            sys.exit(2)
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # whoever read our output has seen enough: click ends it quietly
-            answer = failure(error)
-            complain(answer)
-            sys.exit(answer["exit"])
+            sys.exit(_said(error))
+
+
+def _said(error: Exception) -> int:
+    """Say an error in words; the exit code. What it takes to tell errors apart is imported when there is one."""
+    from config.load import ConfigError
+    from gateway.wiring.asking import failure
+
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            click.echo(f"frameroom: {shown(str(problem))}", err=True)
+        return 2
+    answer = failure(error)
+    complain(answer)
+    return int(answer["exit"])
+
+
+class Chosen(click.ParamType[str]):
+    """One of a set that is read out of what is not imported before it is needed: for help, for TAB, for a value."""
+
+    name = "choice"
+
+    def __init__(self, known: Callable[[], Iterable[str]]) -> None:
+        self._known = known
+
+    @property
+    def _choice(self) -> click.Choice[str]:
+        return click.Choice(list(self._known()))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click.Choice."""
+        return self._choice.convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """As click.Choice."""
+        return self._choice.get_metavar(param, ctx)
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """As click.Choice."""
+        return self._choice.get_missing_message(param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """As click.Choice."""
+        return self._choice.shell_complete(ctx, param, incomplete)
 
 
 class FileText(click.ParamType[str]):

@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncssh
-import pyotp
 from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import AuditLog
+from gateway.choices import ROLES
 from gateway.errors import ConflictError, InvalidError, NotFoundError
+from gateway.identity.totp import new_secret, step_of, wait_ms
 from gateway.model import Engineer, is_address, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import backup_codes, engineer_keys, engineers
 from gateway.vault import Vault
 
-ROLES: Final = {"out-of-hours": "may come in outside a customer's working hours"}
 _LOGIN = re.compile(r"[a-z][a-z0-9._-]{0,63}")
-_FREE_FAILURES = 5
-_STEP_S = 30
 
 
 def parse_public_key(line: str) -> tuple[str, str]:
@@ -67,6 +65,18 @@ _BY_KEY: Final = (  # built once: every connection asks it
         engineer_keys.c.fingerprint == bindparam("of_fingerprint"),
     )
 )  # fmt: skip
+
+
+_STILL: Final = (  # built once: asked each second
+    select(engineers.c.id, engineer_keys.c.fingerprint)
+    .join(engineer_keys, engineers.c.id == engineer_keys.c.engineer_id, isouter=True)
+    .where(engineers.c.id.in_(bindparam("of_engineers", expanding=True)), engineers.c.enabled)
+)
+
+
+def _is_key(fingerprint: str) -> bool:
+    """True for a key's fingerprint; false for the name of a certificate, whose key nobody registers."""
+    return fingerprint.startswith("SHA256:")
 
 
 def engineer_of(row: Any) -> Engineer:
@@ -187,7 +197,7 @@ class Engineers:
 
     async def enrol_totp(self, actor: str, login: str) -> str:
         """A new TOTP secret (RFC 6238, base32), shown this once; an earlier one ends."""
-        secret = pyotp.random_base32(32)
+        secret = new_secret()
         async with self._store.operator_log() as scope:
             engineer = await self.by_login(scope, login)
             sealed = self._vault.seal(f"totp:{engineer.id}", secret.encode())
@@ -237,22 +247,30 @@ class Engineers:
         query = select(engineers.c.id, engineers.c.name).where(engineers.c.login == login, engineers.c.enabled)
         return await self._recall(login, query)
 
-    async def code_right(self, login: str, code: str) -> str | None:
-        """Use up a TOTP code or backup code; None when wrong, replayed, or while the engineer is locked out."""
+    async def code_right(self, login: str, code: str, fingerprint: str) -> str | None:
+        """Use up a TOTP code or backup code; None when wrong, replayed, or while the engineer is locked out.
+
+        `fingerprint`: the key that was proven before, up to a minute and a half ago; None when it was taken away since.
+        """
         given = code.strip().replace(" ", "")
         now = self._audit.clock.now()
         async with self._store.operator_log() as scope:
             locking = select(engineers).where(engineers.c.login == login).with_for_update()
+            if _is_key(fingerprint):
+                held = (engineer_keys.c.engineer_id == engineers.c.id) & (engineer_keys.c.fingerprint == fingerprint)
+                locking = locking.where(select(engineer_keys.c.fingerprint).where(held).exists())
             row = (await scope.execute(locking)).first()
             if row is None or not row.enabled or row.locked_until_ms > now:
                 return None
-            step = self._totp_step(row, given, now)
+            step = None
+            if row.totp_sealed is not None:
+                secret = self._vault.open(f"totp:{row.id}", row.totp_sealed).decode()
+                step = step_of(secret, given, now, row.totp_last_step)
             factor = "totp" if step is not None else None
             if step is None and await self._use_backup_code(scope, row.id, given, now):
                 factor = "backup-code"
             failures = 0 if factor else row.failures + 1
-            over = max(0, failures - _FREE_FAILURES)
-            wait = min(2**over, 900) * 1000 if over else 0
+            wait = wait_ms(failures)
             await scope.execute(
                 update(engineers)
                 .where(engineers.c.id == row.id)
@@ -263,17 +281,6 @@ class Engineers:
                 )
             )
         return factor
-
-    def _totp_step(self, row: Any, code: str, now: int) -> int | None:
-        """The time step that the code is of, if it is newer than the last one used (RFC 6238 section 5.2)."""
-        if row.totp_sealed is None or len(code) != 6 or not code.isascii() or not code.isdigit():
-            return None
-        totp = pyotp.TOTP(self._vault.open(f"totp:{row.id}", row.totp_sealed).decode())
-        current = now // 1000 // _STEP_S
-        matching = [
-            s for s in (current - 1, current, current + 1) if secrets.compare_digest(totp.generate_otp(s), code)
-        ]
-        return matching[0] if matching and matching[0] > row.totp_last_step else None
 
     async def _use_backup_code(self, scope: Scope, engineer_id: str, code: str, now: int) -> bool:
         used = await scope.execute(
@@ -328,8 +335,16 @@ class Engineers:
                     await self._log(scope, "auth.refused", "door", {"count": count}, personal)
         self._refused -= counted
 
-    async def enabled_among(self, ids: frozenset[str]) -> frozenset[str]:
-        """Those of these engineers who are enabled."""
+    async def must_leave(self, here: frozenset[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Of these, each (engineer id, key's fingerprint or certificate's name): whose time is over, and why."""
+        values = {"of_engineers": [engineer for engineer, _ in here]}
         async with self._store.look(OPERATOR_LOG) as scope:
-            found = await scope.execute(select(engineers.c.id).where(engineers.c.id.in_(ids), engineers.c.enabled))
-            return frozenset(row.id for row in found)
+            rows = (await scope.execute(_STILL, values)).all()
+        enabled, keys = {row.id for row in rows}, {(row.id, row.fingerprint) for row in rows}
+        gone: dict[tuple[str, str], str] = {}
+        for engineer, fingerprint in here:
+            if engineer not in enabled:
+                gone[engineer, fingerprint] = "Your access was switched off."
+            elif _is_key(fingerprint) and (engineer, fingerprint) not in keys:
+                gone[engineer, fingerprint] = "The key that you signed in with was taken away."
+        return gone

@@ -30,6 +30,7 @@ from audit.events import Event
 from audit.log import AuditLog
 from gateway import notify
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError
+from gateway.identity.forgetting import forget_codes
 from gateway.model import HOUR, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY, invitations, passkeys, sign_ins
@@ -259,6 +260,8 @@ class Passkeys:
             theirs = (sign_ins.c.customer_id == customer_id) & (sign_ins.c.approver_id == approver_id)
             await scope.execute(update(sign_ins).where(theirs, sign_ins.c.ended_ms.is_(None)).values(ended_ms=now))
             await self._end_invitations(scope, approver_id, now)
+            # Most likely they are on the telephone that is lost.
+            await forget_codes(scope, self._audit, actor, approver_id)
             if gone:
                 await notify.passkeys_removed(scope, row.name, now)
         return len(gone)

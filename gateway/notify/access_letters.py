@@ -18,7 +18,7 @@ async def access_changed(scope: Scope, words: str, by: str, how: str, now: int) 
         f"Access to the phone systems of {customer} was changed on {when(now, await zone_of(scope))}.\n\n"
         f"It is now: {plain(words)}\nAsked for by: {plain(by)} ({plain(how)})\n\n"
         "While it is off, no engineer can come in, whatever else was permitted.\n"
-        "If nobody of yours asked for this, ring us now.\n"
+        "If nobody of yours asked for this, ring your telephone maintainer now.\n"
     )
     await queue(
         scope, await approvers_of(scope), "access changed", "Access to your phone systems was changed", body, now

@@ -6,21 +6,32 @@ and never touches the outbox.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from audit.tables import entries
 from connectors.contract import Person
-from gateway.model import Grant, Request
+from gateway.model import MINUTE, Grant, Request
 from gateway.notify.outbox import anybody_wishes, approvers_of, queue, tell_contacts, zone_of
 from gateway.notify.words import LOOKED, SECRETS, WORDS, bullets, people_seen, plain, times, when
 from gateway.store.engine import Scope
-from gateway.store.tables import approvers, customers, engineers, grants, operations, requests, sessions, systems
+from gateway.store.tables import (
+    approvers,
+    customers,
+    engineers,
+    grants,
+    operations,
+    outbox,
+    requests,
+    sessions,
+    systems,
+)
 
-_LINES: Final = 200
+LINES: Final = 200
+"""Of a list that a person still reads."""
 _RING: Final = "If you did not expect this, ring your telephone maintainer now.\n"
 
 
@@ -37,7 +48,9 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
+    """Of an engineer and of where they are, made harmless."""
+
     engineer: str
     role: str
     system: str
@@ -45,62 +58,50 @@ class _Names:
 
     @property
     def who(self) -> str:
+        """Ana Silva (engineer of your telephone maintainer)."""
         return f"{self.engineer} ({self.role})"
 
 
-async def _names(scope: Scope, engineer_id: str, system_id: str) -> _Names:
+async def names_of(scope: Scope, engineer_id: str, system_id: str) -> Names:
+    """Of an engineer and a phone system of the scope's customer."""
     engineer = (await scope.execute(select(engineers).where(engineers.c.id == engineer_id))).one()
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
     system = (await scope.execute(select(systems.c.name).where(here))).scalar_one()
     customer = (await scope.execute(select(customers.c.name).where(customers.c.id == scope.customer_id))).scalar_one()
     role = ", ".join(["engineer of your telephone maintainer", *sorted(engineer.roles.split())])
-    return _Names(plain(engineer.name), plain(role), plain(system), plain(customer))
+    return Names(plain(engineer.name), plain(role), plain(system), plain(customer))
 
 
 async def _why(scope: Scope, request_id: str) -> str:
     here = (requests.c.customer_id == scope.customer_id) & (requests.c.id == request_id)
     row = (await scope.execute(select(requests.c.ticket, requests.c.reason).where(here))).one()
-    return _because(row.ticket, row.reason)
+    return because(row.ticket, row.reason)
 
 
-def _at_most(lines: Sequence[str]) -> list[str]:
+def at_most(lines: Sequence[str], unlisted: int = 0) -> list[str]:
     """A list that a person still reads: of a long one (a file of changes) its beginning, and how much more."""
-    more = len(lines) - _LINES
-    return list(lines) if more <= 0 else [*lines[:_LINES], f"and {more} more, each in the visit's log"]
+    more = max(0, len(lines) - LINES) + unlisted
+    return list(lines) if more <= 0 else [*lines[:LINES], f"and {more} more, each in the visit's log"]
 
 
-def _because(ticket: str, reason: str) -> str:
+def because(ticket: str, reason: str) -> str:
+    """Why they come, as they gave it."""
     return f"Why: {plain(reason) or 'no reason was given'}\nTicket: {plain(ticket) or 'none'}\n"
-
-
-async def request_waiting(scope: Scope, request: Request, link: str, now: int) -> None:
-    """To every approver: somebody waits for an answer. `link` opens the page where they give it; it decides nothing."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
-    where = f"Say yes or no here, with your passkey:\n{link}\n\n" if link else ""
-    body = (
-        f"{names.who} asks to come into {names.system} ({names.customer}) and waits for your answer.\n\n{where}"
-        f"{_because(request.ticket, request.reason)}"
-        f"From: {when(request.from_ms, zone)}\nUntil: {when(request.until_ms, zone)}\n"
-        f"What they would do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        f"Nothing is permitted before you say so. This is request {request.id}.\n"
-    )
-    subject = f"Waiting for your answer: {names.engineer}"
-    await queue(scope, await approvers_of(scope), "request waiting", subject, body, now)
 
 
 async def consent_recorded(
     scope: Scope, request: Request, how: str, approver: str, at_ms: int, now: int, missing: int
 ) -> None:
     """To every approver at once: a yes was entered for you. `missing`: how many more persons have to say yes."""
-    names, zone = await _names(scope, request.engineer_id, request.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, request.engineer_id, request.system_id), await zone_of(scope)
     state = "It is permitted now." if not missing else f"It is not permitted yet: {missing} more must say yes."
     body = (
         f"A yes given by telephone was entered for you ({plain(how)}). {state}\n\n"
         f"Said yes: {plain(approver)}, {when(at_ms, zone)}\nWho may come in: {names.who}\n"
         f"Phone system: {names.system} ({names.customer})\nUntil: {when(request.until_ms, zone)}\n"
-        f"{_because(request.ticket, request.reason)}"
+        f"{because(request.ticket, request.reason)}"
         f"What they may do:\n{bullets([WORDS[o] for o in sorted(request.operations)])}\n"
-        "If nobody of yours said this yes, ring us now and ask for it to be ended.\n"
+        "If nobody of yours said this yes, ring your telephone maintainer now and have it ended.\n"
     )
     subject = f"A yes by telephone was entered: {names.engineer}"
     await queue(scope, await approvers_of(scope), "consent by telephone", subject, body, now)
@@ -108,7 +109,7 @@ async def consent_recorded(
 
 async def revoked(scope: Scope, grant: Grant, reason: str, now: int) -> None:
     """Permission was ended."""
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"The permission of {names.who} for {names.system} ({names.customer}) was ended on {when(now, zone)}.\n"
         f"Reason: {plain(reason) or 'none was given'}\n"
@@ -121,7 +122,7 @@ async def visit_opened(scope: Scope, grant: Grant, now: int) -> None:
     """Somebody is in."""
     if not await anybody_wishes(scope, "each"):
         return
-    names, zone = await _names(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, grant.engineer_id, grant.system_id), await zone_of(scope)
     body = (
         f"{names.who} came into {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"{await _why(scope, grant.request_id)}"
@@ -140,13 +141,13 @@ async def visit_closed(scope: Scope, session_id: str, told: Told, now: int) -> N
     session = (await scope.execute(select(sessions).where(here))).one()
     its = (grants.c.customer_id == scope.customer_id) & (grants.c.id == session.grant_id)
     grant = (await scope.execute(select(grants).where(its))).one()
-    names, zone = await _names(scope, session.engineer_id, session.system_id), await zone_of(scope)
+    names, zone = await names_of(scope, session.engineer_id, session.system_id), await zone_of(scope)
     body = (
         f"{names.who} left {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
         f"Came in: {when(session.opened_ms, zone)}\n{await _why(scope, grant.request_id)}"
-        f"Permission: {plain(grant.how)}{await _given_by(scope, grant.approver_ids.split())}\n\n"
-        f"What was looked at:\n{bullets(await _looked(scope, session_id, told))}\n"
-        f"What was done:\n{bullets(_at_most(told.lines) or ['nothing was changed'])}\n"
+        f"Permission: {plain(grant.how)}{await given_by(scope, grant.approver_ids.split())}\n\n"
+        f"What was looked at:\n{bullets(await looked(scope, session_id, told))}\n"
+        f"What was done:\n{bullets(at_most(told.lines) or ['nothing was changed'])}\n"
         f"The visit ended because {plain(told.ended)}.\n"
         f"It left {await _entries_of(scope, session_id)} entries in your log, under {session_id}.\n"
     )
@@ -159,7 +160,8 @@ async def _entries_of(scope: Scope, session_id: str) -> int:
     return int((await scope.execute(query)).scalar_one())
 
 
-async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
+async def given_by(scope: Scope, approver_ids: list[str]) -> str:
+    """What follows the words of a permission: who said yes; "" when that is nobody."""
     query = select(approvers.c.name).where(
         approvers.c.customer_id == scope.customer_id, approvers.c.id.in_(approver_ids)
     )
@@ -167,7 +169,8 @@ async def _given_by(scope: Scope, approver_ids: list[str]) -> str:
     return f"; {', '.join(said_yes)} said yes" if said_yes else ""
 
 
-async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+async def looked(scope: Scope, session_id: str, told: Told) -> list[str]:
+    """What was looked at in a visit, a line for each kind of look."""
     query = (
         select(operations.c.name, func.count())
         .where(operations.c.customer_id == scope.customer_id, operations.c.session_id == session_id)
@@ -181,16 +184,105 @@ async def _looked(scope: Scope, session_id: str, told: Told) -> list[str]:
     return lines or ["nobody's details"]
 
 
-async def person_changed(scope: Scope, before: Person, told: str, *, email_changed: bool, now: int) -> None:
-    """An email or number that changes is told to the old address and to every approver at once (architecture 6)."""
-    addresses = await approvers_of(scope)
+async def person_changed(
+    scope: Scope, before: Person, told: str, *, email_changed: bool, now: int, to_approvers: bool = True
+) -> None:
+    """An email or number that changes is told to the old address and to every approver at once (architecture 6).
+
+    Not `to_approvers`: they are told of a whole file of changes, by file_applied.
+    """
+    addresses = await approvers_of(scope) if to_approvers else []
     if email_changed and before.email:
         addresses.append(before.email)
     body = (
         f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {when(now, await zone_of(scope))}: "
-        f"{plain(told)}.\nIf nobody asked for this, ring us now.\n"
+        f"{plain(told)}.\nIf nobody of yours asked for this, ring your telephone maintainer now.\n"
     )
     await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)
+
+
+@dataclass(frozen=True, slots=True)
+class FileApplied:
+    """What a file of changes came to. `lines`: what was done, one line each, and `more` that are not listed;
+    `counted`: rows by result. `addresses`: an email or number was among it, so that approvers are told too."""
+
+    grant: Grant
+    counted: Mapping[str, int]
+    lines: Sequence[str]
+    more: int
+    addresses: bool
+
+    @property
+    def in_short(self) -> str:
+        """One line, for the mail at the visit's end."""
+        counted = ", ".join(f"{number} {result}" for result, number in sorted(self.counted.items()))
+        return f"a file of changes was applied ({counted}); a mail of its own tells what it changed"
+
+
+async def file_applied(scope: Scope, told: FileApplied, now: int) -> None:
+    """One mail for a whole file: to contacts as they wish, and to every approver when addresses or numbers changed."""
+    names, zone = await names_of(scope, told.grant.engineer_id, told.grant.system_id), await zone_of(scope)
+    counted = bullets([f"{number} {_ROWS[result]}" for result, number in sorted(told.counted.items())])
+    body = (
+        f"{names.who} applied a file of changes to {names.system} ({names.customer}) on {when(now, zone)}.\n\n"
+        f"{await _why(scope, told.grant.request_id)}\nRows of the file:\n{counted}\n"
+        f"What was done:\n{bullets(at_most(told.lines, told.more))}\n{_RING}"
+    )
+    subject = f"{names.engineer} applied a file of changes to {names.system}"
+    also = await approvers_of(scope) if told.addresses else []
+    await tell_contacts(scope, ("each", "changes"), "file applied", subject, body, now, daily=True, also=also)
+
+
+_ROWS: Final = {
+    "done": "done", "same": "had nothing to change", "refused": "refused, nothing was changed",
+    "unknown": "tried, and it cannot be told whether it happened",
+}  # fmt: skip
+HELD_MS: Final = 10 * MINUTE
+"""How long approvers are not told of a file's changes of addresses and numbers, when it does not come to its end."""
+
+
+@dataclass(slots=True)
+class Held:
+    """What approvers are told of a file that never came to its end: waiting in the outbox, `due_ms`, by message id."""
+
+    due_ms: int
+    lines: list[str]
+    more: int = 0
+    ids: list[str] = field(default_factory=list)
+
+
+async def hold_for_approvers(scope: Scope, held: Held | None, grant: Grant, line: str, now: int) -> Held:
+    """One change more of a file that goes on. It waits for the file's end, or HELD_MS: then it goes out as it is."""
+    if held is not None and not await _taken_back(scope, held):
+        held = None  # it has gone out: what follows is a mail of its own
+    held = held or Held(now + HELD_MS, [])
+    if len(held.lines) < LINES:
+        held.lines.append(line)
+    else:
+        held.more += 1
+    names = await names_of(scope, grant.engineer_id, grant.system_id)
+    body = (
+        f"{names.who} is changing users of {names.system} ({names.customer}) from a file:\n"
+        f"{bullets(at_most(held.lines, held.more))}\nIf nobody asked for this, ring us now.\n"
+    )
+    addresses = await approvers_of(scope)
+    held.ids = await queue(
+        scope, addresses, "file applied", "Telephone users are being changed", body, now, due_ms=held.due_ms
+    )
+    return held
+
+
+async def _taken_back(scope: Scope, held: Held) -> bool:
+    """Take what waits out of the outbox; False when it is on its way already (its time was put off), or gone."""
+    here = (outbox.c.customer_id == scope.customer_id) & outbox.c.id.in_(held.ids) & (outbox.c.due_ms == held.due_ms)
+    done = await scope.execute(delete(outbox).where(here))
+    return bool(done.rowcount)
+
+
+async def let_go(scope: Scope, held: Held | None) -> None:
+    """The file came to its end, and file_applied tells of it: what was held for that is not sent."""
+    if held is not None:
+        await _taken_back(scope, held)
 
 
 async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to: str, now: int) -> None:
@@ -205,9 +297,11 @@ async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to:
 async def key_changed(scope: Scope, handover: str, vkey: str, now: int) -> None:
     """To every approver: the log is signed with a new key, which the old one signed over."""
     body = (
-        f"Since {when(now, await zone_of(scope))} your log is signed with a new key:\n\n  {vkey}\n\n"
-        "Whoever checks with the old key needs do nothing: reports carry the handover that both keys signed. Write the "
-        f"new key beside the old one on your agreement.\n\n{handover}\n{_RING}"
+        "Every visit to your phone systems is written into a log, which is signed, so that nobody can change it "
+        f"unseen. Since {when(now, await zone_of(scope))} it is signed with a new key:\n\n  {vkey}\n\n"
+        "Please write this key beside the old one on your copy of the agreement. Nothing else is needed: what you were "
+        "sent before still holds, and this note, signed with both keys, joins them. Keep it with the agreement:\n\n"
+        f"{handover}\n{_RING}"
     )
     await queue(scope, await approvers_of(scope), "key changed", "The key of your log was changed", body, now)
 
@@ -219,7 +313,7 @@ async def reset_undelivered(
 
     `person` and `to` are words: "Grace (extension 2001)", "k…@customer.example"; a name goes to approvers alone.
     """
-    names, zone = await _names(scope, engineer_id, system_id), await zone_of(scope)
+    names, zone = await names_of(scope, engineer_id, system_id), await zone_of(scope)
     went = (
         f"could not be delivered to {to}, and its link opens no more"
         if certain

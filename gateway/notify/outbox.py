@@ -9,11 +9,12 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, null, select, union_all
 
-from gateway.model import same_address
+from gateway.model import NOTICES, same_address
 from gateway.store.engine import Scope
 from gateway.store.tables import agreements, approvers, contacts, outbox
+from gateway.store.telling_tables import asking, channels
 
 DAILY_AT: Final = time(18)
 """When the mail of the day goes out, in the customer's zone."""
@@ -29,73 +30,114 @@ TO_STAFF_OF_CUSTOMER: Final = frozenset(
         "agreement",
         "engineer named",
         "job",
+        "request reminder",
+        "contact changed",
+        "asking changed",
         "approver added",
         "approver confirmed",
         "address confirmed",
         "log lost",
+        "foreign login",
         "access changed",
+        "file applied",
         "invitation",
         "passkey",
+        "sign-in",
+        "month",
     }
 )
 """Messages that only the customer's contacts and approvers get: whoever is none any more gets them no more."""
 
 
-_ANYBODY: Final = (
-    select(contacts.c.id)
-    .where(
+_EITHER: Final = (asking.c.customer_id == approvers.c.customer_id) & (asking.c.id == approvers.c.id)
+_WISH: Final = func.coalesce(asking.c.notices, "each")
+"""An approver is told of each visit, unless they said otherwise."""
+_WISHES: Final = union_all(
+    select(contacts.c.email, contacts.c.notices, contacts.c.id).where(
         contacts.c.customer_id == bindparam("of_customer"), contacts.c.removed_ms.is_(None),
-        contacts.c.notices.in_(bindparam("wishes", expanding=True)),
-    )
-    .limit(1)
+        contacts.c.standing == "current",
+    ),
+    select(approvers.c.email, _WISH, null()).outerjoin(asking, _EITHER).where(
+        approvers.c.customer_id == bindparam("of_customer"), approvers.c.removed_ms.is_(None)
+    ),
 )  # fmt: skip
+"""Built once: every visit's beginning and end ask it."""
 
 
-async def queue(scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int) -> None:
-    """Put a message to each address into the outbox, in the caller's transaction."""
-    for address in _persons(addresses):
-        await _put(scope, address, what, subject, body, now)
+async def queue(
+    scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int, *, due_ms: int | None = None
+) -> list[str]:
+    """Put a message to each address into the outbox, in the caller's transaction, due now or at `due_ms`; their ids."""
+    return [await put(scope, address, what, subject, body, now, due_ms=due_ms) for address in _persons(addresses)]
 
 
-async def _put(
+async def put(
     scope: Scope, address: str, what: str, subject: str, body: str, now: int, *, due_ms: int | None = None,
-    batch: str = "",
-) -> None:  # fmt: skip
+    batch: str = "", channel_id: str | None = None,
+) -> str:  # fmt: skip
+    """One message, by mail or by a channel; its id."""
     # Ids that grow, so that what happened first is told first, also within the mail of a day.
     message_id = f"msg_{now:012x}{secrets.token_hex(8)}"
     await scope.execute(
         insert(outbox).values(
             customer_id=scope.customer_id, id=message_id, address=address, what=what, subject=subject, body=body,
-            batch=batch, tries=0, due_ms=now if due_ms is None else due_ms,
+            batch=batch, tries=0, due_ms=now if due_ms is None else due_ms, channel_id=channel_id,
         )
     )  # fmt: skip
+    return message_id
 
 
 def _persons(addresses: Sequence[str]) -> list[str]:
     return list({address.casefold(): address for address in addresses}.values())
 
 
+async def wishes_of(scope: Scope) -> dict[str, tuple[str, str, str | None]]:
+    """By address without case: (address, what they wish to be told of visits, the contact's id if it is one).
+
+    Contacts who are `current`, and approvers. Whoever is both is told as the contact wishes.
+    """
+    found: dict[str, tuple[str, str, str | None]] = {}
+    told = (await scope.execute(_WISHES, {"of_customer": scope.customer_id})).all()
+    for address, wish, contact in sorted(told, key=lambda row: row.id is None):  # contacts first
+        held = found.get(address.casefold())
+        if held is None or (contact is not None and NOTICES.index(wish) < NOTICES.index(held[1])):
+            found[address.casefold()] = (address, wish, contact)
+    return found
+
+
 async def tell_contacts(
-    scope: Scope, wishes: tuple[str, ...], what: str, subject: str, body: str, now: int, *, daily: bool = False
+    scope: Scope,
+    wishes: tuple[str, ...],
+    what: str,
+    subject: str,
+    body: str,
+    now: int,
+    *,
+    daily: bool = False,
+    also: Sequence[str] = (),
 ) -> None:
-    """To each contact as they wish: now to those with one of `wishes`, and with `daily` into the mail of the day."""
-    query = select(contacts.c.email, contacts.c.notices).where(
-        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None)
-    )
-    rows = (await scope.execute(query)).all()
-    at_once = _persons([row.email for row in rows if row.notices in wishes])
+    """To each contact and approver as they wish: now to those with one of `wishes`, and with `daily` into the mail of
+    the day. By a contact's other channels goes that there is something to read, and no more.
+
+    `also`: addresses that get it now whatever they wish.
+    """
+    found = list((await wishes_of(scope)).values())
+    at_once = _persons([*(address for address, wish, _ in found if wish in wishes), *also])
     await queue(scope, at_once, what, subject, body, now)
+    beside = [contact for _, wish, contact in found if wish in wishes and contact is not None]
+    ways = select(channels.c.id).where(channels.c.customer_id == scope.customer_id, channels.c.contact_id.in_(beside))
+    for channel in (await scope.execute(ways)).scalars().all() if beside else ():
+        await put(scope, "", what, subject, "There is news about your phone systems.", now, channel_id=channel)
     if daily:
         day, due_ms = day_of(now, await zone_of(scope))
-        for address in _persons([row.email for row in rows if row.notices == "daily"]):
-            if not any(same_address(address, other) for other in at_once):
-                await _put(scope, address, what, subject, body, now, due_ms=due_ms, batch=day)
+        for address, wish, _ in found:
+            if wish == "daily" and not any(same_address(address, other) for other in at_once):
+                await put(scope, address, what, subject, body, now, due_ms=due_ms, batch=day)
 
 
 async def anybody_wishes(scope: Scope, *wishes: str) -> bool:
-    """True when a contact has one of these wishes: a letter that nobody gets need not be written."""
-    values = {"of_customer": scope.customer_id, "wishes": list(wishes)}
-    return (await scope.execute(_ANYBODY, values)).first() is not None
+    """True when somebody has one of these wishes: a letter that nobody gets need not be written."""
+    return any(wish in wishes for _, wish, _ in (await wishes_of(scope)).values())
 
 
 async def approvers_of(scope: Scope) -> list[str]:
@@ -107,10 +149,11 @@ async def approvers_of(scope: Scope) -> list[str]:
 
 
 async def contacts_of(scope: Scope) -> list[str]:
-    """Addresses of the customer's contacts who want to be told anything."""
+    """Addresses of the customer's contacts who want to be told anything, and still are theirs."""
     query = select(contacts.c.email).where(
-        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.notices != "none"
-    )
+        contacts.c.customer_id == scope.customer_id, contacts.c.removed_ms.is_(None), contacts.c.notices != "none",
+        contacts.c.standing == "current",
+    )  # fmt: skip
     return list((await scope.execute(query)).scalars())
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import aiosmtplib
-from sqlalchemy import delete, select, update
+from sqlalchemy import BigInteger, bindparam, delete, select, update
 
 from audit import checkpoint
 from audit.events import Event, Personal
@@ -26,8 +26,10 @@ from audit.log import AuditLog
 from audit.storage import StorageError
 from audit.tables import entries, logs
 from gateway.errors import FrameroomError
-from gateway.model import DAY, MINUTE
-from gateway.notify.outbox import DAILY_AT, TO_STAFF_OF_CUSTOMER, is_present, zone_of
+from gateway.model import DAY, MINUTE, same_address
+from gateway.notify.asking_letters import REMINDER, WAITING
+from gateway.notify.deliveries import Delivery, not_needed, settle
+from gateway.notify.outbox import DAILY_AT, TO_STAFF_OF_CUSTOMER, approvers_of, is_present, zone_of
 from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.words import when
 from gateway.store.engine import Scope, Store
@@ -43,7 +45,13 @@ _REFUSED_TRIES: Final = 12
 """After a refusal that says "never": 10 min, doubled each time, a day at most; about five days in all."""
 
 
-WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily"})
+_DUE: Final = (  # built once: it is asked twice a second
+    select(outbox)
+    .where(outbox.c.channel_id.is_(None), outbox.c.due_ms <= bindparam("now", type_=BigInteger))
+    .order_by(outbox.c.due_ms, outbox.c.id)
+    .limit(_AT_ONCE)
+)
+WITH_CHECKPOINT: Final = frozenset({"visit closed", "daily", "month"})
 _COVERED_WITHIN_MS: Final = 20_000
 """A log is published within a second. When it is not, mail does not wait for it for ever."""
 
@@ -53,13 +61,15 @@ def _nothing(_: str) -> bytes | None:
 
 
 class Postman:
-    """Sends what is in the outbox; `run` belongs to the caller's TaskGroup. `published` gives a log's checkpoint."""
+    """Sends what is in the outbox; `run` belongs to the caller's TaskGroup. `published` gives a log's checkpoint,
+    `portal` the address that approvers open, "" when there is none."""
 
     def __init__(
         self, store: Store, audit: AuditLog, settings: MailSettings,
-        published: Callable[[str], bytes | None] = _nothing,
+        published: Callable[[str], bytes | None] = _nothing, portal: Callable[[], str] = lambda: "",
     ) -> None:  # fmt: skip
         self._store, self._audit, self._settings, self._published = store, audit, settings, published
+        self._portal = portal
 
     async def run(self) -> None:
         """Send what is due, for ever."""
@@ -73,8 +83,7 @@ class Postman:
         """Send once what is due; what fails waits longer each time, ten minutes at most, and nothing is lost."""
         now = self._audit.clock.now()
         async with self._store.look_at_everyone() as scope:
-            query = select(outbox).where(outbox.c.due_ms <= now)
-            due = (await scope.execute(query.order_by(outbox.c.due_ms, outbox.c.id).limit(_AT_ONCE))).all()
+            due = (await scope.execute(_DUE, {"now": now})).all()
         for first in _one_each(due):
             await self._attend(first, now)
 
@@ -92,7 +101,11 @@ class Postman:
             if letter.what in TO_STAFF_OF_CUSTOMER and not await is_present(scope, letter.address):
                 await self._over(scope, letter, "notice.failed", "removed")
                 return
-        subject, body = letter.text(zone)
+            if letter.what in (WAITING, REMINDER) and await not_needed(scope, letter.message_id):
+                await self._over(scope, letter, "notice.failed", "answered", state=Delivery.NOT_NEEDED)
+                return
+            subject, body = letter.text(zone)
+            body += await self._portal_for(scope, letter, body)
         size = checkpoint.parse(note).size if note else 0
         if note:
             body += _KEEP.format(size=size, note=note)
@@ -103,6 +116,15 @@ class Postman:
         else:
             async with self._store.scope(letter.customer) as scope:
                 await self._over(scope, letter, "notice.sent", size=size)
+
+    async def _portal_for(self, scope: Scope, letter: _Letter, body: str) -> str:
+        """The portal's address, for a mail to an approver that has no link there already; "" otherwise."""
+        url = self._portal()
+        if not url or url in body:
+            return ""
+        if not any(same_address(letter.address, other) for other in await approvers_of(scope)):
+            return ""
+        return f"\n{'Answer here' if letter.what in (WAITING, REMINDER) else 'Your portal'}: {url}\n"
 
     async def _covering(self, log: str) -> str | None:
         """The published checkpoint, when it covers all that the log has; "" when nobody publishes, None: not yet."""
@@ -135,8 +157,12 @@ class Postman:
         await scope.execute(update(outbox).where(letter.here).values(due_ms=now + _CLAIM_MS))
         return letter
 
-    async def _over(self, scope: Scope, letter: _Letter, kind: str, code: str = "", size: int = 0) -> None:
+    async def _over(
+        self, scope: Scope, letter: _Letter, kind: str, code: str = "", size: int = 0, state: Delivery = Delivery.FAILED
+    ) -> None:  # fmt: skip
         await scope.execute(delete(outbox).where(letter.here))
+        became = Delivery.SENT if kind == "notice.sent" else state
+        await settle(scope, [letter.message_id], became, code, self._audit.clock.now())
         await self._tell(scope, letter, kind, code, size)
 
     async def _tell(self, scope: Scope, letter: _Letter, kind: str, code: str, size: int = 0) -> None:
@@ -158,6 +184,7 @@ class Postman:
             wait = min(_REFUSED_MS * 2**letter.tries, DAY) if refused else _RETRY_MS * 2 ** min(letter.tries, 10)
             values = {"tries": letter.tries + 1, "due_ms": now + (wait if refused else min(wait, _RETRY_AT_MOST_MS))}
             await scope.execute(update(outbox).where(letter.here).values(**values))
+            await settle(scope, [letter.message_id], Delivery.WAITING, "no answer" if not refused else "refused", now)
             if letter.tries == 0:
                 await self._tell(scope, letter, "notice.failed", type(error).__name__)
 

@@ -37,6 +37,12 @@ def plain(text: str) -> str:
     return re.sub(r"(?i)\bwww\.", "www .", short.replace("://", ": //"))
 
 
+def masked(address: str) -> str:
+    """k…@customer.example."""
+    name, _, domain = address.partition("@")
+    return f"{name[:1]}…@{domain}"
+
+
 def when(at_ms: int, zone: ZoneInfo) -> str:
     """Wednesday 25 November 2026, 14:03 (Europe/London)."""
     local = datetime.fromtimestamp(at_ms / 1000, zone)

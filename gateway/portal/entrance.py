@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
@@ -12,21 +11,17 @@ from audit.log import AuditLog
 from gateway import notify
 from gateway.errors import InvalidError, NotFoundError
 from gateway.identity.passkeys import Passkeys
-from gateway.identity.sign_ins import SignIns
+from gateway.identity.sign_ins import ACCOUNT, CODE, PASSKEY, SignIns
+from gateway.portal.devices import device_words
 from gateway.portal.guesses import Guesses
-from gateway.portal.page import Asked, Page, Who
+from gateway.portal.page import Asked, Page, Who, known_customer, own_path
 from gateway.portal.site import COOKIE
 from gateway.store.engine import Store
 
-_CUSTOMER = re.compile(r"cus_[0-9a-z]{1,36}")
-_OURS = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
-
-
-def _customer(asked: Asked) -> str:
-    given = asked.path("customer")
-    if not _CUSTOMER.fullmatch(given):
-        raise NotFoundError("This invitation does not hold any more.", next_step="Ask for a new one.")
-    return given
+_HOW: Final = {
+    PASSKEY: "with a passkey", ACCOUNT: "with your organisation's account, to read",
+    CODE: "with a one-time code, to read",
+}  # fmt: skip
 
 
 class Entrance:
@@ -52,8 +47,9 @@ class Entrance:
         ]
 
     async def sign_in_page(self, asked: Asked) -> Response:
-        """One button."""
-        return asked.show("sign_in.html", ring=self._ring)
+        """The passkey's button; who comes without one says who they are first."""
+        following = own_path(asked.request.query_params.get("next"))
+        return asked.show("sign_in.html", ring=self._ring, ways=[], following=following)
 
     async def sign_in_options(self, asked: Asked) -> Response:
         """What the passkey is to answer."""
@@ -71,16 +67,14 @@ class Entrance:
         if not isinstance(answer, dict) or not isinstance(challenge, str):
             raise InvalidError("that is no answer of a passkey", next_step="Load the page again.")
         cookie = await self._sign_ins.sign_in(answer, challenge, device, client)
-        following = asked.sent.get("next")
-        ours = isinstance(following, str) and _OURS.fullmatch(following) and "//" not in following
-        response = JSONResponse({"go": following if ours else "/"})
+        response = JSONResponse({"go": own_path(asked.sent.get("next"))})
         response.set_cookie(COOKIE, cookie, path="/", secure=True, httponly=True, samesite="lax")
         return response
 
     async def invitation(self, asked: Asked) -> Response:
         """Whom it is for; looking uses nothing up."""
         try:
-            invited = await self._passkeys.invitation(_customer(asked), asked.path("secret"))
+            invited = await self._passkeys.invitation(known_customer(asked), asked.path("secret"))
         except NotFoundError:
             client = asked.request.client.host if asked.request.client is not None else ""
             if self._guesses.too_many(client):
@@ -90,11 +84,11 @@ class Entrance:
 
     async def enrol_options(self, asked: Asked) -> Response:
         """What the browser makes the passkey with."""
-        return JSONResponse(await self._passkeys.enrolment_options(_customer(asked), asked.path("secret")))
+        return JSONResponse(await self._passkeys.enrolment_options(known_customer(asked), asked.path("secret")))
 
     async def enrol(self, asked: Asked) -> Response:
         """The new passkey; its fingerprint, to be written down."""
-        key = await self._passkeys.enrol(_customer(asked), asked.path("secret"), asked.sent.get("answer"))
+        key = await self._passkeys.enrol(known_customer(asked), asked.path("secret"), asked.sent.get("answer"))
         return JSONResponse({"fingerprint": key.fingerprint})
 
     async def my_sign_ins(self, asked: Asked) -> Response:
@@ -102,9 +96,12 @@ class Entrance:
         async with self._store.look(asked.customer_id) as scope:
             zone = await notify.zone_of(scope)
         rows: list[dict[str, Any]] = [
-            {"began": notify.when(r.began_ms, zone), "device": notify.plain(r.device), "here": r.id == asked.who.id}
+            {
+                "began": notify.when(r.began_ms, zone), "device": device_words(r.device), "here": r.id == asked.who.id,
+                "how": _HOW.get(r.factor, r.factor),
+            }
             for r in await self._sign_ins.of(asked.who)
-        ]
+        ]  # fmt: skip
         return asked.show("sign_ins.html", rows=rows)
 
     async def sign_out(self, asked: Asked) -> Response:

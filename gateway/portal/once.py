@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select, update
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -82,6 +83,18 @@ def _page(title: str, body: str, status: int, *, script: bool = False) -> Respon
     return HTMLResponse(_PAGE.format(title=escape(title), body=body, script=tag), status)
 
 
+async def _nowhere(request: Request, error: Exception) -> Response:
+    words = "Nothing is at this address. It may have been cut short: open the link from the mail itself, whole."
+    return _page("That page is not here", f'<p>{words}</p><p><a href="/">To the first page</a></p>', 404)
+
+
+async def _no_such_way(request: Request, error: Exception) -> Response:
+    response = _page("That cannot be done here", '<p><a href="/">To the first page</a></p>', 405)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)  # which ways there are: RFC 9110 section 15.5.6
+    return response
+
+
 class OneTimePages:
     """Serves and uses up one-time links. `ring` says whom to ring; `url` is the address that links begin with."""
 
@@ -97,7 +110,11 @@ class OneTimePages:
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
             *more,
         ]
-        return Starlette(routes=routes, middleware=[Middleware(_Guarded, is_https=self._is_https)])
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(_Guarded, is_https=self._is_https)],
+            exception_handlers={404: _nowhere, 405: _no_such_way},
+        )
 
     def _is_https(self) -> bool:
         return urlsplit(self._url()).scheme == "https"
@@ -105,7 +122,8 @@ class OneTimePages:
     async def _find(self, scope: Scope, link: str, *, lock: bool = False) -> Any:
         if not _LINK.fullmatch(link):
             return None
-        query = select(links).where(links.c.id == link)
+        # What is addressed to an approver opens with their passkey alone (handing.py), and is not there for a link.
+        query = select(links).where(links.c.id == link, links.c.approver_id.is_(None))
         return (await scope.execute(query.with_for_update() if lock else query)).first()
 
     async def _over(self, scope: Scope, row: Any) -> str:

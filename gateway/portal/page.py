@@ -10,6 +10,7 @@ forms carry `<input type="hidden" name="csrf" value="{{ me.csrf }}">`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,12 +21,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.errors import NotPermittedError
+from gateway.errors import NotFoundError, NotPermittedError
 from gateway.identity.sign_ins import SignedIn
+
+_CUSTOMER: Final = re.compile(r"cus_[0-9a-z]{1,36}")
+_OURS: Final = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9_/-]{0,200}")
+
+
+def sentence(words: str) -> str:
+    """Words that stand alone: with a capital, and an end."""
+    begun = words[:1].upper() + words[1:]
+    return begun if not begun or begun[-1] in ".!?…" else f"{begun}."
+
 
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
 )
+_TEMPLATES.filters["sentence"] = sentence
 
 
 class Who(StrEnum):
@@ -63,7 +75,8 @@ class Asked:
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """The page."""
-        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, **values), status)
+        where = self.request.url.path
+        return HTMLResponse(_TEMPLATES.get_template(template).render(me=self.me, at_path=where, **values), status)
 
     def go(self, path: str) -> Response:
         """On to another page of ours, by GET."""
@@ -78,3 +91,17 @@ class Page:
     path: str
     who: Who
     handle: Callable[[Asked], Awaitable[Response]]
+
+
+def own_path(wanted: Any) -> str:
+    """The page that somebody wanted before they signed in, if it is one of ours; otherwise the first."""
+    is_ours = isinstance(wanted, str) and _OURS.fullmatch(wanted) and "//" not in wanted
+    return wanted if is_ours else "/"
+
+
+def known_customer(asked: Asked) -> str:
+    """The customer's id that a public page's address names. NotFoundError for what cannot be one."""
+    given = asked.path("customer")
+    if not _CUSTOMER.fullmatch(given):
+        raise NotFoundError("This link does not hold any more.", next_step="Ask for a new one.")
+    return given

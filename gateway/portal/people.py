@@ -9,6 +9,7 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from gateway import notify
+from gateway.access.asking import Asking
 from gateway.access.directory import Directory
 from gateway.access.proposals import RECOVER, pending
 from gateway.access.recovering import Recovering
@@ -22,8 +23,11 @@ from gateway.store.tables import approvers
 class People:
     """The pages of who may say yes."""
 
-    def __init__(self, store: Store, directory: Directory, passkeys: Passkeys, recovering: Recovering) -> None:
-        self._store, self._directory, self._passkeys, self._recovering = store, directory, passkeys, recovering
+    def __init__(
+        self, store: Store, directory: Directory, passkeys: Passkeys, recovering: Recovering, asking: Asking
+    ) -> None:
+        self._store, self._directory, self._passkeys = store, directory, passkeys
+        self._recovering, self._asking = recovering, asking
 
     def pages(self) -> list[Page]:
         """All of them."""
@@ -43,11 +47,11 @@ class People:
         async with self._store.look(asked.customer_id) as scope:
             found = (await scope.execute(select(approvers).where(here).order_by(approvers.c.name))).all()
             keys = await self._passkeys.held(scope)
-            recovery = await _recovery(scope)
+            recovery, how = await _recovery(scope), await self._asking.words(scope)
         rows = [
             {
                 "id": r.id, "name": notify.plain(r.name), "email": r.email, "me": r.id == asked.who.approver_id,
-                "keys": [key.fingerprint for key in keys if key.approver_id == r.id],
+                "keys": [key.fingerprint for key in keys if key.approver_id == r.id], "asked": how[r.id],
             }
             for r in found
         ]  # fmt: skip

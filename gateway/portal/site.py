@@ -27,10 +27,13 @@ from gateway.errors import (
     UnavailableError,
 )
 from gateway.identity.sign_ins import SignedIn, SignIns
-from gateway.portal.page import Asked, Page, Who
+from gateway.portal.page import Asked, Page, Who, sentence
 
 COOKIE: Final = "__Host-frameroom"
 _LARGEST: Final = 64 << 10
+_USE_PASSKEY: Final = (
+    "Sign out under Sign-ins, and use your passkey to sign in. Without one, an approver of yours can invite you."
+)
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
@@ -80,7 +83,10 @@ class Portal:
         routes: list[Route | Mount] = [
             Route(page.path, partial(self._answer, page), methods=[page.method]) for page in self.pages
         ]
-        return Starlette(routes=[*routes, Mount("/", self._once)], middleware=[Middleware(_Guarded)])
+        return Starlette(
+            routes=[*routes, Mount("/", self._once)], middleware=[Middleware(_Guarded)],
+            exception_handlers={Exception: _broken},
+        )  # fmt: skip
 
     async def _answer(self, page: Page, request: Request) -> Response:
         wants_json = request.headers.get("content-type", "").startswith("application/json")
@@ -89,6 +95,8 @@ class Portal:
             # Browsers send Origin with every POST; whoever leaves it out is not one of these pages.
             if page.method != "GET" and not self._is_ours(request):
                 raise NotPermittedError("That did not come from this site.", next_step="Open the page again.")
+            if "\0" in request.url.path:  # no id has one, and PostgreSQL takes no text with one
+                raise NotFoundError("There is no such page.")
             me = await self._sign_ins.who(request.cookies.get(COOKIE, ""))
             asked = Asked(request, me, {})
             if page.who is not Who.PUBLIC and me is None and page.method == "GET":
@@ -99,15 +107,15 @@ class Portal:
         except FrameroomError as error:
             status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
             if wants_json:
-                return JSONResponse({"error": error.message, "next": error.next_step}, status)
-            return asked.show("trouble.html", status, words=error.message, next_step=error.next_step)
+                return JSONResponse({"error": sentence(error.message), "next": _for_customers(error.next_step)}, status)
+            return asked.show("trouble.html", status, words=error.message, next_step=_for_customers(error.next_step))
 
     def _check(self, page: Page, asked: Asked) -> None:
         if page.who is Who.PUBLIC:
             return
         me = asked.who
         if page.who is Who.APPROVER and not me.may_approve:
-            raise NotPermittedError("That takes your passkey.", next_step="Sign out, and sign in with it.")
+            raise NotPermittedError("You signed in to read. That takes your passkey.", next_step=_USE_PASSKEY)
         if page.method != "GET" and not self._has_token(asked, me):
             raise NotPermittedError("The page was too old.", next_step="Open it again and try once more.")
 
@@ -119,6 +127,19 @@ class Portal:
     def _is_ours(self, request: Request) -> bool:
         origin, ours = urlsplit(request.headers.get("origin", "")), urlsplit(self._url())
         return (origin.scheme, origin.netloc.lower()) == (ours.scheme, ours.netloc.lower())
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    # Outside of everything else, also of what puts the headers on. What broke is logged, and told to nobody here.
+    words, then = "Something broke on our side. Nothing was decided by it.", "Try once more; if it stays, ring us."
+    response = Asked(request, None, {}).show("trouble.html", 500, words=words, next_step=then)
+    response.headers.update(HEADERS)
+    return response
+
+
+def _for_customers(next_step: str) -> str:
+    """What to do next, said to somebody who has no command line: steps that name a command are for staff."""
+    return "" if "`" in next_step else sentence(next_step)
 
 
 async def _sent(request: Request, is_json: bool) -> dict[str, Any]:
@@ -134,6 +155,6 @@ async def _sent(request: Request, is_json: bool) -> dict[str, Any]:
             found = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=200))
     except (ValueError, RecursionError) as error:
         raise InvalidError("that could not be read") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "\\u0000" in json.dumps(found):
         raise InvalidError("that could not be read")
     return found

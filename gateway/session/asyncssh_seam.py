@@ -3,7 +3,8 @@
 asyncssh has no public way to ask for two factors, to see every request a client makes, or to bound what a stranger
 may send. Each private name used stands in `RELIES_ON` with its reason; tests/session/door/test_seam_contract.py fails
 when one goes. A connection decides nothing itself: it asks its `DoorPolicy`. asyncssh_channel.py (channels and their
-line editor) and door_keys.py (keys under a signature) are parts of this seam; nothing else touches private names.
+line editor), asyncssh_cipher.py and door_keys.py (keys under a signature) are parts of this seam; nothing else touches
+private names.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from asyncssh.channel import SSHServerChannel
 from asyncssh.editor import SSHLineEditor
 from asyncssh.packet import SSHPacket
 
-from gateway.session.asyncssh_channel import TappedChannel, wire_name
+from gateway.session import asyncssh_cipher
+from gateway.session.asyncssh_channel import EDITED, MAX_PACKET, TappedChannel, wire_name
 from gateway.session.door_keys import Proof, key_kind_taken, read_proof
+from gateway.session.long_packets import LONGEST, LongPackets
 
 RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (asyncssh.SSHServerConnection, "_auth", "a newer attempt must not inherit the success of an older one"),
@@ -37,6 +40,8 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (asyncssh.SSHServerConnection, "_transport", "pause reading; cut a peer that does not read"),
     (asyncssh.SSHServerConnection, "_pktlen", "lengths under the minimum are not checked"),
     (asyncssh.SSHServerConnection, "_recv_pkthdr", "where that length is read"),
+    (asyncssh.SSHServerConnection, "_recv_macsize", "how much of a long packet is still to come"),
+    (asyncssh.SSHServerConnection, "_recv_blocksize", "the same"),
     (asyncssh.SSHServerConnection, "_finish_recv_packet", "where reading may go on"),
     (asyncssh.SSHServerConnection, "_max_recv_pktlen", "35,000 bytes are enough (RFC 4253 section 6.1)"),
     (asyncssh.SSHServerConnection, "_kex_algs", "our first choice, for the rule on a guessed packet"),
@@ -54,6 +59,7 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (asyncssh.SSHServerConnection, "_max_pktsize", "the same"),
     (asyncssh.SSHServerConnection, "_line_history", "the same"),
     (asyncssh.SSHServerConnection, "_max_line_length", "the same"),
+    (SSHServerChannel, "_encoder", "lets bytes pass: a long answer is not decoded to be encoded twice"),
     (SSHServerChannel, "_line_echo", "what our line editor is made with"),
     (SSHServerChannel, "_wrap_session", "puts our line editor in front"),
     (SSHServerChannel, "_process_env_request", "env is on a short list"),
@@ -63,11 +69,14 @@ RELIES_ON: Final[Sequence[tuple[type, str, str]]] = (
     (SSHLineEditor, "_build_printable", "8 ms each time it is built; the same for the same keys"),
     (SSHLineEditor, "_keymap", "those keys"),
     (SSHLineEditor, "_printable", "what is built"),
+    *((SSHLineEditor, name, "whether anything is being typed") for name in EDITED),
+    (asyncssh.SSHServerConnection, "_next_recv_encryption", "a new key's contexts, made to last; and _send_encryption"),
+    *asyncssh_cipher.RELIES_ON,
 )
 
-MAX_PACKET: Final = 35_000
 _MIN_PACKET, _SLICE, _MAX_BACKLOG, _MAX_UNREAD = 5, 16_384, 65_536, 8 << 20
-_KEXINIT, _SERVICE_REQUEST, _IGNORE, _USERAUTH_REQUEST, _GLOBAL_REQUEST, _OPEN = 20, 5, 2, 50, 80, 90
+_KEXINIT, _SERVICE_REQUEST, _IGNORE, _USERAUTH_REQUEST, _INFO_RESPONSE = 20, 5, 2, 50, 61
+_GLOBAL_REQUEST, _OPEN, _CHANNEL_REQUEST = 80, 90, 98
 _MAX_OFFERS, _MAX_SIGNATURES, _MAX_CODES, _MAX_REQUESTS, _MAX_BYTES = 40, 10, 3, 80, 262_144
 _MAX_REKEYS_IN_HAND: Final = 20
 
@@ -117,10 +126,12 @@ class DoorConnection(asyncssh.SSHServerConnection):
         self._max_recv_pktlen = MAX_PACKET
         self._stage = 0
         self._proven: Proof | None = None
-        self._complete = self._asked = self._sealed_sessions = False
+        self._complete = self._sealed_sessions = False
+        self._questions = self._answers = 0
         self._offers = self._signatures = self._codes_tried = self._requests = self._bytes = self._rekeys = 0
         self._full_backlog = self._stalled = self._paused = False
         self._outgoing: list[bytes] = []
+        self._long = LongPackets(self.refuse)
 
     @property
     def peer_address(self) -> str:
@@ -148,21 +159,33 @@ class DoorConnection(asyncssh.SSHServerConnection):
         for start in range(0, len(data), _SLICE):
             if self._transport is None:
                 return
-            super().data_received(data[start : start + _SLICE], datatype)
+            if piece := self._long.add(data[start : start + _SLICE]):
+                super().data_received(piece, datatype)
         if len(self._inpbuf) > _MAX_BACKLOG:
             self._full_backlog = True
             self._gate()
 
     def _finish_recv_packet(self, pkttype: int, seq: int, _task: Any = None, is_async: bool = False) -> None:
+        if self._pktlen > MAX_PACKET and pkttype != _CHANNEL_REQUEST:
+            raise asyncssh.ProtocolError("Packet too long")
+        if pkttype == _INFO_RESPONSE:
+            # Counted as it comes: asyncssh drops an answer that it has not begun to check for the one behind it.
+            self._answers += 1
+            if self._answers > self._questions:
+                raise asyncssh.ProtocolError("An answer that nobody asked for")
         super()._finish_recv_packet(pkttype, seq, _task, is_async)
         if self._full_backlog and len(self._inpbuf) <= _MAX_BACKLOG // 2:
             self._full_backlog = False
             self._gate()
 
     def _recv_pkthdr(self) -> bool:
+        self._max_recv_pktlen = LONGEST if self._auth_complete else MAX_PACKET
         ready = super()._recv_pkthdr()
         if ready and self._pktlen < _MIN_PACKET:
             raise asyncssh.ProtocolError("Packet too short")
+        if ready and self._pktlen > MAX_PACKET:
+            # Kept apart until it is whole: asyncssh would copy all that it has for each piece that comes.
+            self._long.begin(4 + self._pktlen + self._recv_macsize - self._recv_blocksize - len(self._inpbuf))
         return ready
 
     def pause_writing(self) -> None:
@@ -199,6 +222,7 @@ class DoorConnection(asyncssh.SSHServerConnection):
             transport.write(data)
 
     def _force_close(self, exc: Exception | None) -> None:
+        self._long.over()
         # The last words first: closing takes away whatever is still to be sent.
         if self._transport is not None:
             self._send_out(self._transport)
@@ -267,6 +291,12 @@ class DoorConnection(asyncssh.SSHServerConnection):
         if not isinstance(result, bool):
             await result
         self._ignore_first_kex = guessed and (list(names[0][:1]), list(names[1][:1])) != ours
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        """The new keys; their ciphers are set up once and not for each packet."""
+        super().send_newkeys(k, h)
+        asyncssh_cipher.reuse(self._send_encryption)
+        asyncssh_cipher.reuse(self._next_recv_encryption)
 
     def _forget_rekey(self) -> None:
         self._rekeys -= 1
@@ -349,14 +379,11 @@ class DoorConnection(asyncssh.SSHServerConnection):
             return False
         if self._codes_tried >= _MAX_CODES:
             return False
-        self._asked = True
+        self._questions += 1
         return "", "", "", [("One-time code (or backup code): ", False)]
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> Any:
-        """One answer for each question (sixty in one packet train are not); the third wrong one ends it."""
-        if not self._asked:
-            raise asyncssh.ProtocolError("An answer that nobody asked for")
-        self._asked = False
+        """One answer for each question (`_finish_recv_packet` sees to it); the third wrong one ends it."""
         self._codes_tried += 1
         if self.policy is None or self._proven is None or username != self._proven.login or len(responses) != 1:
             return False

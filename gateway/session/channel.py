@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import asyncssh
 from rich.cells import cell_len, set_cell_size
@@ -13,6 +13,8 @@ from rich.cells import cell_len, set_cell_size
 _COLOUR_TERMS = ("xterm", "screen", "tmux", "linux", "rxvt", "vt100-color", "putty", "konsole", "alacritty", "foot")
 # Input that nobody has read yet; over it the client has to wait, so that it is the client's memory that it fills.
 MAX_UNREAD = 256 << 10
+LONGEST_LINE: Final = 16_384
+"""Characters of a command."""
 _OFFERED = 40
 _ITEM = 64
 _DUMB = frozenset({"", "dumb", "unknown"})
@@ -200,14 +202,28 @@ class Channel(asyncssh.SSHServerSession[str]):
         """True when the terminal is of a kind that shows colour."""
         return self.terminal is not None and self.terminal.startswith(_COLOUR_TERMS)
 
+    @property
+    def _shut(self) -> bool:
+        """True when nothing can be shown any more: closed by either side, be it not yet confirmed by the other."""
+        return self.closed.is_set() or self._chan.is_closing()
+
     def write(self, text: str) -> None:
-        """To standard output."""
-        if not self.closed.is_set() and text:
+        """To standard output; nothing when the channel is shut."""
+        if text and not self._shut:
             self._chan.write(text)
+
+    def write_lines(self, data: bytes) -> None:
+        """Whole lines of UTF-8 to standard output: a long answer of a phone system."""
+        if not data or self._shut:
+            return
+        if data.isascii() and data.endswith(b"\n"):
+            self._chan.write_lines(data)
+        else:
+            self._chan.write(data.decode("utf-8", "replace"))
 
     def write_err(self, text: str) -> None:
         """To standard error; on a terminal there is only one stream."""
-        if not self.closed.is_set() and text:
+        if text and not self._shut:
             if self.terminal is None:
                 self._chan.write_stderr(text)
             else:

@@ -6,6 +6,7 @@ operation that is still without an outcome then gets `unknown`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,8 +18,8 @@ from audit.recording.recover import stored_segments
 from audit.sealing import SealingError
 from audit.steps import Step
 from gateway import notify
+from gateway.access.told import told_by_log
 from gateway.lifecycle import OperationState, SessionState, advance
-from gateway.session.told import told_by_log
 from gateway.session.visit import Tools, Visit
 from gateway.store.engine import Scope
 from gateway.store.tables import operations, sessions
@@ -36,6 +37,15 @@ _ALL: Final = 1 << 31
 """A session may last longer than one page of entries."""
 
 
+def segment_event(customer: str, session: str, actor: str, segment: Segment) -> Event:
+    """What the log says of a stored segment."""
+    data = {
+        "n": segment.number, "digest": segment.digest, "first_us": segment.first_us, "last_us": segment.last_us,
+        "bytes": segment.size,
+    }  # fmt: skip
+    return Event("recording.segment", customer, actor, session=session, data=data)
+
+
 class Closing:
     """Writes the end of sessions."""
 
@@ -44,9 +54,9 @@ class Closing:
 
     async def close(self, visit: Visit, reason: str, failed: bool) -> None:
         """The end of a visit of this process. It can be called again after UnavailableError."""
-        digest = await visit.recording.close()
+        digest = await visit.recording.close(log_last=False)
         await self._tools.steps.reached(Step.UNRECORDED)
-        segments = visit.recording.segments
+        segments, last = visit.recording.stored, visit.recording.unlogged
         size = sum(s.size for s in segments)
         system = visit.system
         async with self._tools.store.scope(system.customer_id) as scope:
@@ -55,16 +65,19 @@ class Closing:
                 return
             closing = {"segments": len(segments), "digest": digest, "bytes": size}
             ids: dict[str, Any] = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
-            await self._settle_operations(scope, visit.identity.engineer_id, "unwritten", ids)
+            if visit.undecided:
+                await self._settle_operations(scope, visit.identity.engineer_id, "unwritten", ids)
             data: dict[str, Any] = {"reason": reason}
             if state is SessionState.CLOSED:
                 data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
             customer = scope.customer_id
-            last = (
+            ending = [
                 Event("recording.closed", customer, "recorder", session=visit.id, data=closing),
                 Event(f"session.{state.value}", customer, visit.identity.engineer_id, data=data, **ids),
-            )
-            await self._tools.audit.append_many(scope.connection, last)
+            ]
+            if last is not None:
+                ending.insert(0, segment_event(customer, visit.id, "recorder", last))
+            await self._tools.audit.append_many(scope.connection, ending)
             told = notify.Told(visit.lines, len(visit.seen), visit.changed, reason)
             await notify.visit_closed(scope, visit.id, told, self._tools.audit.clock.now())
 
@@ -100,12 +113,15 @@ class Closing:
         async with self._tools.store.look_at_everyone() as scope:
             rows = (await scope.execute(select(sessions).where(left))).all()
         for row in rows:
+            segments = recovered.get(row.id, ())
+            if not segments:
+                segments = await asyncio.to_thread(self._stored, row)
             async with self._tools.store.scope(row.customer_id) as scope:
-                await self._close_leftover(scope, row, recovered.get(row.id) or self._stored(row))
+                await self._close_leftover(scope, row, segments)
         return len(rows)
 
     def _stored(self, row: Any) -> Sequence[Segment]:
-        """Segments of a session whose journal an earlier, cut-short restart has used up already."""
+        """Segments of a session whose journal an earlier, cut-short restart has used up already. MasterKeyAway."""
         try:
             found, _ = stored_segments(self._recorder.objects, self._recorder.keys, row.customer_id, row.id)
         except SealingError:

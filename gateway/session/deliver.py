@@ -45,6 +45,8 @@ class ResetChild:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
+        self.login = ""
+        """Under which id the phone system's record has the child's login; "" while that is not known."""
 
     async def _ask(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -88,6 +90,7 @@ class ResetChild:
                 raise OutcomeUnknown(f"{error} while it wrote") from error
             raise Unreachable(f"{error} before anything was written") from error
         if "written" in told:
+            self.login = str(told.get("login", ""))
             return tuple(told["notes"])
         raise _error(told)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import BigInteger, bindparam, insert, select, update
 
 from audit.events import Event, Personal
 from audit.log import AuditLog, Row
@@ -23,6 +23,16 @@ from gateway.store.tables import links, operations
 LINK_MS: Final = 24 * HOUR
 # Longer than a reset can take to write: a link that is still only prepared then belongs to a process that is gone.
 _WRITING_MS: Final = 5 * MINUTE
+
+# Built once: they are asked every second.
+_READY: Final = select(links).where(
+    links.c.state == LinkState.READY, links.c.made_ms > bindparam("after", type_=BigInteger),
+    links.c.made_ms <= bindparam("until", type_=BigInteger),
+)  # fmt: skip
+_OVER: Final = select(links).where(
+    ((links.c.state == LinkState.READY) & (links.c.until_ms <= bindparam("now", type_=BigInteger)))
+    | ((links.c.state == LinkState.PREPARED) & (links.c.made_ms <= bindparam("begun", type_=BigInteger)))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +68,31 @@ class Links:
     def __init__(self, store: Store, audit: AuditLog) -> None:
         self._store, self._audit = store, audit
 
-    async def prepare(self, scope: Scope, reset: Reset, sealed: bytes) -> None:
+    async def prepare(self, scope: Scope, reset: Reset, sealed: bytes, to: Recipient) -> None:
         """The ciphertext, durable before anything is written."""
         now = self._audit.clock.now()
         await scope.execute(
             insert(links).values(
                 customer_id=reset.customer, id=reset.link, operation_id=reset.operation, system_id=reset.system,
                 subject=reset.subject, state=LinkState.PREPARED, sealed=sealed, made_ms=now, until_ms=now + LINK_MS,
+                approver_id=to.logged if to.by_passkey else None,
             )
         )  # fmt: skip
 
-    async def ready(self, scope: Scope, reset: Reset, to: Recipient) -> None:
-        """The secret is written: this link is the one that counts."""
+    async def ready(self, scope: Scope, reset: Reset, to: Recipient, person: str = "") -> None:
+        """The secret is written: this link is the one that counts. `person`: whose secret it is, in words."""
         await self._void_earlier(scope, reset)
         state = advance(LinkState.PREPARED, LinkState.READY)
         await scope.execute(update(links).where(_here(reset)).values(state=state))
+        told = {"address": to.address, "person": person, "salt": to.proof.salt if to.proof else ""}
         event = Event(
             "secret.issued", scope.customer_id, reset.engineer, system=reset.system, session=reset.session,
             grant=reset.grant, operation=reset.operation, subject=reset.subject,
-            data={"link": reset.link, "secret": reset.kind.value, "to": to.logged},
-            personal=(Personal("address", to.address, f"subject:{reset.subject}"),),
+            data={
+                "link": reset.link, "secret": reset.kind.value, "to": to.logged,
+                "opens": "passkey" if to.by_passkey else "link", **(to.proof.told if to.proof else {}),
+            },
+            personal=tuple(Personal(*item, f"subject:{reset.subject}") for item in told.items() if item[1]),
         )  # fmt: skip
         await self._audit.append(scope.connection, event)
 
@@ -124,9 +139,8 @@ class Links:
 
     async def ready_between(self, after_ms: int, until_ms: int) -> list[Any]:
         """Links of everyone that are ready, and were made in that time (Unix ms)."""
-        made = (links.c.made_ms > after_ms) & (links.c.made_ms <= until_ms)
         async with self._store.look_at_everyone() as scope:
-            return list((await scope.execute(select(links).where(links.c.state == LinkState.READY, made))).all())
+            return list((await scope.execute(_READY, {"after": after_ms, "until": until_ms})).all())
 
     async def unconfirmed(self, scope: Scope, row: Any) -> Row | None:
         """Mark a link whose mail was neither seen going out nor given up; the entry of its issue, or None when it was.
@@ -146,10 +160,8 @@ class Links:
     async def expire(self) -> None:
         """End links that are past their time, and those whose process ended while it wrote."""
         now = self._audit.clock.now()
-        late = (links.c.state == LinkState.READY) & (links.c.until_ms <= now)
-        lost = (links.c.state == LinkState.PREPARED) & (links.c.made_ms <= now - _WRITING_MS)
         async with self._store.look_at_everyone() as scope:
-            rows = (await scope.execute(select(links).where(late | lost))).all()
+            rows = (await scope.execute(_OVER, {"now": now, "begun": now - _WRITING_MS})).all()
         for row in rows:
             was = LinkState(row.state)
             over = LinkState.EXPIRED if was is LinkState.READY else LinkState.VOID

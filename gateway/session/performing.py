@@ -16,20 +16,24 @@ from audit.events import Personal
 from audit.steps import Step
 from connectors.contract import Operation, Person
 from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from gateway.access.dials import Dials
 from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
 from gateway.policy import decide
-from gateway.session.visit import Did, Tools, Visit
+from gateway.session.visit import Did, SeveralPeople, Tools, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
+from gateway.store.sqlite import UNASKED
 from gateway.store.tables import directory, operations
 
 # Built once: what it costs to build a statement is a good part of what a short one costs.
 _INTENDED: Final = insert(operations)
-_DECIDED: Final = update(operations).where(
-    operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation")
+_DECIDED: Final = (
+    update(operations)
+    .where(operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation"))
+    .prefix_with(UNASKED)
 )
 _HELD: Final = select(directory.c.subject, directory.c.email_digest).where(
     directory.c.customer_id == bindparam("of_customer"), directory.c.system_id == bindparam("of_system"),
@@ -44,8 +48,8 @@ Work = Callable[[str], Awaitable[Did]]
 class Performing:
     """Performs operations in visits. `end` ends a visit (reason) whose outcome could not be written."""
 
-    def __init__(self, tools: Tools, writers: Writers, end: Callable[[Visit, str], None]) -> None:
-        self._tools, self._writers, self._end = tools, writers, end
+    def __init__(self, tools: Tools, writers: Writers, dials: Dials, end: Callable[[Visit, str], None]) -> None:
+        self._tools, self._writers, self._dials, self._end = tools, writers, dials, end
 
     async def perform(
         self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str]
@@ -55,6 +59,7 @@ class Performing:
             operation_id = new_id("op")
             system = visit.system
             subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
+            visit.undecided.add(operation_id)
             await self._intend(visit, operation, operation_id, person, subject, fields)
             visit.recording.marker(f"{operation.value} {operation_id}")
             await self._tools.steps.reached(Step.INTENDED)
@@ -83,7 +88,10 @@ class Performing:
             await self._finish(visit, operation, operation_id, subject, state, code=error.code)
             raise
         except FrameroomError as error:
-            await self._finish(visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code)
+            shown = Did(count=len(error.people), people=error.people) if isinstance(error, SeveralPeople) else None
+            await self._finish(
+                visit, operation, operation_id, subject, OperationState.REFUSED, code=error.code, did=shown
+            )
             raise
         except Exception:
             await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code="crashed")
@@ -113,13 +121,15 @@ class Performing:
             decision = decide(facts, operation)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
-            visit.hidden = await restricted(scope, system.id)
+            visit.hidden = await restricted(scope, system.id) if facts.restrictions else frozenset()
             values = {
                 "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,
                 "grant_id": visit.grant.id, "name": operation.value, "state": OperationState.INTENDED,
                 "intended_ms": facts.now_ms,
             }  # fmt: skip
             await scope.execute(_INTENDED, values)
+            dials = visit.connector is None and visit.dial is None
+            ahead = await self._dials.ahead(scope, system, visit.id) if dials else visit.dial
             personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
             data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
             if visit.grant.job_id is not None:
@@ -129,6 +139,7 @@ class Performing:
                 operation=operation_id, subject=subject, data=data, personal=personal,
             )  # fmt: skip
         visit.acts += 1
+        visit.dial = ahead
 
     async def _outcome(
         self, visit: Visit, operation: Operation, operation_id: str, subject: str | None, state: OperationState, *,
@@ -139,8 +150,11 @@ class Performing:
         async with self._tools.store.scope(system.customer_id) as scope:
             values = {"of_customer": system.customer_id, "of_operation": operation_id, "state": state}
             await scope.execute(_DECIDED, values)
+            dialled, visit.dial = visit.dial, None
+            if dialled is not None and dialled.login is not None:
+                await self._dials.name(scope, dialled.dial, dialled.login)
             data: dict[str, Any] = {"name": operation.value}
-            data |= {"count": did.count} if did else {"code": code}
+            data |= ({"count": did.count} if did else {}) | ({"code": code} if code else {})
             if did is not None and len(did.people) == 1:
                 # Before, there was only what the engineer had typed; the log finds a person by this one.
                 subject = self._tools.vault.subject(system.customer_id, system.id, did.people[0].id)
@@ -154,6 +168,7 @@ class Performing:
                 await self._snapshot(scope, system.id, did.people)
                 if did.also is not None:
                     await did.also(scope)
+        visit.undecided.discard(operation_id)
         if did is not None:
             visit.seen.update(p.id for p in did.people)
             visit.changed |= did.changed

@@ -25,7 +25,7 @@ from typing import Any, Final
 import aiosmtplib
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from connectors.contract import Connector, Credential, Secret, SecretKind, Target
+from connectors.contract import Connector, Credential, ReadsLogins, Secret, SecretKind, Target
 from connectors.errors import ConnectorError, RateLimited
 from connectors.registry import families
 from gateway import notify
@@ -59,12 +59,13 @@ async def _write(job: dict[str, Any], kind: SecretKind, secret: Secret) -> dict[
     try:
         family = families()[job["connector"]]
         settings = family.settings_model.model_validate_json(job["settings"])
-        target = Target(job["system"], job["host"], job["port"], job["pin"], settings)
+        target = Target(job["system"], job["host"], job["port"], job["pin"], settings, mark=job["mark"])
 
         async def unseal() -> Credential:
             return Credential(**job["credential"])
 
         connector = await family.connect(target, unseal)
+        login = await connector.own_login() if isinstance(connector, ReadsLogins) else ""
     except ConnectorError as error:
         return _told(error)
     except Exception as error:
@@ -77,7 +78,7 @@ async def _write(job: dict[str, Any], kind: SecretKind, secret: Secret) -> dict[
         return {"error": "outcome-unknown", "message": f"the reset broke off ({type(error).__name__})"}
     finally:
         await _close(connector)
-    return {"written": True, "notes": list(done.notes)}
+    return {"written": True, "notes": list(done.notes), "login": login}
 
 
 async def _close(connector: Connector) -> None:
@@ -95,7 +96,7 @@ async def _mail(job: dict[str, Any], key: bytes) -> bool:
     mail = dict(job["mail"])
     mail["ca_file"] = Path(mail["ca_file"]) if mail.get("ca_file") else None
     settings = notify.MailSettings(**mail)
-    link = f"{job['url']}/s/{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
+    link = f"{job['url']}{job['path']}{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
     before, after = job["body"]
     until = time.monotonic() + job["retry_s"]
     wait = 1.0

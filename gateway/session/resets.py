@@ -16,6 +16,7 @@ from sqlalchemy import select
 from connectors.contract import Person, SecretKind, SecretRules
 from connectors.errors import ConnectorError, OutcomeUnknown
 from gateway import notify
+from gateway.access.dials import Dial, new_dial
 from gateway.access.directory import agreement_of
 from gateway.errors import ConflictError, NotPermittedError, UnavailableError
 from gateway.lifecycle import LinkState
@@ -67,10 +68,11 @@ class Resets:
         rules = await (await self._visits.connector(visit)).secret_rules(person.id, kind)
         shape = await self._shape(visit, person, kind, rules)
         reset = self._reset(visit, person, kind, operation)
-        child = self._server.child()
+        child, dial = self._server.child(), new_dial(reset.customer)
         try:
-            sealed = await child.start(await self._job(visit, person, reset, to, shape, rules))
-            await self._prepare(visit, person, reset, sealed, to)
+            job = await self._job(visit, person, reset, to, shape, rules)
+            sealed = await child.start(job | {"mark": dial.mark})
+            await self._prepare(visit, person, reset, sealed, to, dial)
             notes = await self._write(child, reset)
         except BaseException:
             child.close()
@@ -79,12 +81,14 @@ class Resets:
         self._visits.spawn(self._mail_out(visit, person, child, reset, to, outcome))
 
         async def also(scope: Scope) -> None:
-            await self.links.ready(scope, reset, to)
+            await self.links.ready(scope, reset, to, f"{person.name} (extension {person.extension})")
             await self._tell_user(scope, reset, person, to)
+            if child.login:
+                await self._visits.dials.name(scope, dial, child.login)
             outcome.set()
 
         must = "; it must be changed at first use" if rules.must_change else ""
-        went = f"the new one went to {to.words} ({masked(to.address)})"
+        went = f"the new one went to {to.told}"
         line = f"{notify.SECRETS[kind.value]} of {person.name} was reset; {went}{must}"
         return Did(notes, 1, (), (), line, True, also)
 
@@ -116,11 +120,14 @@ class Resets:
             "credential": {
                 "login": credential.login, "password": credential.password, "private_key": credential.private_key,
             },
-            "mail": mail, "url": self._url(), "to": to.address, "subject": "A new telephone password",
+            "mail": mail, "url": self._url(), "path": "/hand-overs/" if to.by_passkey else "/s/",
+            "to": to.address, "subject": "A new telephone password",
             "body": letter(person, reset.kind, system.name, to, must_change=rules.must_change),
         }  # fmt: skip
 
-    async def _prepare(self, visit: Visit, person: Person, reset: Reset, sealed: bytes, to: Recipient) -> None:
+    async def _prepare(
+        self, visit: Visit, person: Person, reset: Reset, sealed: bytes, to: Recipient, dial: Dial
+    ) -> None:
         async with self._visits.store.scope(reset.customer) as scope:
             # It was asked before the engineer said yes, and that may have taken a while.
             if await self._recipients.choose(scope, reset.system, visit.grant, person) != to:
@@ -128,7 +135,8 @@ class Resets:
                     "Somebody else is to receive the new password by now; nothing was written.",
                     next_step="Reset it again to see who.",
                 )
-            await self.links.prepare(scope, reset, sealed)
+            await self.links.prepare(scope, reset, sealed, to)
+            await self._visits.dials.note(scope, visit.system, dial, "reset", visit.id)
 
     async def _write(self, child: ResetChild, reset: Reset) -> tuple[str, ...]:
         try:
@@ -245,10 +253,14 @@ async def _in_the_end(write: Callable[[], Awaitable[_T]]) -> _T:
 def letter(person: Person, kind: SecretKind, system: str, to: Recipient, *, must_change: bool) -> tuple[str, str]:
     """What stands before and after the link in the one mail that carries it."""
     secret, name = notify.SECRETS[kind.value], notify.plain(person.name)
-    whose = "Your" if to.is_user else f"The {secret} of {name}, and you get its link as their approver. The"
-    first = f"{whose} {secret} (extension {notify.plain(person.extension)}) on {notify.plain(system)} was reset.\n"
+    whose = f"Your {secret}" if to.is_user else f"The {secret} of {name}"
+    why = "" if to.is_user else " You get its link as their approver."
+    shows = "Its page shows it to you, with your passkey," if to.by_passkey else "This link shows it"
+    where = f"(extension {notify.plain(person.extension)}) on {notify.plain(system)}"
+    first = f"{whose} {where} was reset.{why}\n"
     following = "It has to be changed when it is first used.\n" if must_change else ""
-    pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.\n"
-    before = f"{first}\nNobody has seen the new one. This link shows it once, within 24 hours:\n\n"
+    tick = " Then say on the page that you did." if to.by_passkey else ""
+    pass_on = "" if to.is_user else f"Give it to {name} yourself; do not pass this mail on.{tick}\n"
+    before = f"{first}\nNobody has seen the new one. {shows} once, within 24 hours:\n\n"
     after = f"\n\n{following}{pass_on}If you did not expect this, ring your telephone maintainer now.\n"
     return before, after

@@ -20,19 +20,20 @@ from sqlalchemy import insert
 from audit.events import Personal
 from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
-from audit.sealing import SealingError
+from audit.sealing import MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from connectors.contract import Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
+from gateway.access.dials import Dials
 from gateway.access.permission import Permission
 from gateway.errors import EXIT_NOT_PERMITTED, EXIT_UNKNOWN, FrameroomError, NotPermittedError, UnavailableError
 from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
 from gateway.session.channel import Identity
-from gateway.session.closing import Closing
+from gateway.session.closing import Closing, segment_event
 from gateway.session.frozen import Frozen
 from gateway.session.performing import Performing
 from gateway.session.visit import Did as Did
@@ -69,7 +70,8 @@ class Visits:
         self.store, self.audit, self.permission = store, audit, permission
         self._recorder, self.vault, self._node = recorder, vault, node
         self._tools = Tools(store, audit, permission, vault, steps or Steps())
-        self._performing = Performing(self._tools, Writers(store), self._end_unknown)
+        self.dials = Dials(store, audit.clock)
+        self._performing = Performing(self._tools, Writers(store), self.dials, self._end_unknown)
         self._closing_books = Closing(self._tools, recorder)
         self._watch = Watch(self._tools, self.all, self.end)
         self._open: dict[tuple[str, str], Visit] = {}
@@ -89,6 +91,13 @@ class Visits:
         if self._group is not None:
             self._group.create_task(self._contained("background", work))
 
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for something that goes on to its end even when whoever waits is cancelled."""
+        if self._group is None:
+            work.close()
+        else:
+            await asyncio.shield(self._group.create_task(self._contained("background", work)))
+
     async def _contained(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """One visit's trouble must not end the group that every visit runs in; a restart settles what it left."""
         try:
@@ -102,6 +111,10 @@ class Visits:
         """Those that are open."""
         return list(self._open.values())
 
+    def find(self, session_id: str) -> Visit | None:
+        """The open visit of a session; None when it is over, or another process serves it."""
+        return next((visit for visit in self._open.values() if visit.id == session_id), None)
+
     # --- 4 decide, 5 open ---
 
     async def open(self, identity: Identity, customer: str, system: PhoneSystem, grant: Grant) -> Visit:
@@ -113,9 +126,14 @@ class Visits:
             session = new_id("ses")
             # The recording's key, made in a thread: a file and an fsync that nobody else should wait for. What keeps
             # it from being made keeps the recorder from opening, which says so.
-            with contextlib.suppress(OSError, SealingError):
-                key = f"session:{session}"
-                await asyncio.to_thread(self._recorder.keys.get_or_create, system.customer_id, key)
+            keys = self._recorder.keys
+            try:
+                with contextlib.suppress(OSError, SealingError):
+                    await keys.off_the_loop(keys.get_or_create, system.customer_id, f"session:{session}")
+            except MasterKeyAway as error:  # the recorder would ask it again, on the loop
+                raise UnavailableError(
+                    f"No recording, no session: {error}.", next_step="Tell the operator; nothing was opened."
+                ) from error
             visit = Visit(session, identity, customer, system, grant, self._record(system.customer_id, session))
             try:
                 await self._commit_open(visit)
@@ -134,11 +152,8 @@ class Visits:
     def _record(self, customer_id: str, session: str) -> SessionRecording:
         async def on_segment(segment: Segment) -> None:
             async with self.store.scope(customer_id) as scope:
-                data = {
-                    "n": segment.number, "digest": segment.digest, "first_us": segment.first_us,
-                    "last_us": segment.last_us, "bytes": segment.size,
-                }  # fmt: skip
-                await self._tools.append(scope, "recording.segment", "recorder", session=session, data=data)
+                event = segment_event(customer_id, session, "recorder", segment)
+                await self.audit.append(scope.connection, event)
 
         def on_failed(reason: str) -> None:
             for visit in self.all():
@@ -189,8 +204,14 @@ class Visits:
         """The visit's connection to the phone system, dialled at first use and again after it broke."""
         async with visit.dialling:
             if visit.connector is None:
-                family = families()[visit.system.connector]
-                inner = await family.connect(self.target(visit), lambda: self.unseal(visit))
+                inner = await self.dials.connect(
+                    visit.system,
+                    self.target(visit),
+                    lambda: self.unseal(visit),
+                    "visit",
+                    visit.id,
+                    ahead=visit.dial,
+                )
                 visit.connector = self._without_restricted(visit, inner)
             return visit.connector
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import Sequence
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import asyncssh
 import structlog
@@ -23,6 +24,7 @@ from gateway.session.limits import Admission, Limits, address_block, plain_addre
 
 log = structlog.get_logger()
 _FAREWELL_S = 5
+_BACKLOG = 512
 
 KEX = ["curve25519-sha256", "mlkem768x25519-sha256", "curve25519-sha256@libssh.org"]
 CIPHERS = ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr"]
@@ -57,6 +59,10 @@ class DoorSettings:
     user_ca_keys: tuple[str, ...] = ()
 
 
+SignedInBy: TypeAlias = tuple[str, str]
+"""An engineer's id, and the fingerprint of the key, or the name of the certificate, that signed them in."""
+
+
 class Authenticator(Protocol):
     """Who has which key and code (gateway/identity). An exception from any of these refuses the sign-in."""
 
@@ -66,8 +72,11 @@ class Authenticator(Protocol):
     async def certificate_known(self, login: str) -> bool:
         """True when this login is an enabled engineer's."""
 
-    async def code_right(self, login: str, code: str) -> str | None:
-        """The factor ("totp", "backup-code") that the code was and that is now used up, or None."""
+    async def code_right(self, login: str, code: str, fingerprint: str) -> str | None:
+        """The factor ("totp", "backup-code") that the code was and that is now used up, or None.
+
+        None as well when the key that was proven a while before (`fingerprint`) counts no more.
+        """
 
     async def signed_in(self, login: str, factor: str, fingerprint: str, address: str) -> tuple[str, str]:
         """(engineer id, name); logs the sign-in."""
@@ -78,8 +87,8 @@ class Authenticator(Protocol):
     def refused(self, address: str, what: str, engineer: str = "") -> None:
         """Count something refused; `engineer` is empty before sign-in, and `address` then an IPv4 address or /64."""
 
-    async def enabled_among(self, engineers: frozenset[str]) -> frozenset[str]:
-        """Those of these engineers (ids) who may still be here."""
+    async def must_leave(self, here: frozenset[SignedInBy]) -> Mapping[SignedInBy, str]:
+        """Who of these may be here no longer, and why, in words."""
 
 
 class _Owner(asyncssh.SSHServer):
@@ -153,7 +162,7 @@ class _Owner(asyncssh.SSHServer):
 
     async def code_right(self, login: str, code: str) -> bool:
         """DoorPolicy."""
-        factor = await self._door.authenticator.code_right(login, code)
+        factor = await self._door.authenticator.code_right(login, code, self._fingerprint)
         if factor is None:
             await self._door.authenticator.failed(login, "code", self.address)
             return False
@@ -242,6 +251,14 @@ class Door:
             server_version="Frameroom", keepalive_interval=30, window=256 << 10, max_line_length=65536,
         )  # fmt: skip
 
+    def _socket(self) -> socket.socket:
+        """Where it listens: `::` means IPv6 and IPv4, as everywhere else; asyncio would make it IPv6 alone."""
+        host = self.settings.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server(
+            (host, self.settings.port), family=family, backlog=_BACKLOG, dualstack_ipv6=host == "::"
+        )
+
     async def run(self) -> None:
         """Listen and serve."""
         options = self._options()
@@ -251,9 +268,8 @@ class Door:
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._server = await loop.create_server(
-                lambda: Gate(self, lambda peer: connection(loop, options, peer)),
-                self.settings.host, self.settings.port, backlog=512,
-            )  # fmt: skip
+                lambda: Gate(self, lambda peer: connection(loop, options, peer)), sock=self._socket(), backlog=_BACKLOG
+            )
             self.port = self._server.sockets[0].getsockname()[1]
             self.ready.set()
             try:
@@ -274,17 +290,19 @@ class Door:
                     await self._moved.wait()
 
     async def _look_after(self) -> None:
-        """Each second: hang up on whoever was disabled."""
+        """Each second: hang up on whoever was disabled, or lost the key that they signed in with, on whatever node."""
         while True:
             await asyncio.sleep(1)
             with suppress(FrameroomError):  # the store does not answer: asked again in a second
-                await self._end_disabled()
+                await self._end_unwanted()
 
-    async def _end_disabled(self) -> None:
-        here = frozenset(o.identity.engineer_id for o in self.connections.values() if o.identity is not None)
+    async def _end_unwanted(self) -> None:
+        here = {o: (o.identity.engineer_id, o.identity.fingerprint) for o in self.connections.values() if o.identity}
         if here:
-            for engineer_id in here - await self.authenticator.enabled_among(here):
-                self.end_engineer(engineer_id, "Your access was switched off.")
+            unwanted = await self.authenticator.must_leave(frozenset(here.values()))
+            for owner, signed_in_by in here.items():
+                if signed_in_by in unwanted:
+                    owner.end(unwanted[signed_in_by])
 
     async def drain(self) -> None:
         """Take no new connections or channels; return when the last visit is over."""

@@ -12,7 +12,9 @@ from audit.log import AuditLog
 from audit.recording.recorder import SessionRecording
 from audit.steps import Steps
 from connectors.contract import Connector, Person
+from gateway.access.dials import Ahead
 from gateway.access.permission import Permission
+from gateway.errors import AmbiguousError
 from gateway.model import Grant, PhoneSystem
 from gateway.session.channel import Channel, Identity
 from gateway.store.engine import Scope, Store
@@ -33,6 +35,15 @@ class Did:
     """More to be written in the outcome's own transaction."""
 
 
+class SeveralPeople(AmbiguousError):
+    """Words that fit more than one person. The engineer is shown who they are: they count as seen."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        matches = tuple(f"{person.extension}  {person.name}" for person in people)
+        super().__init__("Several people match:", matches, next_step="Write the extension.")
+        self.people = people
+
+
 @dataclass(slots=True, eq=False)
 class Visit:
     """A session while it is open."""
@@ -46,6 +57,8 @@ class Visit:
     channels: set[Channel] = field(default_factory=set)
     connector: Connector | None = None
     dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    dial: Ahead | None = None
+    """Written down with the intent of the operation that goes on, which has not dialled or is not decided yet."""
     acting: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str | None = None
@@ -54,6 +67,8 @@ class Visit:
     seen: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
     """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
+    undecided: set[str] = field(default_factory=set)
+    """Operations that may have been intended and whose outcome is not known to be written."""
     lines: list[str] = field(default_factory=list)
     changed: bool = False
 

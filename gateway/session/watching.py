@@ -64,24 +64,33 @@ class Watch:
         loop = asyncio.get_running_loop()
         confirmed = loop.time()
         asked, asking = confirmed, None
+        # When each was opened, for which it was permitted: an answer due since before that says nothing against it.
+        opened: dict[str, float] = {}
+
+        def left_s() -> float:
+            since = min(opened.values(), default=loop.time())
+            return max(confirmed, since) + _CONFIRM_WITHIN_S - loop.time()
+
         while True:
             with contextlib.suppress(TimeoutError):  # the poll is due: a timeout is the ordinary case here
-                async with asyncio.timeout(_at_most(confirmed + _CONFIRM_WITHIN_S - loop.time())):
+                async with asyncio.timeout(_at_most(left_s())):
                     await self._look.wait()
             self._look.clear()
-            if not self._visits():
+            lately = loop.time() - _POLL_S  # it was not there a poll ago, and may have come right after
+            opened = {v.id: opened.get(v.id, lately) for v in self._visits() if v.ended is None}
+            if not opened:
                 confirmed = loop.time()
                 continue
             if asking is None:
                 asked, asking = loop.time(), group.create_task(self._confirmed())
             # Not cancelled when it is late: a database that hangs must not hold up the end of a visit.
-            await asyncio.wait({asking}, timeout=_at_most(confirmed + _CONFIRM_WITHIN_S - loop.time()))
+            await asyncio.wait({asking}, timeout=_at_most(left_s()))
             if asking.done():
-                # An answer that hung since before these visits were opened says nothing against them.
                 confirmed = max(confirmed, asked) if asking.result() else confirmed
                 asking = None
-            if loop.time() - confirmed >= _CONFIRM_WITHIN_S:
-                for visit in self._visits():
+            for visit in self._visits():
+                since = max(confirmed, opened.get(visit.id, loop.time()))
+                if visit.ended is None and loop.time() - since >= _CONFIRM_WITHIN_S:
                     self._end(visit, "the permission could not be confirmed", failed=True)
 
     async def _confirmed(self) -> bool:

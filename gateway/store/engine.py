@@ -22,12 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from audit.events import OPERATOR_LOG
+from audit.sealing import MasterKeyAway
 from gateway.errors import UnavailableError
 from gateway.store import postgres, sqlite
 from gateway.store.grouped import Writer
 
 EVERYONE = "*"
-_READS = "frameroom_reads"
 _ONE_VIEW = text("set transaction isolation level repeatable read, read only")
 
 
@@ -44,8 +44,8 @@ class Scope:
 
 
 def async_url(url: str) -> str:
-    """The SQLAlchemy URL with the async driver that Frameroom uses."""
-    for given, driver in (("sqlite:", "sqlite+aiosqlite:"), ("postgresql:", "postgresql+psycopg:")):
+    """The SQLAlchemy URL with the async driver that Frameroom uses (for SQLite its own: store/sqlite.py)."""
+    for given, driver in (("sqlite:", "sqlite+frameroom:"), ("postgresql:", "postgresql+psycopg:")):
         if url.startswith(given):
             return driver + url[len(given) :]
     return url
@@ -64,9 +64,7 @@ class Store:
         )
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
-            event.listen(self.engine.sync_engine, "begin", _sqlite_begin)
             event.listen(self.engine.sync_engine, "handle_error", _sqlite_error)
-        self._reading = self.engine.execution_options(**{_READS: True})
         self._writer = Writer(self.engine) if self.is_sqlite else None
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
         self._holding = (
@@ -80,19 +78,22 @@ class Store:
 
     def scope(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
         """A transaction that sees one customer only; commits at its end, rolls back on any error."""
-        return self._transaction(self.engine, customer_id)
+        return self._transaction(customer_id, reads=False)
 
     def look(self, customer_id: str) -> AbstractAsyncContextManager[Scope]:
         """The same for reading alone: one consistent view, which no writer waits for however long it lasts."""
-        return self._transaction(self._reading, customer_id)
+        return self._transaction(customer_id, reads=True)
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine, customer_id: str) -> AsyncIterator[Scope]:
+    async def _transaction(self, customer_id: str, *, reads: bool) -> AsyncIterator[Scope]:
         try:
-            writer = self._writer if engine is self.engine else None
-            async with engine.begin() if writer is None else writer.turn() as connection:
-                if not self.is_sqlite:
-                    if engine is self._reading:
+            writer = None if reads else self._writer
+            async with self.engine.begin() if writer is None else writer.turn() as connection:
+                if self.is_sqlite:
+                    if reads:
+                        _sqlite_reads(connection)
+                else:
+                    if reads:
                         # A statement, not an option of the engine: SQLAlchemy sets those before anybody owns
                         # the connection, and a task cancelled right then would lose it.
                         await connection.execute(_ONE_VIEW)
@@ -108,6 +109,11 @@ class Store:
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from error
             raise
+        except MasterKeyAway as error:
+            raise UnavailableError(
+                f"{error}, and without it nothing can be sealed",
+                next_step="The operator should look at the token or file; nothing was changed.",
+            ) from error
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             self.errors += 1
             raise _unavailable(error) from error
@@ -203,6 +209,7 @@ def _sqlite_error(context: Any) -> None:
         context.is_disconnect = False
 
 
-def _sqlite_begin(connection: Any) -> None:
-    reads = bool(connection.get_execution_options().get(_READS))
-    connection.connection.driver_connection.begin(reads=reads)
+def _sqlite_reads(connection: AsyncConnection) -> None:
+    """Before its first statement: this transaction only reads, and takes no lock."""
+    held: Any = connection.sync_connection
+    held.connection.driver_connection.begin(reads=True)

@@ -48,10 +48,12 @@ passkeys = customer_table(
     within("approver_id", "approvers"),
     UniqueConstraint("customer_id", "credential"),
 )
-# `digest`: SHA-256 of the cookie's secret. `challenge`: what the passkey answered, so that no answer serves twice.
+# `digest`: SHA-256 of the cookie's secret. `challenge`: what was answered, so that no answer serves twice. Of an
+# approver, or of a contact, who only reads.
 sign_ins = customer_table(
     "sign_ins",
-    Column("approver_id", ID, nullable=False),
+    Column("approver_id", ID),
+    Column("contact_id", ID),
     Column("digest", String(64), nullable=False),
     Column("challenge", String(96), nullable=False),
     Column("factor", String(12), nullable=False),
@@ -60,6 +62,7 @@ sign_ins = customer_table(
     Column("until_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
     within("approver_id", "approvers"),
+    within("contact_id", "contacts"),
     UniqueConstraint("customer_id", "challenge"),
 )
 # An approver's signature over something other than a request: an agreement's version, a job. `target`: its id;

@@ -6,8 +6,8 @@ the garbage collector found the connection. So a wait ends with its statement, a
 
 Most of what a short statement costs is its trips to SQLite's thread and back. aiosqlite makes four (a cursor, the
 statement, its rows, the cursor's end): here the statement takes all of it along, and the first one of a transaction
-its BEGIN. Nobody waits for the end of one that only read, and nobody for a plain INSERT: it goes along with the next
-statement, or with the COMMIT, which raises what was wrong with it.
+its BEGIN. Nobody waits for the end of one that only read, and nobody for a plain INSERT or an UPDATE that is marked
+UNASKED: it goes along with the next statement, or with the COMMIT, which raises what was wrong with it.
 
 Private names of aiosqlite 0.22 (pinned; tests/store/test_cancelled.py fails when they change): `_execute`, `_connect`,
 `_tx`, `_running`, `_connection`, `_conn`, `_connector`, `_thread`.
@@ -24,11 +24,19 @@ from functools import partial
 from typing import Any, Final
 
 import aiosqlite
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 
 from gateway.store.settled import settled
 
-_PLAIN_INSERT: Final = re.compile(r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)(?: ON CONFLICT DO NOTHING)?$")
-"""Rows of values, with nothing to give back."""
+UNASKED: Final = "/* unasked */"
+"""Stands before the table of an UPDATE (`prefix_with`) of which nobody asks how many rows it changed."""
+_LATER: Final = re.compile(
+    r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)(?: ON CONFLICT DO NOTHING)?$|"
+    r"UPDATE /\* unasked \*/ (?!.* RETURNING )",
+    re.DOTALL,
+)
+"""Rows of values, or a change, with nothing to give back."""
 _SAVE, _KEEP, _UNDO = "SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
@@ -79,9 +87,9 @@ class Cursor(aiosqlite.Cursor):
         """Run one statement."""
         await self.close()
         values = () if parameters is None else parameters
-        if _PLAIN_INSERT.match(sql):
+        if _LATER.match(sql):
             self._conn.later.append((False, sql, values))
-            self._about = (None, 1, None)
+            self._about = (None, 1 if sql.startswith("INSERT") else -1, None)
         else:
             await self._conn._execute(self._run, False, sql, values)
         return self
@@ -89,10 +97,10 @@ class Cursor(aiosqlite.Cursor):
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
         """Run it once for each."""
         await self.close()
-        if _PLAIN_INSERT.match(sql):
+        if _LATER.match(sql):
             rows = list(parameters)
             self._conn.later.append((True, sql, rows))
-            self._about = (None, len(rows), None)
+            self._about = (None, len(rows) if sql.startswith("INSERT") else -1, None)
         else:
             await self._conn._execute(self._run, True, sql, parameters)
         return self
@@ -156,7 +164,7 @@ class Connection(aiosqlite.Connection):
         self._thread.daemon = True
         self.to_begin = ""
         self.later: list[tuple[bool, str, Any]] = []
-        self._reads = False
+        self._reads = self._ending = False
         self._unit: Unit | None = None
         self._ended: list[tuple[Unit, bool]] = []
         self._began = False
@@ -234,7 +242,7 @@ class Connection(aiosqlite.Connection):
 
     def begin(self, *, reads: bool) -> None:
         """Begin a transaction with the next statement: one that only reads, or one that takes the write lock."""
-        self.to_begin, self._reads = "BEGIN" if reads else "BEGIN IMMEDIATE", reads
+        self.to_begin, self._reads, self._ending = "BEGIN" if reads else "BEGIN IMMEDIATE", reads, False
 
     async def commit(self) -> None:
         """Commit. The end of what only read has nothing that could fail: the next statement comes after it anyway."""
@@ -250,6 +258,7 @@ class Connection(aiosqlite.Connection):
         if self._connection is None or not self._connection.in_transaction:
             return
         if self._reads:
+            self._ending = True
             self._tx.put_nowait((None, self._connection.commit))
         else:
             await super().commit()
@@ -259,7 +268,7 @@ class Connection(aiosqlite.Connection):
         """Roll back, where there is something to roll back: SQLAlchemy asks after every commit too."""
         self.to_begin, self.later, self._ended = "", [], []
         self._began, self._lost = False, None
-        if self._connection is not None and self._connection.in_transaction:
+        if self._connection is not None and self._connection.in_transaction and not self._ending:
             await super().rollback()
 
     def stop(self) -> asyncio.Future[Any] | None:
@@ -304,6 +313,24 @@ def _do(cursor: sqlite3.Cursor, statements: Iterable[tuple[bool, str, Any]]) -> 
             cursor.executemany(sql, values)
         else:
             cursor.execute(sql, values)
+
+
+class Dialect(SQLiteDialect_aiosqlite):
+    """SQLAlchemy's for aiosqlite, whose transactions begin as writers; `Store.look` says otherwise of its own.
+
+    In the dialect because a listener for the engine's "begin" would cost at every statement: as soon as there is any
+    listener, SQLAlchemy asks for all kinds of them each time.
+    """
+
+    driver = "frameroom"
+    supports_statement_cache = True
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Take the write lock with the first statement."""
+        dbapi_connection.driver_connection.begin(reads=False)
+
+
+registry.register("sqlite.frameroom", __name__, Dialect.__name__)
 
 
 def connect(database: str, **options: Any) -> Connection:

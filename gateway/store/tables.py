@@ -16,11 +16,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
+from gateway.store import address_tables as address_tables
 from gateway.store import duties as duties
+from gateway.store import login_tables as login_tables
+from gateway.store import month_tables as month_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
+from gateway.store import sign_in_tables as sign_in_tables
+from gateway.store import stream_tables as stream_tables
+from gateway.store import telling_tables as telling_tables
 from gateway.store.access_tables import access as access
 from gateway.store.columns import ID, customer_table, within
 from gateway.store.columns import metadata as metadata
@@ -78,9 +85,15 @@ contacts = customer_table(
     Column("position", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
+    Column("mobile", Text, nullable=False, server_default=""),
     Column("notices", String(12), nullable=False),
+    Column("standing", String(12), nullable=False, server_default="current"),
+    # No advertising, and since when; what a customer must be told (operational, pricing) is not touched by it.
+    Column("marketing_out", Boolean, nullable=False, server_default=false()),
+    Column("marketing_ms", BigInteger),
     Column("removed_ms", BigInteger),
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
+    CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
 )
 # `confirmed_by`: another approver of the customer's, or the agreement that was confirmed when this one was named.
 approvers = customer_table(
@@ -209,6 +222,8 @@ operations = customer_table(
     Index("operations_session", "customer_id", "session_id"),
     Index("operations_state", "state"),
 )
+# `approver_id`: to whom alone it opens, with their passkey, so that they hand it over; without one it opens to
+# whoever holds the link.
 links = customer_table(
     "links",
     Column("operation_id", ID, nullable=False),
@@ -219,8 +234,11 @@ links = customer_table(
     Column("made_ms", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("opened_ms", BigInteger),
+    Column("approver_id", ID),
+    Column("handed_ms", BigInteger),
     within("operation_id", "operations"),
     within("system_id", "systems"),
+    within("approver_id", "approvers"),
     # Whoever opens one has its id alone; the loop that ends them looks by state.
     Index("links_id", "id"),
     Index("links_state", "state", "made_ms"),
@@ -273,8 +291,10 @@ batch_rows = Table(
     ForeignKeyConstraint(["customer_id", "batch_id"], ["batches.customer_id", "batches.id"]),
 )
 # `batch`: messages of one address that are gathered into one mail (a daily digest); empty for one of its own.
+# `channel_id`: the channel that it goes by instead of mail; `address` is empty then.
 outbox = customer_table(
     "outbox",
+    Column("channel_id", ID),
     Column("address", Text, nullable=False),
     Column("what", String(40), nullable=False),
     Column("subject", Text, nullable=False),
@@ -282,6 +302,7 @@ outbox = customer_table(
     Column("batch", String(12), nullable=False, server_default=""),
     Column("tries", Integer, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
+    within("channel_id", "channels"),
     Index("outbox_due", "due_ms"),
 )
 

@@ -12,33 +12,53 @@ import structlog
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
+from gateway.access.month_letters import MonthLetters
 from gateway.access.readers import Readers
 from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
-from gateway.notify import MailSettings, Postman
+from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
 from gateway.portal.access import AccessPages
+from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
 from gateway.portal.log import LogPages
+from gateway.portal.months import MonthPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
+from gateway.portal.playing import TerminalPages
+from gateway.portal.reading import ReadingPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import Portal
+from gateway.portal.visits import LiveVisits, VisitPages
 from gateway.session.commands import Commands
 from gateway.session.deliver import ResetServer
 from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
-from gateway.wiring.duties import erasing_of, passkeys_of, recovering_of, retention_of
+from gateway.wiring.duties import (
+    erasing_of,
+    passkeys_of,
+    readings_of,
+    recovering_of,
+    retention_of,
+    ways_to_read,
+)
 from gateway.wiring.keeping import settle_restored, tell_handover
+from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
@@ -48,11 +68,12 @@ from gateway.wiring.parts import make_keys as make_keys
 from gateway.wiring.parts import migrate as migrate
 from gateway.wiring.parts import parts as parts
 from gateway.wiring.signing import private
+from gateway.wiring.streams import Stream, contexts
 from gateway.wiring.web import start, web
 
 log = structlog.get_logger()
 
-_BATCH_S = 0.25
+_BATCH_S = 0.4
 """What is appended meanwhile shares one checkpoint, its signature and its way to the disk."""
 _AGAIN_S, _IDLE_S = 0.1, 0.5
 
@@ -97,6 +118,9 @@ class App:
             ),
             host_keys, opened.engineers, Shell(self.commands, self.visits),
         )  # fmt: skip
+        self.logins = LoginWatch(opened)
+        tls = contexts(settings)
+        self.streams = [Stream(opened, to, tls[to.name]) for to in settings.streams.receivers]
         self._deleted_ms = 0
         self.ready = asyncio.Event()
         self.drain, self.drained = asyncio.Event(), asyncio.Event()
@@ -106,6 +130,22 @@ class App:
     def portal_url(self) -> str:
         """What links in mails begin with."""
         return self.parts.settings.portal.url or f"http://localhost:{self.portal_port}"
+
+    def public_url(self) -> str:
+        """The address that mails name; "" where customers have none to open. A free port is a trial's on this machine,
+        and its mails are read here too."""
+        portal = self.parts.settings.portal
+        return portal.url or (self.portal_url() if portal.port == 0 else "")
+
+    def tellers(self) -> tuple[Postman | Courier | Chaser, ...]:
+        """The loops that tell and ask people."""
+        opened, telling = self.parts, self.parts.settings.telling
+        waits = Waits(telling.remind_minutes, telling.next_minutes, telling.deputy_minutes)
+        return (
+            Postman(opened.store, opened.audit, self.mail, opened.published, self.public_url),
+            Courier(opened.store, opened.audit, opened.vault, Carrier(opened.ways), self.public_url),
+            Chaser(opened.store, opened.audit, waits, opened.permission.link),
+        )
 
     def pages(self) -> Portal:
         """What customers see."""
@@ -118,13 +158,26 @@ class App:
         permission, directory = opened.permission, opened.directory
         approving = Approving(store, audit, permission, passkeys)
         agreeing = Agreeing(store, audit, directory, permission, passkeys)
+        addresses = Addresses(store, audit, permission, passkeys, readings_of(opened))
+        texts = settings.telling.text_url is not None
+        live = LiveVisits(self.visits.find, self.visits.look_now)
+        providers, accounts, codes = ways_to_read(opened, sign_ins)
         pages = [
             *Entrance(store, audit, passkeys, sign_ins, ring).pages(),
-            *People(store, directory, passkeys, recovering_of(opened)).pages(),
+            *ReadingPages(providers, accounts, codes, Guesses(audit.clock.now), ring).pages(),
+            *OwnWays(store, providers, codes).pages(),
+            *People(store, directory, passkeys, recovering_of(opened), opened.asking).pages(),
             *Requests(store, permission, approving, passkeys, ring).pages(),
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *HandOvers(store, Handing(store, audit, passkeys), passkeys, ring).pages(),
+            *AddressPages(store, addresses, passkeys, ring).pages(),
+            *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
+            *ContactPages(store, directory.contacts).pages(),
+            *VisitPages(store, audit, opened.permission, live, ring).pages(),
+            *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
+            *MonthPages(store, audit, opened.published, ring).pages(),
         ]
         return Portal(pages, sign_ins, self.portal_url, once.app(logs.routes()))
 
@@ -141,7 +194,7 @@ class App:
         self.node.bury()
         await self._operator("log.started", {"node": self.node.id, "behind_ms": opened.audit.clock.behind_ms()})
         portal = web(self.pages().app(), opened.settings.portal.host, opened.settings.portal.port)
-        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left))
+        watch = Ops(Watched(opened, self.visits, self.door, self.recorder, left, self.streams))
         await watch.begin()
         ops = web(watch.app(), opened.settings.ops.host, opened.settings.ops.port)
         try:
@@ -150,8 +203,12 @@ class App:
                 group.create_task(self.visits.run())
                 group.create_task(self._sequence_loop())
                 group.create_task(self._minute_loop())
-                group.create_task(Postman(opened.store, opened.audit, self.mail, opened.published).run())
+                for loop in self.tellers():
+                    group.create_task(loop.run())
                 group.create_task(watch.run())
+                group.create_task(self.logins.run())
+                for stream in self.streams:
+                    group.create_task(stream.run())
                 self.portal_port = await start(group, portal)
                 self.ops_port = await start(group, ops)
                 group.create_task(self.door.run())
@@ -220,10 +277,13 @@ class App:
         await self.parts.engineers.flush_refused()
         await erasing_of(self.parts).settle()
         await recovering_of(self.parts).settle()
+        await readings_of(self.parts).tidy()
         now = self.parts.audit.clock.now()
         if now - self._deleted_ms >= HOUR:
             self._deleted_ms = now
             await retention_of(self.parts).run("frameroom")
+            await self.logins.reconciler.forget()
+        await MonthLetters(self.parts.store, self.parts.audit).send_due()
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)

@@ -21,6 +21,7 @@ from typing import Any, Final
 import pyrage
 
 from audit.publisher import note_names
+from audit.rewrap import ChangeRefused, in_use
 from audit.storage import Objects, StorageError
 from gateway.errors import ConflictError, UnavailableError
 from gateway.store import rows, schema
@@ -66,12 +67,14 @@ async def write(opened: Parts, file: Path, to: tuple[str, ...], what: tuple[str,
     except OSError as error:
         raise UnavailableError(f"{file} could not be written ({error.strerror})") from error
     try:
-        with os.fdopen(descriptor, "wb") as out:
+        with os.fdopen(descriptor, "wb") as out, in_use(opened.masters.folder):
             sink = Digesting(out)
             files = await _stream(opened, sink, recipients, what, config)
             out.flush()
             await asyncio.to_thread(os.fsync, out.fileno())
         _settle(growing, file)
+    except ChangeRefused as error:
+        raise ConflictError(str(error), next_step=error.next_step) from error
     except OSError as error:
         raise UnavailableError(f"{file} could not be written ({error.strerror})") from error
     finally:

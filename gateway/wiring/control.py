@@ -9,60 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import pwd
 import socket
 import struct
 from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from audit.publisher import LogForked
-from audit.sealing import SealingError
-from audit.sequencer import LogBehind
-from audit.storage import StorageError
-from connectors.errors import ConnectorError
-from gateway.errors import EXIT_FAILED, AmbiguousError, FrameroomError, UnavailableError
-from gateway.wiring.admin import Admin, Gathered, Row, Stream
+from gateway.errors import UnavailableError
+from gateway.wiring.admin import Admin
+from gateway.wiring.asking import LIMIT, LONGEST_PATH, Row, failure, login_of
 
 log = structlog.get_logger()
 
-_LIMIT: Final = 64 << 20
 _LAST_WORD_S: Final = 5
-_LONGEST_PATH: Final = 107
-"""Bytes of a Unix socket's name (unix(7))."""
-
-
-def login_of(uid: int) -> str:
-    """The operating system's name of a user."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
-def failure(error: BaseException) -> Row:
-    """An error as it travels: {error, matches, next, exit}."""
-    matches: list[str] = []
-    if isinstance(error, FrameroomError):
-        matches = list(error.matches) if isinstance(error, AmbiguousError) else []
-        message, following, code = error.message, error.next_step, error.exit_code
-    elif isinstance(error, ConnectorError):
-        message, following, code = error.message, error.next_step, EXIT_FAILED
-    elif isinstance(error, LogBehind | LogForked | SealingError | StorageError):
-        message, following, code = str(error), "", EXIT_FAILED
-    elif isinstance(error, SQLAlchemyError):
-        message, code = f"the database does not do what it should ({type(error).__name__})", EXIT_FAILED
-        following = "`frameroom db status` shows whether it has the newest schema."
-    elif isinstance(error, OSError):
-        place = f": {error.filename}" if error.filename else ""
-        message, following, code = f"{error.strerror or type(error).__name__}{place}", "", EXIT_FAILED
-    else:
-        # The type alone: a message could carry what must not be shown.
-        message, code = f"something went wrong on our side ({type(error).__name__})", EXIT_FAILED
-        following = "Tell the maintainer."
-    return {"error": message, "matches": matches, "next": following, "exit": code}
 
 
 class _Wire:
@@ -93,10 +53,10 @@ class Control:
 
     async def run(self) -> None:
         """Serve until cancelled; what is being answered then is cancelled too. UnavailableError for too long a path."""
-        if len(os.fsencode(self._path)) > _LONGEST_PATH:
+        if len(os.fsencode(self._path)) > LONGEST_PATH:
             raise UnavailableError(
                 "the path of the deployment's folder is too long for its control socket",
-                next_step=f"Put storage.data_dir where {self._path.name} has at most {_LONGEST_PATH} bytes in all.",
+                next_step=f"Put storage.data_dir where {self._path.name} has at most {LONGEST_PATH} bytes in all.",
             )
         self._path.unlink(missing_ok=True)
         async with asyncio.TaskGroup() as group:
@@ -106,7 +66,7 @@ class Control:
 
             old = os.umask(0o177)
             try:
-                server = await asyncio.start_unix_server(begin, str(self._path), limit=_LIMIT)
+                server = await asyncio.start_unix_server(begin, str(self._path), limit=LIMIT)
             finally:
                 os.umask(old)
             async with server:
@@ -155,63 +115,3 @@ class Control:
             return failure(error)
         # None: what was streamed is all there is, and is not sent again.
         return {"result": result}
-
-
-async def ask(path: Path, name: str, given: Row, stream: Stream | None = None) -> Row | None:
-    """Ask a serving process; None when there is none.
-
-    `stream` gets what it tells on the way; without one its rows are the result. UnavailableError when the process
-    ends before it has answered, answers nonsense, or may not be asked by this user.
-    """
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        return None  # none can serve there
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(path), limit=_LIMIT)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
-    except PermissionError as error:
-        raise UnavailableError(
-            "you may not ask the Frameroom that serves here", next_step="Do it as the user that runs it (`sudo -u`)."
-        ) from error
-    gathered = Gathered()
-    try:
-        writer.write(json.dumps({"name": name, "given": given}).encode() + b"\n")
-        while "result" not in (said := _said(await _line(reader), path)) and "error" not in said:
-            if "rows" in said:
-                await (stream or gathered).rows(said["rows"])
-            else:
-                await (stream or gathered).progress(said["progress"])
-    finally:
-        writer.close()
-    return {"result": gathered.all} if said.get("result", "") is None else said
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\n")
-    except (OSError, EOFError, asyncio.LimitOverrunError) as error:
-        raise UnavailableError(
-            "the serving process ended before it had answered",
-            next_step="Look whether it was done before you do it again.",
-        ) from error
-
-
-def _said(line: bytes, path: Path) -> Row:
-    """One line of an answer, its shape checked: what stands at the socket may be anything."""
-    try:
-        said = json.loads(line)
-        if "error" in said:
-            return {
-                "error": str(said["error"]), "matches": [str(match) for match in said.get("matches", [])],
-                "next": str(said.get("next", "")), "exit": int(said.get("exit", EXIT_FAILED)),
-            }  # fmt: skip
-        if "rows" in said and all(isinstance(row, dict) for row in said["rows"]):
-            return {"rows": list(said["rows"])}
-        if "progress" in said:
-            return {"progress": dict(said["progress"])}
-        return {"result": said["result"]}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UnavailableError(
-            "what answers at the control socket is no Frameroom, or another version of it",
-            next_step=f"It is {path}; restart `frameroom serve`.",
-        ) from error

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
+from gateway.access.people_reader import PeopleReader
 from gateway.access.proposals import Proposals
+from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
+from gateway.errors import UnavailableError
+from gateway.identity.codes import Codes
+from gateway.identity.oidc import AccountSignIn
+from gateway.identity.oidc_wire import Wire
 from gateway.identity.passkeys import Passkeys
+from gateway.identity.providers import Providers
+from gateway.identity.sign_ins import SignIns
 from gateway.wiring.parts import Parts
 
 
@@ -37,6 +46,36 @@ def passkeys_of(opened: Parts) -> Passkeys:
     return Passkeys(opened.store, opened.audit, opened.permission.pages, hours)
 
 
+def providers_of(opened: Parts, wire: Wire | None = None) -> Providers:
+    """Customers' own OpenID providers."""
+    return Providers(opened.store, opened.audit, opened.vault, wire or _wire(opened), opened.permission.pages)
+
+
+def _wire(opened: Parts) -> Wire:
+    portal = opened.settings.portal
+    try:
+        return Wire(portal.provider_networks, portal.provider_ca_file)
+    except OSError as error:  # an SSLError is one too
+        raise UnavailableError(
+            f"portal.provider_ca_file: {portal.provider_ca_file} is no file of certificates that can be read",
+            next_step="It is PEM.",
+        ) from error
+
+
+def ways_to_read(opened: Parts, sign_ins: SignIns) -> tuple[Providers, AccountSignIn, Codes]:
+    """What signs in without a passkey."""
+    wire = _wire(opened)
+    providers = providers_of(opened, wire)
+    accounts = AccountSignIn(opened.store, opened.audit, opened.vault, providers, wire, sign_ins)
+    return providers, accounts, Codes(opened.store, opened.audit, opened.vault, sign_ins, opened.permission.pages)
+
+
 def recovering_of(opened: Parts) -> Recovering:
     """Gives a customer a key again who has none left."""
     return Recovering(opened.store, opened.directory, proposals_of(opened), passkeys_of(opened))
+
+
+def readings_of(opened: Parts) -> Readings:
+    """Reads phone systems for their customers."""
+    reader = PeopleReader(Dials(opened.store, opened.audit.clock), opened.vault)
+    return Readings(opened.store, opened.audit, opened.vault, reader)

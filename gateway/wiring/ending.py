@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from audit.publisher import LogForked
-from audit.sealing import SealingError
+from audit.sealing import MasterKeyAway, SealingError
 from audit.sequencer import LogBehind
 from audit.storage import StorageError
 from connectors.errors import ConnectorError
@@ -29,7 +29,7 @@ def in_words(error: BaseException) -> list[str]:
             words = f"{leaf.message}. {leaf.next_step}".rstrip() if leaf.next_step else leaf.message
         elif isinstance(leaf, ConnectorError):
             words = leaf.message
-        elif isinstance(leaf, LogBehind | LogForked | SealingError | StorageError):
+        elif isinstance(leaf, LogBehind | LogForked | MasterKeyAway | SealingError | StorageError):
             words = str(leaf)
         elif isinstance(leaf, OSError):
             words = f"{leaf.strerror or type(leaf).__name__}" + (f": {leaf.filename}" if leaf.filename else "")

@@ -26,7 +26,10 @@ from gateway.errors import FrameroomError
 from gateway.session.session import Visits
 from gateway.session.ssh_server import Door
 from gateway.store.tables import outbox
+from gateway.wiring.masters import ready
+from gateway.wiring.ops_duties import DutyGauges
 from gateway.wiring.parts import Parts
+from gateway.wiring.streams import Stream
 
 log = structlog.get_logger()
 
@@ -44,13 +47,14 @@ class Watched:
     door: Door
     recorder: Recorder
     leftovers: int
+    streams: Sequence[Stream] = ()
 
 
 class Ops:
     """The application of the ops listener; `run`, in the caller's TaskGroup, tells of a disk that fills up."""
 
-    def __init__(self, watched: Watched) -> None:
-        self._on = watched
+    def __init__(self, on: Watched) -> None:
+        self._on = on
         self._registry = CollectorRegistry()
         self._seen: int | None = None
         self._disk_low = False
@@ -66,6 +70,7 @@ class Ops:
         for kind in _REFUSALS:
             self._refusals.labels(kind)
         self._by_database = self._database_gauges()
+        self._duties = DutyGauges(self._registry, on.parts.settings, on.streams)
         self._local_gauges()
 
     def _gauge(self, name: str, words: str, value: Callable[[], float] | None = None) -> Gauge:
@@ -144,7 +149,7 @@ class Ops:
                 await scope.execute(select(1))
         except FrameroomError as error:
             return error.message
-        return ""
+        return await ready(self._on.parts.masters, self._on.parts.keys)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""
@@ -153,6 +158,7 @@ class Ops:
         except FrameroomError:
             for gauge in self._by_database.values():
                 gauge.set(float("nan"))
+            self._duties.clear()
             self._by_database["up"].set(0)
         return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4")
 
@@ -166,6 +172,7 @@ class Ops:
             newest = (await scope.execute(select(func.max(checkpoints.c.time_ms)))).scalar()
             mails, due = (await scope.execute(select(func.count(outbox.c.id), func.min(outbox.c.due_ms)))).one()
             await self._count_events(scope)
+            await self._duties.ask(scope, now)
         told = self._by_database
         told["up"].set(1)
         told["waiting"].set(waiting)

@@ -19,14 +19,18 @@ from audit.bucket import Bucket, BucketObjects
 from audit.checkpoint import Signer
 from audit.clock import LogClock
 from audit.log import AuditLog
+from audit.masters import MasterKeys
 from audit.publisher import object_name
 from audit.restored import Loss, accept
-from audit.sealing import FileKeyStore, FileMasterKey
+from audit.sealing import FileKeyStore
 from audit.sequencer import Sequencer
 from audit.steps import Step, Steps
 from audit.storage import LocalObjects, Objects, StorageError
 from audit.tables import entries
-from config.settings import Settings
+from config.settings import Keys, Settings
+from gateway import notify
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.access.directory import Directory
 from gateway.access.permission import Permission
 from gateway.errors import UnavailableError
@@ -34,6 +38,7 @@ from gateway.identity.engineers import Engineers
 from gateway.store import schema
 from gateway.store.engine import Store
 from gateway.vault import Vault
+from gateway.wiring.masters import make_master, open_masters, remarks
 from gateway.wiring.signing import Signing, signing, write_key
 
 _PUBLISHED_AT_ONCE: Final = 4
@@ -44,10 +49,12 @@ def database_url(settings: Settings) -> str:
     return settings.storage.database_url or f"sqlite:///{settings.storage.data_dir / 'frameroom.db'}"
 
 
-def make_keys(folder: Path) -> None:
-    """Master key, log signing key and host key; FileExistsError when there are any."""
-    folder.mkdir(parents=True, mode=0o700)
-    FileMasterKey.create(folder / "master.key")
+def make_keys(folder: Path, keys: Keys | None = None) -> None:
+    """Master key (in a file, or where `keys` says), log signing key and host key; FileExistsError when there are any.
+
+    UnavailableError when the master key is to be in a token that cannot be used.
+    """
+    make_master(folder, keys or Keys())
     write_key(folder / "log-signing.pem")
     for name, data in (
         ("ssh_host_ed25519", asyncssh.generate_private_key("ssh-ed25519").export_private_key()),
@@ -69,6 +76,7 @@ class Parts:
     store: Store
     audit: AuditLog
     objects: Objects
+    masters: MasterKeys
     keys: FileKeyStore
     vault: Vault
     signing: Signing
@@ -77,6 +85,9 @@ class Parts:
     directory: Directory
     permission: Permission
     steps: Steps
+    ways: notify.Ways
+    channels: Channels
+    asking: Asking
     unpublished: dict[str, str] = field(default_factory=dict)
     """Log and newest signed checkpoint of what the object store does not have yet."""
 
@@ -143,19 +154,23 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     when its log must not go on, unless `behind` says that the caller deals with that.
     """
     data = settings.storage.data_dir
-    master = FileMasterKey.load(data / "keys" / "master.key")
+    masters = await asyncio.to_thread(open_masters, data / "keys", settings.keys)
+    for remark in remarks(masters, settings.keys):
+        log.warning(remark)
+    keys = await asyncio.to_thread(FileKeyStore, data / "keyring", masters)
+    vault = await asyncio.to_thread(Vault, keys)
     objects, clock = await asyncio.to_thread(_objects, settings), LogClock()
     signed = signing(data / "keys", settings.deployment.name, objects)
     store = Store(database_url(settings))
     lock = _only_process(data) if store.is_sqlite else None
-    keys, vault = FileKeyStore(data / "keyring", master), Vault(master)
     audit = AuditLog(keys, clock)
+    ways = _ways(settings)
     sequencer = Sequencer(signed.signer, settings.deployment.name, objects, steps, signed.trusted)
     try:
         opened = Parts(
-            settings, store, audit, objects, keys, vault, signed, sequencer, Engineers(store, audit, vault),
+            settings, store, audit, objects, masters, keys, vault, signed, sequencer, Engineers(store, audit, vault),
             Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(),
+            steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)), Asking(store, audit),
         )  # fmt: skip
         opened.permission.pages = lambda: settings.portal.url or f"http://localhost:{settings.portal.port}"
         await opened.catch_up()
@@ -176,6 +191,11 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
             objects.close()
         if lock is not None:
             os.close(lock)
+
+
+def _ways(settings: Settings) -> notify.Ways:
+    telling = settings.telling
+    return notify.Ways(telling.schemes, telling.networks, telling.text_url)
 
 
 def _objects(settings: Settings) -> LocalObjects | BucketObjects:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from audit.masters import NAME
 from audit.storage import write_new
 from config import load as loading
 from gateway.errors import ConflictError, InvalidError, UnavailableError
@@ -138,7 +139,7 @@ def _place(name: str, data: bytes, staging: Path, loader: Loader | None, done: R
 def _complete(done: Restored, staging: Path) -> None:
     if done.head is None:
         raise InvalidError("the backup holds keys and no database", next_step="Give the other one, and this as --keys.")
-    if not (staging / "data" / "keys" / "master.key").exists():
+    if not (staging / "data" / "keys" / NAME).exists():
         raise InvalidError(
             "the backup was made without keys, and nothing opens without them",
             next_step="Give the backup of the keys too: --keys FILE.",

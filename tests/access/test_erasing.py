@@ -19,15 +19,22 @@ from audit.storage import LocalObjects
 from audit.tables import entries, payloads
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
 from gateway.access.erasing import KEY_BACKUPS_MS, Erasing, floor_ms
 from gateway.access.proposals import HOLD, Proposals
 from gateway.access.subjects import Subjects
 from gateway.errors import AmbiguousError, ConflictError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import ProposalState
 from gateway.model import Grant, new_id
+from gateway.notify import Carrier, Ways
+from gateway.notify.outbox import put
 from gateway.store.engine import Store
+from gateway.store.sign_in_tables import code_links, oidc_accounts, reading_codes
 from gateway.store.tables import approvers, contacts, directory, engineers
+from gateway.store.telling_tables import absences, channels
 from tests.support.furnished import Furnished, furnish
+from tests.support.planted import row as planted_row
 
 GRACE = {"id": "2001", "extension": "2001", "name": "Grace Bell", "email": "grace@customer.example", "ddis": ["+4420"]}
 ROSE = {"id": "2002", "extension": "2002", "name": "Rose Bell", "email": "rose@customer.example", "ddis": []}
@@ -265,6 +272,34 @@ async def test_an_approver_goes_from_lists_consents_and_mail(world: World) -> No
     assert "lee brook" in told
     assert sorted(row.name for row in await b.rows(approvers)) == ["(erased)", "Lee Brook"]
     assert all("kate" not in row.address.casefold() for row in await b.waiting())
+    assert (await world.verify()).ok
+
+
+async def test_what_somebody_signed_in_to_read_with_goes_with_them(world: World) -> None:
+    b = world.brook
+    kate = next(row.id for row in await b.rows(approvers) if row.name == "Kate Brook")
+    async with b.store.scope(b.customer) as scope:
+        for table in (oidc_accounts, reading_codes, code_links):
+            values = planted_row(table, b.customer) | {"id": kate, "approver_id": kate, "contact_id": None}
+            await scope.execute(insert(table).values({k: v for k, v in values.items() if k in table.c}))
+    await world.erase("Kate Brook", b.customer)
+    assert await b.rows(oidc_accounts) == await b.rows(reading_codes) == await b.rows(code_links) == []
+    assert (await world.verify()).ok
+
+
+async def test_where_somebody_was_reached_and_when_they_were_away_goes_with_them(world: World) -> None:
+    b = world.brook
+    kate = next(row.id for row in await b.rows(approvers) if row.name == "Kate Brook")
+    there = Channels(b.store, b.audit, b.vault, Carrier(Ways(("json",))))
+    await there.add("t", b.customer, kate, "Kate's hook", "json://hook.example/x")
+    await Asking(b.store, b.audit).away("t", b.customer, kate, "2027-01-01", "2027-01-02")
+    async with b.store.scope(b.customer) as scope:
+        channel = (await there.of(b.customer))[0].id
+        await put(scope, "", "x", "s", "line", b.clock.now(), channel_id=channel)
+    await world.erase("Kate Brook", b.customer)
+    assert await b.rows(channels) == await b.rows(absences) == []
+    assert all(row.channel_id is None for row in await b.waiting())
+    assert "hook" not in (await world.readable()).casefold()
     assert (await world.verify()).ok
 
 

@@ -12,12 +12,13 @@ from sqlalchemy import func, select, update
 from audit.clock import LogClock
 from audit.log import AuditLog
 from audit.sealing import FileKeyStore, FileMasterKey
-from connectors.contract import Credential, Operation
+from connectors.contract import Credential, Operation, SecretKind
 from gateway.access.directory import Directory, agreement_of
 from gateway.access.importing import Given, Importer
 from gateway.access.permission import Permission
 from gateway.errors import StateError
 from gateway.identity.engineers import Engineers
+from gateway.model import CharacterClass
 from gateway.policy import decide
 from gateway.store.engine import Store
 from gateway.store.tables import agreements, approvers, contacts, customers, outbox, sites, systems
@@ -32,8 +33,8 @@ class World:
 
     def __init__(self, store: Store, folder: Path) -> None:
         master = FileMasterKey.create(folder / "master.key")
-        self.store, self.vault = store, Vault(master)
         self.audit = AuditLog(FileKeyStore(folder / "keyring", master), LogClock())
+        self.store, self.vault = store, Vault(self.audit.keys)
         self.directory = Directory(store, self.audit, self.vault, ("company.example",))
         self.importer = Importer(store, self.audit, self.vault, ("company.example",))
 
@@ -112,6 +113,19 @@ async def test_every_add_and_change_has_its_event(world: World) -> None:
     assert (await world.events())[6:] == ["site.changed", "system.changed", "contact.changed", "approver.changed"]
 
 
+async def test_an_opt_out_and_a_standing_are_taken_and_keep_their_time(world: World) -> None:
+    await world.take(*ALL)
+    kate = row("contact", email="kate@customer.example", no_marketing="yes", standing="former", mobile="07700 900123")
+    (changed,) = await world.take(kate)
+    assert changed == (
+        "changed", "mobile: nothing → +447700900123; standing: current → former; no marketing: no → yes"
+    )  # fmt: skip
+    assert await world.results(kate) == ["same"]
+    (held,) = (await world.everything())["contacts"]
+    assert "True" in str(held)
+    assert (await world.take(row("contact", email="kate@customer.example", standing="gone")))[0][0] == "refused"
+
+
 async def test_personal_fields_stand_sealed_in_the_log_and_open_again(world: World) -> None:
     await world.take(*ALL)
     customer = await world.directory.customer_id(NAME)
@@ -119,7 +133,40 @@ async def test_personal_fields_stand_sealed_in_the_log_and_open_again(world: Wor
         (added,) = await world.audit.read(scope.connection, customer, kinds=("contact.added",))
         told = await world.audit.personal(scope.connection, added)
     assert b"kate" not in added.entry
-    assert told == {"name": "Kate", "email": "kate@customer.example", "phone": "+442079460900", "position": ""}
+    assert told == {
+        "name": "Kate", "email": "kate@customer.example", "phone": "+442079460900", "position": "", "mobile": "",
+    }  # fmt: skip
+
+
+async def test_what_an_agreement_says_of_new_passwords_and_of_how_many_say_yes(world: World) -> None:
+    first = row("agreement", operations="view", secret_lengths="voicemail 6, sip 16", approvals_needed="2")
+    assert await world.results(row("customer"), first) == ["added", "added"]
+    assert await world.results(first) == ["same"]
+    ((result, words),) = await world.take(
+        row("agreement", secret_lengths="sip 20", secret_classes="sip lower upper digit"), plan=True
+    )
+    assert result == "change"
+    assert "secret_lengths: sip 16, voicemail 6 → sip 20" in words
+    assert "secret_classes: nothing → sip digit lower upper" in words
+    assert "approvals_needed" not in words, "an empty cell leaves what is there"
+    assert (await world.take(row("agreement", secret_classes="sip digit", secret_lengths="none")))[0][0] == "changed"
+    ((_, words),) = await world.take(row("agreement", approvals_needed="1"))
+    assert "approvals_needed: 2 → 1" in words
+    async with world.store.look(await world.directory.customer_id(NAME)) as scope:
+        held = await agreement_of(scope)
+    assert held is not None
+    assert (held.terms.secret_lengths, held.terms.approvals_needed) == ({}, 1)
+    assert held.terms.secret_classes == {SecretKind.SIP: frozenset({CharacterClass.DIGIT})}
+
+
+async def test_a_password_under_a_header_about_passwords_is_refused_and_not_repeated(world: World) -> None:
+    await world.take(row("customer"), row("agreement", operations="view"))
+    for column in ("secret_lengths", "secret_classes"):
+        for cell in ("hunter2", "voicemail hunter2"):
+            ((result, words),) = await world.take(row("agreement", **{column: cell}))
+            assert result == "refused"
+            assert words.startswith(column.replace("_", " "))
+            assert "hunter2" not in words
 
 
 async def test_an_imported_agreement_stays_closed_and_a_changed_one_closes_again(world: World) -> None:

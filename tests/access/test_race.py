@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from audit.clock import LogClock
 from audit.log import AuditLog
 from audit.sealing import FileKeyStore, FileMasterKey
 from connectors.contract import Credential, Operation
+from gateway import notify
 from gateway.access.directory import Directory
 from gateway.access.permission import Permission
+from gateway.errors import StateError
 from gateway.identity.engineers import Engineers
-from gateway.model import Terms
+from gateway.lifecycle import RequestState
+from gateway.model import PhoneSystem, Terms
 from gateway.policy import decide
 from gateway.store.engine import Store
-from gateway.store.tables import operations, sessions
+from gateway.store.tables import operations, sessions, systems
 from gateway.vault import Vault
 
 
@@ -31,7 +35,7 @@ class Node:
         master = FileMasterKey.load(key) if key.exists() else FileMasterKey.create(key)
         self.store = store
         self.audit = AuditLog(FileKeyStore(folder / "keyring", master), LogClock())
-        self.vault = Vault(master)
+        self.vault = Vault(self.audit.keys)
         self.permission = Permission(store, self.audit)
 
 
@@ -101,3 +105,51 @@ async def test_3_none_starts_after_a_revocation(nodes: tuple[Node, Node]) -> Non
     async with here.store.scope(customer) as scope:
         facts = await here.permission.facts(scope, engineer, system, grant, True)
     assert decide(facts, Operation.VIEW).code == "grant-over"
+
+
+async def _ask(node: Node, engineer: str, system: PhoneSystem) -> str:
+    return (await node.permission.submit(engineer, system, frozenset({Operation.VIEW}), 60, "", "why")).id
+
+
+async def test_nobody_is_asked_for_a_phone_system_that_is_being_taken_out_of_service(nodes: tuple[Node, Node]) -> None:
+    here, there = nodes
+    customer, engineer, system_id, _ = await furnish(here)
+    # As the engineer found it, a moment before.
+    ((_, system),) = await Directory(here.store, here.audit, here.vault, ()).systems_for(engineer)
+    async with there.store.scope(customer) as scope:
+        await scope.execute(update(systems).where(systems.c.id == system_id).values(removed_ms=1, credential=b""))
+        asking = asyncio.ensure_future(_ask(here, engineer, system))
+        done, _ = await asyncio.wait({asking}, timeout=0.1)
+        assert not done, "the request must wait for whoever is taking the phone system out of service"
+    with pytest.raises(StateError, match="out of service; nobody was asked"):
+        await asking
+    left = [request.state for request in await here.permission.requests_of(engineer)]
+    assert left == [RequestState.GRANTED], "nothing but the first request, from before"
+
+
+async def test_a_phone_system_goes_out_of_service_after_the_request_that_came_first(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = nodes
+    customer, engineer, system_id, _ = await furnish(here)
+    ((_, system),) = await Directory(here.store, here.audit, here.vault, ()).systems_for(engineer)
+    asked, go, tell = asyncio.Event(), asyncio.Event(), notify.request_waiting
+
+    async def stalled(*given: Any) -> None:
+        asked.set()
+        await go.wait()
+        await tell(*given)
+
+    monkeypatch.setattr(notify, "request_waiting", stalled)
+    asking = asyncio.ensure_future(_ask(here, engineer, system))
+    await asked.wait()
+    removing = asyncio.ensure_future(
+        Directory(there.store, there.audit, there.vault, ()).remove_system("t", customer, system_id)
+    )
+    done, _ = await asyncio.wait({removing}, timeout=0.1)
+    assert not done, "the removal must wait for the request, so that it is there to be taken back"
+    go.set()
+    request = await asking
+    assert await removing
+    async with there.store.look(customer) as scope:
+        assert (await there.permission.request(scope, request)).state is RequestState.WAITING

@@ -22,6 +22,8 @@ SYSTEM, GRANT, REQUEST = "sys_" + "4" * 24, "gra_" + "5" * 24, "req_" + "8" * 24
 SESSION, OPERATION = "ses_" + "3" * 24, "op_" + "7" * 24
 ENGINEER, APPROVER = "eng_" + "6" * 24, "apr_" + "9" * 24
 ORIGIN = f"{DEPLOYMENT}/{CUSTOMER}"
+UNTIL = 4_000_000_000_000
+"""When the permission ends (Unix ms)."""
 
 
 def b64(data: bytes) -> str:
@@ -36,7 +38,7 @@ class Story:
     log: str = CUSTOMER
     passkey: Passkey = field(default_factory=Passkey)
     wanted: tuple[str, ...] = ("alter",)
-    until: int = 2
+    until: int = UNTIL
 
     async def add(self, *events: Event) -> None:
         async with self.house.engine.begin() as connection:
@@ -87,7 +89,7 @@ class Story:
     @property
     def granted(self) -> dict[str, Any]:
         """What the permission says of itself."""
-        return {"how": "signed", "until_ms": 2, "operations": ["alter"]}
+        return {"how": "signed", "until_ms": UNTIL, "operations": ["alter"]}
 
     async def permitted(self, *approvals: Event) -> None:
         """Asked, and allowed by these approvals (the approver's own yes, if none is given)."""

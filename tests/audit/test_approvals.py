@@ -14,7 +14,7 @@ from audit.events import Event, Personal
 from tests.support.passkey import PRESENT, Passkey
 
 from .conftest import House
-from .reported import APPROVER, ENGINEER, SYSTEM, Story, b64
+from .reported import APPROVER, ENGINEER, SYSTEM, UNTIL, Story, b64
 from .test_report import Desk, desk
 
 __all__ = ["desk"]
@@ -91,7 +91,7 @@ async def heard(house: House, desk: Desk, story: Story, *events: Event) -> tuple
 
 
 def narrowed(story: Story, **less: Any) -> Event:
-    data = {"approver": APPROVER, "operations": ["alter"], "until_ms": 2, "digest": story.digest} | less
+    data = {"approver": APPROVER, "operations": ["alter"], "until_ms": UNTIL, "digest": story.digest} | less
     return story.event("request.narrowed", data, actor=APPROVER, **story.about)
 
 
@@ -105,7 +105,7 @@ class Wider(Story):
         return super().granted | self.more
 
 
-@pytest.mark.parametrize("more", [{"operations": ["alter", "remove"]}, {"until_ms": 3}])
+@pytest.mark.parametrize("more", [{"operations": ["alter", "remove"]}, {"until_ms": UNTIL + 1}])
 async def test_a_permission_for_more_than_was_signed_is_found(house: House, desk: Desk, more: dict[str, Any]) -> None:
     story = Wider(house)
     story.more = more  # type: ignore[misc]
@@ -114,13 +114,13 @@ async def test_a_permission_for_more_than_was_signed_is_found(house: House, desk
 
 
 async def test_a_yes_to_less_holds_and_voids_the_yes_before(house: House, desk: Desk) -> None:
-    story = Story(house, wanted=("alter", "view"), until=9)
+    story = Story(house, wanted=("alter", "view"), until=UNTIL + 9)
     more = story.signed()
     asked = {
-        "engineer": ENGINEER, "operations": ["alter", "view"], "until_ms": 9, "digest": story.digest,
+        "engineer": ENGINEER, "operations": ["alter", "view"], "until_ms": UNTIL + 9, "digest": story.digest,
     }  # fmt: skip
     submitted = story.event("request.submitted", asked, **story.about)
-    story.wanted, story.until = ("alter",), 2
+    story.wanted, story.until = ("alter",), UNTIL
     less = narrowed(story)
     code, said = await heard(house, desk, story, submitted, more, less)
     assert (code, "rests on no approval" in said) == (1, True), said
@@ -136,7 +136,7 @@ async def test_words_that_ask_for_something_else_than_the_log_says_are_found(hou
     """The approver signed "view"; the operator wrote "alter" into the entry that names the signed digest."""
     story = Story(house, wanted=("view",))
     signed = story.signed()
-    asked = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": 2, "digest": story.digest}
+    asked = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": UNTIL, "digest": story.digest}
     code, said = await heard(house, desk, story, story.event("request.submitted", asked, **story.about), signed)
     assert (code, "ask for something else than the log says" in said) == (1, True), said
 
@@ -154,7 +154,8 @@ async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, se
 
 JOB = "job_" + "1" * 24
 TERMS: dict[str, Any] = {
-    "operations": ["alter"], "approvals_needed": 1, "consent_by_phone": False, "max_minutes": 60, "standing": [],
+    "operations": ["alter"], "approvals_needed": 1, "consent_by_phone": False, "max_minutes": 70_000_000,
+    "standing": [],
 }  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def signature(story: Story, kind: str, text: str, approver: str = APPROVER, **da
 def job_text(**more: Any) -> str:
     told = {
         "v": 1, "customer": "c", "job": JOB, "system": SYSTEM, "system_name": "Head office", "operations": ["alter"],
-        "from": 1, "until": 2, "what": "Change a name", "for": "Grace", "asked_by": APPROVER,
+        "from": 1, "until": UNTIL, "what": "Change a name", "for": "Grace", "asked_by": APPROVER,
     } | more  # fmt: skip
     return canonical.encode(told).decode()
 
@@ -182,7 +183,7 @@ def job_text(**more: Any) -> str:
 def job(story: Story, text: str, **more: Any) -> Event:
     digest = hashlib.sha256(text.encode()).hexdigest()
     data = {
-        "job": JOB, "number": 7, "approver": APPROVER, "operations": ["alter"], "from_ms": 1, "until_ms": 2,
+        "job": JOB, "number": 7, "approver": APPROVER, "operations": ["alter"], "from_ms": 1, "until_ms": UNTIL,
         "digest": digest,
     } | more  # fmt: skip
     return story.event("job.asked", data, actor=APPROVER, system=SYSTEM)
@@ -190,7 +191,7 @@ def job(story: Story, text: str, **more: Any) -> Event:
 
 def taken(story: Story, **more: Any) -> Event:
     """The request that taking a job is."""
-    data = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": 2, "digest": story.digest, "job": JOB} | more
+    data = {"engineer": ENGINEER, "operations": ["alter"], "until_ms": UNTIL, "digest": story.digest, "job": JOB} | more
     return story.event("request.submitted", data, **story.about)
 
 
@@ -210,7 +211,7 @@ async def test_a_job_that_nobody_signed_is_found(house: House, desk: Desk) -> No
     assert (code, "nobody of the customer's asked for the job" in said) == (1, True), said
 
 
-@pytest.mark.parametrize("wider", [{"operations": ["alter", "remove"]}, {"until_ms": 3}])
+@pytest.mark.parametrize("wider", [{"operations": ["alter", "remove"]}, {"until_ms": UNTIL + 1}])
 async def test_a_permission_that_goes_further_than_its_job_is_found(
     house: House, desk: Desk, wider: dict[str, Any]
 ) -> None:

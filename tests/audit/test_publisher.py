@@ -160,6 +160,38 @@ async def test_two_nodes_publish_one_log(house: House) -> None:
     assert (await house.verify()).ok
 
 
+async def test_two_nodes_that_take_turns_publish_one_log(house: House) -> None:
+    other = Sequencer(house.signer, DEPLOYMENT, house.objects)
+    for turn, sequencer in enumerate((house.sequencer, other, other, house.sequencer, house.sequencer, other)):
+        await append(house, 100 + turn)
+        async with house.engine.begin() as connection:
+            note = await sequencer.integrate(connection, CUSTOMER)
+        assert note is not None
+        async with house.engine.connect() as connection:
+            await sequencer.publish(connection, CUSTOMER, note)
+    assert published(house).size == 615
+    assert (await house.verify()).ok
+
+
+async def test_after_a_store_that_failed_the_next_checkpoint_goes_on_from_what_is_there(house: House) -> None:
+    await grow(house, 300)
+    await append(house, 10)
+    async with house.engine.begin() as connection:
+        note = await house.sequencer.integrate(connection, CUSTOMER)
+    assert note is not None
+    folder = house.objects.folder / "log" / CUSTOMER
+    folder.rename(folder.with_name("away"))
+    folder.write_bytes(b"in the way")
+    async with house.engine.connect() as connection:
+        with pytest.raises(StorageError):
+            await house.sequencer.publish(connection, CUSTOMER, note)
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+    await grow(house, 10)
+    assert published(house).size == 320
+    assert (await house.verify()).ok
+
+
 async def test_a_tile_that_was_altered_or_taken_is_found_and_the_edge_is_made_again(house: House) -> None:
     await grow(house, 300)
     full, edge = (house.objects.folder / "log" / CUSTOMER / name for name in (tile_name(0, 0), tile_name(0, 1, 44)))

@@ -18,6 +18,8 @@ from sqlalchemy import delete, insert, select, update
 
 from audit.checkpoint import Signer
 from audit.clock import LogClock
+from audit.finding import COLUMNS, columns_of
+from audit.log import parse_entry
 from audit.merkle import leaf_hash
 from audit.publisher import prefix
 from audit.report import Reporter
@@ -50,7 +52,11 @@ async def _alter(house: House, index: int, change: Callable[[bytes], bytes]) -> 
     async with house.engine.begin() as connection:
         here = (entries.c.log_id == CUSTOMER) & (entries.c.idx == index)
         entry = change((await connection.execute(select(entries.c.entry).where(here))).scalar_one())
-        await connection.execute(update(entries).where(here).values(entry=entry, leaf_hash=leaf_hash(entry)))
+        # And what a search finds it by, so that nothing in the database contradicts it.
+        body = parse_entry(entry)
+        found_by = dict(zip(("kind", "time_ms", *COLUMNS), columns_of(body), strict=True)) if body else {}
+        new = update(entries).where(here).values(entry=entry, leaf_hash=leaf_hash(entry), **found_by)
+        await connection.execute(new)
 
 
 async def flip(house: House) -> None:
@@ -185,10 +191,20 @@ async def test_a_database_set_back_is_found_at_the_start_and_with_its_object_sto
     assert customers_check(story, (await story.report(mailed)).text(), mailed, tmp_path) == 3
 
 
+async def test_an_operation_beyond_its_signed_permission_is_found_by_the_customer(story: Story, tmp_path: Path) -> None:
+    """Everything is hashed and signed as it should be: the gateway was told, in its database, of a wider permission."""
+    await _alter(story.house, 8, lambda entry: entry.replace(b'"alter"', b'"reset-sip"'))
+    await sign_anew(story.house)
+    mailed = story.note
+    assert customers_check(story, (await story.report(mailed)).text(), mailed, tmp_path) == 1
+    report = await story.house.verify()
+    assert [fault.what for fault in report.faults] == ["reset-sip was begun, and the permission does not name it"]
+
+
 async def test_two_people_who_are_shown_two_histories_find_it_when_they_compare(story: Story, tmp_path: Path) -> None:
     """Both hold checkpoints of the same size; each history is whole in itself."""
     one = story.note
-    await flip(story.house)
+    await _alter(story.house, 11, lambda entry: entry.replace(b'"alter"', b'"view_"'))
     await sign_anew(story.house)
     other = story.note
     assert one.split("\n")[1] == other.split("\n")[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
@@ -10,7 +12,8 @@ from sqlalchemy import delete, insert, select, text, update
 from audit import checkpoint
 from audit.events import KINDS, Event, EventError, Personal
 from audit.log import Appended
-from audit.merkle import leaf_hash
+from audit.merkle import Frontier, leaf_hash
+from audit.publisher import LogForked
 from audit.sealing import SealingError
 from audit.sequencer import LogBehind, object_name
 from audit.tables import checkpoints, entries, logs, payloads
@@ -32,7 +35,11 @@ def a_visit(log: str = CUSTOMER, number: int = 3) -> list[Event]:
     """What a short visit leaves."""
     ids: dict[str, object] = {"session": f"ses_{number:024x}", "operation": f"op_{number:024x}"}
     seen = Personal("after", {"name": "Grace Bell", "email": "grace@customer.example"}, "subject:sub_" + "9" * 24)
+    asked = {"request": f"req_{number:024x}"}
+    asked_for = {"engineer": ACTOR, "operations": ["alter"], "until_ms": 4_000_000_000_000}
     return [
+        an_event("request.submitted", log, **ids, **asked, data=asked_for),
+        an_event("request.granted", log, **ids, **asked, data=permission()),
         an_event("session.opened", log, **ids, data={"factor": "totp"}),
         an_event("operation.intended", log, **ids, data={"name": "alter"}),
         an_event("operation.done", log, **ids, data={"name": "alter"}, personal=(seen,)),
@@ -78,9 +85,9 @@ async def test_a_visit_is_numbered_signed_and_holds(house: House) -> None:
     await house.sequence()
     report = await house.verify()
     assert report.ok, report.faults
-    assert (report.logs, report.entries) == (2, 8)
+    assert (report.logs, report.entries) == (2, 12)
     held = (house.objects.get(object_name(CUSTOMER)) or b"").decode()
-    assert checkpoint.verify(held, house.signer.vkey, f"frameroom.example/{CUSTOMER}").size == 4
+    assert checkpoint.verify(held, house.signer.vkey, f"frameroom.example/{CUSTOMER}").size == 6
 
 
 async def test_personal_fields_are_nowhere_in_clear(house: House) -> None:
@@ -144,7 +151,7 @@ async def test_reading_pages_by_cursor_and_never_crosses_logs(house: House) -> N
         while rows := await house.audit.read(connection, CUSTOMER, after_seq=cursor, limit=3):
             seen += rows
             cursor = rows[-1].seq
-    assert len(seen) == 20
+    assert len(seen) == 30
     assert {row.body["log"] for row in seen} == {CUSTOMER}
 
 
@@ -160,7 +167,7 @@ async def test_an_entry_too_large_for_a_tile_is_refused_before_anything_is_writt
 
 async def _flip_a_byte(house: House) -> None:
     async with house.engine.begin() as connection:
-        row = (await connection.execute(select(entries).where(entries.c.idx == 2))).one()
+        row = (await connection.execute(select(entries).where(entries.c.idx == 4))).one()
         changed = bytearray(row.entry)
         changed[40] ^= 1
         await connection.execute(update(entries).where(entries.c.seq == row.seq).values(entry=bytes(changed)))
@@ -168,12 +175,12 @@ async def _flip_a_byte(house: House) -> None:
 
 async def _garbage(house: House) -> None:
     async with house.engine.begin() as connection:
-        await connection.execute(update(entries).where(entries.c.idx == 2).values(entry=b"\xff not json"))
+        await connection.execute(update(entries).where(entries.c.idx == 4).values(entry=b"\xff not json"))
 
 
 async def _rewrite_with_its_hash(house: House) -> None:
     async with house.engine.begin() as connection:
-        row = (await connection.execute(select(entries).where(entries.c.idx == 2))).one()
+        row = (await connection.execute(select(entries).where(entries.c.idx == 4))).one()
         false = row.entry.replace(b"alter", b"views")
         await connection.execute(
             # And what a search finds it by, so that nothing here contradicts it.
@@ -191,26 +198,35 @@ async def _rewrite_and_drop_the_checkpoints(house: House) -> None:
 
 async def _delete_one(house: House) -> None:
     async with house.engine.begin() as connection:
-        await connection.execute(delete(entries).where(entries.c.idx == 2))
+        await connection.execute(delete(entries).where(entries.c.idx == 4))
 
 
 async def _swap_two(house: House) -> None:
     async with house.engine.begin() as connection:
-        for old, new in ((1, 91), (2, 1), (91, 2)):
+        for old, new in ((3, 91), (4, 3), (91, 4)):
             await connection.execute(update(entries).where(entries.c.idx == old).values(idx=new))
 
 
 async def _insert_one(house: House) -> None:
     async with house.engine.begin() as connection:
-        row = (await connection.execute(select(entries).where(entries.c.idx == 2))).one()._asdict()
-        row |= {"seq": None, "idx": 4, "event_id": "evt_false"}
+        row = (await connection.execute(select(entries).where(entries.c.idx == 4))).one()._asdict()
+        row |= {"seq": None, "idx": 6, "event_id": "evt_false"}
         await connection.execute(insert(entries), row)
 
 
-async def _cut_the_tail(house: House) -> None:
+async def _cut_the_tail(house: House, size: int = 4) -> None:
     async with house.engine.begin() as connection:
-        await connection.execute(delete(entries).where(entries.c.idx >= 2))
-        await connection.execute(update(logs).values(size=2))
+        await connection.execute(delete(entries).where(entries.c.idx >= size))
+        left = select(entries.c.leaf_hash).where(entries.c.log_id == CUSTOMER).order_by(entries.c.idx)
+        frontier = Frontier()
+        for leaf in (await connection.execute(left)).scalars():
+            frontier.append(leaf)
+        await connection.execute(update(logs).values(size=size, frontier=frontier.to_bytes()))
+
+
+async def _cut_the_tail_and_its_checkpoints(house: House) -> None:
+    await _cut_the_tail(house)
+    async with house.engine.begin() as connection:
         await connection.execute(delete(checkpoints))
 
 
@@ -228,7 +244,7 @@ async def _false_checkpoint(house: House) -> None:
     async with house.engine.begin() as connection:
         note = (await connection.execute(select(checkpoints.c.note))).scalars().first()
         assert note is not None
-        await connection.execute(update(checkpoints).values(note=note.replace("\n4\n", "\n5\n")))
+        await connection.execute(update(checkpoints).values(note=note.replace("\n6\n", "\n7\n")))
 
 
 async def _take_the_published_one_away(house: House) -> None:
@@ -238,17 +254,18 @@ async def _take_the_published_one_away(house: House) -> None:
 @pytest.mark.parametrize(
     ("tamper", "place"),
     [
-        (_flip_a_byte, 2),
-        (_garbage, 2),
-        (_rewrite_with_its_hash, 3),
+        (_flip_a_byte, 4),
+        (_garbage, 4),
+        (_rewrite_with_its_hash, 5),
         (_rewrite_and_drop_the_checkpoints, None),
-        (_delete_one, 2),
-        (_swap_two, 3),
+        (_delete_one, 4),
+        (_swap_two, 5),
         (_insert_one, None),
         (_cut_the_tail, None),
-        (_take_the_payload_away, 2),
-        (_alter_the_payload, 2),
-        (_false_checkpoint, 3),
+        (_cut_the_tail_and_its_checkpoints, None),
+        (_take_the_payload_away, 4),
+        (_alter_the_payload, 4),
+        (_false_checkpoint, 5),
         (_take_the_published_one_away, None),
     ],
 )
@@ -280,6 +297,43 @@ async def test_two_outcomes_are_found(house: House) -> None:
     assert "2 outcomes" in str((await house.verify()).faults[0])
 
 
+def permission(**more: object) -> dict[str, object]:
+    return {"how": "by telephone", "until_ms": 4_000_000_000_000, "operations": ["alter"]} | more
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "words"),
+    [
+        ("request.granted", None, "a permission that the log does not hold"),
+        ("request.submitted", None, "nobody had asked for"),
+        ("request.granted", {"data": permission(operations=["alter", "reset-sip"])}, "was not asked for"),
+        ("request.granted", {"data": permission(operations=["view"])}, "view, which was not asked for"),
+        ("request.granted", {"data": permission(until_ms=4_000_000_000_001)}, "longer than was asked for"),
+        ("request.granted", {"data": permission(until_ms=1)}, "after the permission had ended"),
+        ("request.granted", {"grant": "grt_" + "0" * 24}, "a permission that the log does not hold"),
+        ("operation.intended", {"data": {"name": "reset-sip"}}, "the permission does not name it"),
+        ("operation.intended", {"system": "sys_" + "0" * 24}, "another phone system"),
+        ("operation.intended", {"actor": "eng_" + "0" * 24}, "to whom the permission was not given"),
+    ],
+)
+async def test_an_operation_that_no_permission_in_the_log_covers_is_found(
+    house: House, kind: str, changed: dict[str, Any] | None, words: str
+) -> None:
+    """As when somebody widened a permission, or made one up, in the database that the gateway asks."""
+    events = [event if event.kind != kind else changed and replace(event, **changed) for event in a_visit()]
+    await append(house, [event for event in events if event])
+    await house.sequence()
+    assert words in str((await house.verify()).faults[0])
+
+
+@pytest.mark.parametrize("end", ["grant.revoked", "grant.expired"])
+async def test_an_operation_after_its_permission_was_ended_is_found(house: House, end: str) -> None:
+    visit = a_visit()
+    await append(house, [*visit[:3], an_event(end), *visit[3:]])
+    await house.sequence()
+    assert "after the permission had ended" in str((await house.verify()).faults[0])
+
+
 async def test_a_checkpoint_that_a_customer_kept_is_extended_or_the_fork_is_found(house: House) -> None:
     await append(house, a_visit())
     await house.sequence()
@@ -287,19 +341,36 @@ async def test_a_checkpoint_that_a_customer_kept_is_extended_or_the_fork_is_foun
     await append(house, a_visit(number=5))
     await house.sequence()
     assert (await house.verify(held=[kept])).ok
-    forked = house.signer.sign(checkpoint.Checkpoint(f"frameroom.example/{CUSTOMER}", 4, bytes(32)))
+    forked = house.signer.sign(checkpoint.Checkpoint(f"frameroom.example/{CUSTOMER}", 6, bytes(32)))
     assert "not those" in str((await house.verify(held=[forked])).faults[0])
 
 
 # -- the sequencer --
 
 
-async def test_a_database_behind_its_published_checkpoint_may_not_go_on(house: House) -> None:
+@pytest.mark.parametrize("cut", [_cut_the_tail, _cut_the_tail_and_its_checkpoints])
+async def test_a_database_behind_its_published_checkpoint_may_not_go_on(
+    house: House, cut: Callable[[House], Awaitable[None]]
+) -> None:
     await append(house, a_visit())
     await house.sequence()
-    await _cut_the_tail(house)
+    await cut(house)
     async with house.engine.connect() as connection:
-        with pytest.raises(LogBehind, match="4 entries"):
+        with pytest.raises(LogBehind, match="6 entries"):
+            await house.sequencer.check_not_behind(connection)
+
+
+async def test_a_size_that_was_set_without_its_hashes_stops_the_log_in_words(house: House) -> None:
+    await append(house, a_visit())
+    await house.sequence()
+    async with house.engine.begin() as connection:
+        await connection.execute(update(logs).values(size=7))
+        await connection.execute(delete(checkpoints))
+    await append(house, a_visit(number=5))
+    with pytest.raises(LogForked, match="7 entries"):
+        await house.sequence()
+    async with house.engine.connect() as connection:
+        with pytest.raises(LogBehind, match="Put back the database"):
             await house.sequencer.check_not_behind(connection)
 
 

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
-from gateway.store import schema
 from gateway.wiring.app import make_keys
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +69,6 @@ def closed(database: tuple[str, str], tmp_path: Path) -> Closed:
         '[deployment]\nname = "closed.frameroom.example"\ncompany_domains = ["company.example"]\n'
         f'[storage]\nowner_url = "{owner}"\ndatabase_url = "{app}"\n'
     )
-    schema.upgrade(owner)
     return Closed(config)
 
 

@@ -319,7 +319,7 @@ def test_search_finds_by_every_condition_and_says_that_it_looked(furnished: Clos
     def found(*words: str) -> list[str]:
         return [row["kind"] for row in furnished.json("audit", "search", "--why", "check", *words)]
 
-    of_ticket = ["consent.recorded", "grant.revoked", "request.granted", "request.submitted"]
+    of_ticket = ["consent.recorded", "grant.revoked", "request.asked", "request.granted", "request.submitted"]
     assert sorted(found("--ticket", "T-9")) == of_ticket
     assert found("--ticket", "T-10") == []
     assert found("--customer", BROOK, "--kind", "grant.revoked") == ["grant.revoked"]

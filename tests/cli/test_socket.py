@@ -95,6 +95,8 @@ def test_a_socket_that_belongs_to_somebody_else(folder: Path) -> None:
         config = str(folder / "frameroom.toml")
         code = (
             f"import os, sys; sys.argv[1:] = ['-c', {config!r}, 'customer', 'list']\n"
+            # All at once: our own Python may be root's alone to read.
+            "import asyncio, config.load, gateway.wiring.app\n"
             "from gateway.cli.main import main\nos.setuid(65534)\nmain()"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -109,10 +109,37 @@ def test_a_password_in_the_database_url_is_not_shown(tmp_path: Path, url: str) -
     assert "db.example" in str(redacted(settings))
 
 
+def test_receivers_of_the_log_are_tables_of_their_own_each_with_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    fine = '[[streams.receivers]]\nname = "a"\nhost = "a.example"\nca_file = "ca.pem"\n'
+    settings = load(written(tmp_path, fine + "[ssh]\nport = 22\n"), {})
+    assert settings.streams.receivers[0].ca_file == tmp_path / "ca.pem"
+    assert settings.ssh.port == 22
+    wrong = '[[streams.receivers]]\nname = "a"\nhots = "b"\nport = 70000\npin = "md5:AB"\nkey = "none"\n'
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, fine + wrong), {"FRAMEROOM_STREAMS__RECEIVERS__PORT": "1"})
+    words = [str(problem) for problem in caught.value.problems]
+    assert any(
+        w.startswith("line 7, streams.receivers.hots:") and "did you mean streams.receivers.host" in w for w in words
+    )
+    assert any(w.startswith("line 8, streams.receivers.port:") and "for example port = 6514" in w for w in words)
+    assert any(w.startswith("line 9, streams.receivers.pin:") and "sha-256:AB" in w for w in words)
+    assert any("streams.receivers.host:" in w and "siem.company.example" in w for w in words)
+    assert any("FRAMEROOM_STREAMS__RECEIVERS__PORT: no such setting" in w for w in words)
+    for text, told in ((fine + fine, "same name"), (fine + 'key = "ca.pem"\n', "go together"),
+                       (fine + 'certificate = "none"\nkey = "ca.pem"\n', "cannot be read"),
+                       ("[streams]\nreceivers = 3\n", "streams.receivers")):  # fmt: skip
+        with pytest.raises(ConfigError, match=told):
+            load(written(tmp_path, text), {})
+    (tmp_path / "ca.pem").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load(written(tmp_path, fine + 'certificate = "ca.pem"\nkey = "ca.pem"\n'), {})
+
+
 def test_the_schema_names_every_setting() -> None:
     sections = json_schema()["$defs"]
     assert {key for section in sections.values() for key in section["properties"]} == {
-        key.partition(".")[2] for key in known_keys()
+        key.rpartition(".")[2] for key in known_keys()
     }
 
 

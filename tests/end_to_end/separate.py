@@ -21,7 +21,7 @@ from typing import Any
 import asyncssh
 import pyotp
 
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
 from gateway.wiring.parts import make_keys
 from tests.support.post import Post, post_office
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from audit.steps import Step
 from gateway.cli.demo import Demo, permit
@@ -80,33 +79,34 @@ async def test_a_locked_database_is_said_so_and_nothing_is_touched(
     await whole(demo)
 
 
-def _full(pages: int) -> Callable[[Any, Any], None]:
-    def limit(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"pragma max_page_count = {pages}")
-        cursor.close()
+def _no_larger(opened: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
+    """Connections under which the file may not grow, as on a disk that is full."""
 
-    return limit
+    def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        connection = opened(*args, **kwargs)
+        connection.execute("pragma max_page_count = 1")  # SQLite takes the size that the file has
+        return connection
+
+    return connect
 
 
 async def test_a_full_database_refuses_and_recovers(
-    demo: Demo, ssh: Master, database_of_demo: tuple[str, str] | None
+    demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch, database_of_demo: tuple[str, str] | None
 ) -> None:
     if database_of_demo is not None:
         pytest.skip("PostgreSQL says the same in the same class of error (53100), and cannot be filled here")
     await permit(demo, EVERYTHING)
     assert (await ssh.run("show 2001")).code == 0
     store = demo.app.parts.store
-    limit = _full(1)  # SQLite takes the size that the file has
-    event.listen(store.engine.sync_engine, "connect", limit)
-    await store.engine.dispose()
-    for _ in range(200):
-        ran = await ssh.run("set 2001 name=Fill")
-        if ran.code:
-            break
-    assert ran.code in {1, 5}, ran
-    assert "full" in ran.err
-    event.remove(store.engine.sync_engine, "connect", limit)
+    with monkeypatch.context() as disk:
+        disk.setattr(sqlite3, "connect", _no_larger(sqlite3.connect))
+        await store.engine.dispose()
+        for _ in range(200):
+            ran = await ssh.run("set 2001 name=Fill")
+            if ran.code:
+                break
+        assert ran.code in {1, 5}, ran
+        assert "full" in ran.err
     await store.engine.dispose()
     for visit in [visit for visit in demo.app.visits.all() if visit.ended is not None]:
         await visit.over.wait()

@@ -92,14 +92,14 @@ async def test_9_a_permission_that_the_operator_made_is_found(
     async with parts.store.scope(forger.customer) as scope:
         values = {
             "customer_id": forger.customer, "id": grant, "request_id": request.id, "system_id": request.system_id,
-            "engineer_id": request.engineer_id, "operations": "view remove", "from_ms": request.from_ms,
+            "engineer_id": request.engineer_id, "operations": "view", "from_ms": request.from_ms,
             "until_ms": request.until_ms, "state": GrantState.OPEN, "version": 1, "approver_ids": kate,
             "how": "signed with the approver's own key",
         }  # fmt: skip
         await scope.execute(insert(grants).values(**values))
         mine = requests.c.id == request.id
         await scope.execute(update(requests).where(mine).values(state=RequestState.GRANTED))
-        data = {"how": values["how"], "until_ms": request.until_ms, "operations": ["view", "remove"]}
+        data = {"how": values["how"], "until_ms": request.until_ms, "operations": ["view"]}
         event = Event(
             "request.granted", forger.customer, kate, system=request.system_id, request=request.id, grant=grant,
             data=data,

@@ -178,6 +178,11 @@ async def test_a_secret_that_no_server_takes_is_void_and_told(
     async with demo.app.parts.store.look_at_everyone() as scope:
         (row,) = (await scope.execute(links.select())).all()
     assert (row.state, row.sealed) == ("void", None)
+    (left,) = [
+        row for row in json.loads((await ssh.run("handover --json")).out) if row["what"] == "password undelivered"
+    ]
+    assert (left["customer"], left["system"], left["who"]) == (CUSTOMER, "Head office", "Ana Silva")
+    assert left["about"] == "reset-voicemail: nobody got the new password; reset it again"
 
 
 async def test_what_cannot_be_met_is_refused_before_anything_is_written(demo: Demo, ssh: Master) -> None:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
-import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from connectors.lab import sip
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
-from tests.support.need import need_tool
+from tests.end_to_end.browsing import PHONE, browser
 
-PHONE = {"width": 360, "height": 640}
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
-    program = need_tool("chromium", "chromium")
-    async with async_playwright() as playwright:
-        # Chromium's own sandbox does not start for root, as which containers often run.
-        started = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        await started.close()
+__all__ = ["browser"]
 
 
 async def link_of(demo: Demo, ssh: Master) -> str:
@@ -47,7 +34,7 @@ async def shown(page: Page) -> str:
 async def test_4_a_browser_shows_the_secret_once_and_only_once(demo: Demo, ssh: Master, browser: Browser) -> None:
     link = await link_of(demo, ssh)
     key = link.partition("#")[2]
-    page = await browser.new_page(viewport=PHONE)  # type: ignore[arg-type]
+    page = await browser.new_page(viewport=PHONE)
     sent: list[str] = []
     trouble: list[str] = []
     page.on("request", lambda request: sent.append(f"{request.url} {request.headers} {request.post_data}"))

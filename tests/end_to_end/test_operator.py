@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audit.recording.live import LiveView
 from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
-from gateway.wiring.admin.watching import LiveView
+from gateway.wiring.admin import Admin
+from gateway.wiring.asking import Row
+from tests.support.watchers import Watchers
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,22 +50,6 @@ async def told(demo: Demo, *words: str) -> Any:
     code, out, err = await typed(demo, *words, "--json")
     assert code == 0, err
     return json.loads(out)
-
-
-class Watchers(set[Any]):
-    """A recording's watchers, that tell when one comes and when one goes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came, self.went = asyncio.Event(), asyncio.Event()
-
-    def add(self, watcher: Any) -> None:
-        super().add(watcher)
-        self.came.set()
-
-    def discard(self, watcher: Any) -> None:
-        super().discard(watcher)
-        self.went.set()
 
 
 async def kinds(demo: Demo) -> Sequence[str]:
@@ -107,7 +94,7 @@ async def test_check_and_explain(demo: Demo) -> None:
     lines = await demo.admin("system check", system=SYSTEM)
     names = [line["what"] for line in lines]
     assert names[:3] == ["reach", "identity", "credential"]
-    assert names[-1] == "how secrets are kept"
+    assert names[-2:] == ["how secrets are kept", "login record"]
     assert all(line["ok"] for line in lines)
     asked = {"engineer": "ana", "system": SYSTEM, "operation": "view", "at_ms": None}
     before = await demo.admin("explain", **asked)
@@ -287,6 +274,26 @@ async def test_a_watcher_who_leaves_or_is_slow_costs_the_visit_nothing(demo: Dem
     assert not visit.recording.watchers
     assert visit.ended is None
     assert (await ssh.run("show 2001")).code == 0
+
+
+class _Reader:
+    """Takes a log's end, and lets everything that was appended get its number meanwhile."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.parts, self.shown = demo.app.parts, list[Row]()
+
+    async def rows(self, rows: list[Row]) -> None:
+        self.shown += rows
+        await self.parts.sequence()
+
+
+async def test_an_entry_that_gets_its_number_while_the_log_is_read_is_shown_once(demo: Demo) -> None:
+    grant = await permit(demo, "view")
+    await demo.admin("grant revoke", grant=grant, reason="enough")
+    reader = _Reader(demo)
+    await Admin(demo.app.parts, demo.app).do_audit_tail("test", CUSTOMER, 50, "a test", stream=reader)
+    assert [row["kind"] for row in reader.shown].count("looked.audit") == 1
+    assert reader.shown[-1]["kind"] == "looked.audit"
 
 
 async def test_following_the_log(demo: Demo) -> None:

@@ -70,10 +70,23 @@ class Swept:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Separate, Postgres | None, str]]:
+def own_server(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """A server of its own: every file of it is searched, and the one that all tests share holds others' databases."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def story(own_server: Postgres | None, tmp_path: Path) -> AsyncIterator[tuple[Separate, Postgres | None, str]]:
     need_tool("ssh", "openssh-client")
-    server: Postgres | None = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    database = server.create_database() if server else None
+    database = own_server.create_database() if own_server else None
     ready: asyncio.Future[Separate] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
@@ -87,7 +100,7 @@ async def story(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
-    yield ready.result(), server, database[0] if database else ""
+    yield ready.result(), own_server, database[0] if database else ""
     over.set()
     await task
 

@@ -25,6 +25,7 @@ from connectors.lab import server as lab_server
 from gateway.cli.demo import LOGIN, started
 from gateway.store.engine import Store
 from gateway.store.tables import systems
+from gateway.wiring import telling
 from gateway.wiring.app import App, database_url
 from gateway.wiring.serve import serve_until
 
@@ -98,6 +99,7 @@ async def obey(folder: Path, app: App, killer: Killer) -> None:
 async def main(folder: Path, database: tuple[str, str] | None) -> None:
     """Furnish the folder the first time, serve it again every other time."""
     killer = Killer()
+    telling.configure("warning")  # to stderr: what is read of stdout is an answer
     if (folder / "frameroom.toml").exists():
         async with again(folder, killer) as app:
             await obey(folder, app, killer)

@@ -21,12 +21,14 @@ from audit.inspect import Report, verify_database
 from audit.log import AuditLog
 from audit.publisher import note_names
 from audit.recording.player import Player
-from audit.sealing import FileKeyStore, FileMasterKey
+from audit.sealing import FileKeyStore
 from audit.steps import Step
 from audit.storage import LocalObjects
+from config import load as loading
 from gateway.store.engine import Store
 from gateway.store.tables import operations, requests, sessions
-from gateway.wiring.control import ask
+from gateway.wiring.asking import ask
+from gateway.wiring.masters import open_masters
 
 ROOT = Path(__file__).parents[2]
 CUSTOMER, SYSTEM = "Brook & Sons", "Head office"
@@ -166,8 +168,10 @@ class Running:
         return [note.decode() for note in self.published().values()]
 
     def _keys(self) -> FileKeyStore:
-        keys = self.folder / "data" / "keys"
-        return FileKeyStore(self.folder / "data" / "keyring", FileMasterKey.load(keys / "master.key"))
+        settings = loading.load(self.folder / "frameroom.toml", {})
+        return FileKeyStore(
+            self.folder / "data" / "keyring", open_masters(self.folder / "data" / "keys", settings.keys)
+        )
 
     async def rows(self, table: Any) -> list[Any]:
         """A whole table."""

@@ -25,7 +25,17 @@ def facts() -> Facts:
 
 
 def test_everything_in_order_is_permitted() -> None:
-    assert decide(facts(), Operation.VIEW).allowed
+    decision = decide(facts(), Operation.VIEW)
+    assert (decision.allowed, decision.code, decision.words) == (True, "permitted", "view is permitted")
+    assert len(decision.steps) == 13
+    assert all(step.endswith(": yes") for step in decision.steps)
+
+
+def test_an_agreement_without_hours_is_for_any_hour() -> None:
+    at = replace(facts(), agreement=Agreement("cus_1", 1, AgreementState.CONFIRMED, Terms(operations=OPS)))
+    for hour in range(0, 7 * 24, 5):
+        moved = replace(at.grant, until_ms=NOW + 8 * 24 * HOUR)
+        assert decide(replace(at, now_ms=NOW + hour * HOUR, grant=moved), Operation.VIEW).allowed
 
 
 @pytest.mark.parametrize(

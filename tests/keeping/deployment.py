@@ -84,17 +84,18 @@ def frameroom(*words: str, **rest: Any) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def make(folder: Path, database: tuple[str, str]) -> Deployment:
+def make(folder: Path, database: tuple[str, str], keys: str = "") -> Deployment:
+    """A new one; `keys`: the section that says where its master key is, where that is no file."""
     folder.mkdir()
     storage = ""
     if database[0].startswith("postgresql"):
         storage = f'[storage]\nowner_url = "{database[0]}"\ndatabase_url = "{database[1]}"\n'
     (folder / "frameroom.toml").write_text(
         '[deployment]\nname = "keep.frameroom.example"\n[ssh]\nhost = "127.0.0.1"\nport = 0\n[portal]\nport = 0\n'
-        '[ops]\nport = 0\n[mail]\nhost = "127.0.0.1"\nport = 9\ntls = "none"\n' + storage
+        '[ops]\nport = 0\n[mail]\nhost = "127.0.0.1"\nport = 9\ntls = "none"\n' + storage + keys
     )
     made = Deployment(folder, database)
-    make_keys(made.data / "keys")
+    make_keys(made.data / "keys", made.settings().keys)
     migrate(made.settings())
     return made
 

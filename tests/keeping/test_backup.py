@@ -37,6 +37,19 @@ def furnish(deployment: Deployment) -> None:
     segment.write_bytes(secrets.token_bytes(300_000))
 
 
+def keys_of(deployment: Deployment) -> set[Path]:
+    """Files of the key store."""
+    return {path for path in (deployment.data / "keyring").rglob("*") if path.is_file() and path.name[0] != "."}
+
+
+def furnish_and_tell(deployment: Deployment) -> list[Path]:
+    """The files of the keys that this took: not the deployment's own, without which nothing opens at all."""
+    deployment.do("customer list")
+    own = keys_of(deployment)
+    furnish(deployment)
+    return sorted(keys_of(deployment) - own)
+
+
 def back_up(deployment: Deployment, name: str = "b.age", what: tuple[str, ...] = backup.PARTS) -> Path:
     file = deployment.folder.parent / name
     deployment.do(
@@ -293,10 +306,8 @@ def test_keys_kept_apart_come_together_again(embedded: Deployment) -> None:
 
 def test_a_backup_without_keys_opens_no_persons_data(embedded: Deployment) -> None:
     """What makes an erasure true: the long-kept half is ciphertext for ever once the key is gone everywhere."""
-    furnish(embedded)
+    destroyed, *_ = furnish_and_tell(embedded)
     main = back_up(embedded, "main.age", ("database", "objects"))
-    keyring = embedded.data / "keyring"
-    destroyed = next(path for path in keyring.rglob("*") if path.is_file() and path.name[0] != ".")
     destroyed.write_bytes(b"")
     keys = back_up(embedded, "keys.age", backup.KEYS)
     new = embedded.folder.parent / "new"
@@ -346,11 +357,10 @@ def test_a_backup_of_a_newer_schema_says_what_to_install(embedded: Deployment) -
 
 
 def test_a_log_that_was_false_when_it_was_backed_up_is_restored_and_said_so(embedded: Deployment) -> None:
-    furnish(embedded)
+    taken = furnish_and_tell(embedded)
     assert embedded.do("audit verify")["ok"]
-    keyring = embedded.data / "keyring"
-    # A key that was taken away, not destroyed: what it sealed cannot be checked any more.
-    for path in [p for p in keyring.rglob("*") if p.is_file() and p.name[0] != "."]:
+    # Keys that were taken away, not destroyed: what they sealed cannot be checked any more.
+    for path in taken:
         path.unlink()
     file, new = back_up(embedded), embedded.folder.parent / "new"
     done = frameroom(

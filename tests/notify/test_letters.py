@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
 from connectors.contract import Operation, Person
 from gateway import notify
 from gateway.errors import ConflictError, NotPermittedError, StateError
-from gateway.model import Grant
+from gateway.model import MINUTE, Grant
 from gateway.notify import Told
+from gateway.store.tables import outbox
 from tests.support.furnished import Furnished
 
 KATE, OMAR, ANA = "kate@customer.example", "omar@customer.example", "ana@company.example"
@@ -28,10 +30,10 @@ async def letters(brook: Furnished, what: str) -> dict[str, tuple[str, str]]:
     return {row.address: (row.subject, row.body) for row in await brook.waiting() if row.what == what}
 
 
-async def test_a_waiting_request_is_told_to_every_approver_and_carries_no_link(brook: Furnished) -> None:
+async def test_a_waiting_request_is_told_to_whose_turn_it_is_and_carries_no_link(brook: Furnished) -> None:
     await granted(brook)
     told = await letters(brook, "request waiting")
-    assert set(told) == {KATE, OMAR}
+    assert set(told) == {KATE}
     subject, body = told[KATE]
     assert subject == "Waiting for your answer: Ana Silva"
     assert "Ana Silva (engineer of your telephone maintainer) asks to come into Head office (Brook)" in body
@@ -118,7 +120,8 @@ async def test_a_long_list_is_cut_and_says_how_much_more(brook: Furnished) -> No
 
 async def test_hostile_words_break_neither_layout_nor_header(brook: Furnished) -> None:
     evil = "x\r\n\r\nWhat was done:\n  - nothing\u202e https://evil.example/ \x1b[2J"
-    grant = await granted(brook, reason=evil, ticket=evil)
+    seen = "What was done: - nothing https://evil.example/"  # a request takes one line, without what cannot be seen
+    grant = await granted(brook, reason=seen, ticket=seen)
     await brook.contact(KATE, "each")
     session = await brook.session(grant)
     async with brook.store.scope(brook.customer) as scope:
@@ -150,6 +153,53 @@ async def test_6_a_changed_number_is_told_to_approvers(brook: Furnished) -> None
         told = "ddi from +441 to +442"
         await notify.person_changed(scope, grace, told, email_changed=False, now=brook.clock.now())
     assert set(await letters(brook, "address changed")) == {KATE, OMAR}
+
+
+async def test_6_a_file_that_never_comes_to_its_end_is_told_to_approvers_all_the_same(brook: Furnished) -> None:
+    grant, now = await granted(brook), brook.clock.now()
+    held = None
+    for line in ("Grace: ddi from +441 to +442", "Ned: ddi from +443 to +444"):
+        async with brook.store.scope(brook.customer) as scope:
+            held = await notify.hold_for_approvers(scope, held, grant, line, now)
+    waiting = [row for row in await brook.waiting() if row.what == "file applied"]
+    assert sorted(row.address for row in waiting) == [KATE, OMAR], "one mail each, whatever the file's length"
+    for row in waiting:
+        assert row.due_ms == now + 10 * MINUTE
+        assert "Grace: ddi from +441 to +442\n  - Ned: ddi from +443 to +444\n" in row.body
+    # One that is on its way is left alone, and what follows it is a mail of its own.
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(update(outbox).where(outbox.c.what == "file applied").values(due_ms=now + 1))
+    async with brook.store.scope(brook.customer) as scope:
+        held = await notify.hold_for_approvers(scope, held, grant, "Zoe: ddi from +445 to +446", now)
+    later = [r.body for r in await brook.waiting() if r.what == "file applied" and r.due_ms != now + 1]
+    assert len(later) == 2
+    assert all("Zoe" in body and "Grace" not in body for body in later)
+    async with brook.store.scope(brook.customer) as scope:
+        await notify.let_go(scope, held)
+    assert [r.due_ms for r in await brook.waiting() if r.what == "file applied"] == [now + 1] * 2
+
+
+async def test_a_whole_file_is_one_mail_to_each_contact_as_they_wish(brook: Furnished) -> None:
+    grant = await granted(brook)
+    for email, notices in (
+        (KATE, "each"),
+        ("c@x.example", "changes"),
+        ("d@x.example", "daily"),
+        ("n@x.example", "none"),
+    ):
+        await brook.contact(email, notices)
+    told = notify.FileApplied(grant, {"done": 2, "refused": 1}, ["Grace: name from A to B"] * 2, 7, addresses=True)
+    async with brook.store.scope(brook.customer) as scope:
+        await notify.file_applied(scope, told, brook.clock.now())
+    found = await letters(brook, "file applied")
+    assert set(found) == {KATE, OMAR, "c@x.example", "d@x.example"}
+    subject, body = found[KATE]
+    assert subject == "Ana Silva applied a file of changes to Head office"
+    for words in ("Why: Grace married\nTicket: T-7\n", "  - 2 done\n  - 1 refused, nothing was changed\n",
+                  "and 7 more, each in the visit's log"):  # fmt: skip
+        assert words in body
+    (daily,) = [row for row in await brook.waiting() if row.address == "d@x.example"]
+    assert daily.batch, "into the mail of the day"
 
 
 @pytest.mark.parametrize("certain", [True, False])
@@ -188,7 +238,7 @@ async def test_two_persons_have_to_say_yes_where_it_is_agreed(brook: Furnished) 
 
 async def test_one_person_says_yes_once_under_however_many_names(brook: Furnished) -> None:
     await brook.agree(approvals_needed=2)
-    kate, again = await brook.approver("Kate", KATE), await brook.approver("K. Brook", "KATE@customer.example")
+    kate, again = await brook.approver("Kate", KATE), await brook.namesake("K. Brook", "KATE@customer.example")
     await brook.approver("Omar", OMAR)
     request = await brook.ask()
     assert await brook.say_yes(request, kate) is None
@@ -210,10 +260,10 @@ async def test_the_yes_of_somebody_removed_since_counts_no_more(brook: Furnished
 async def test_more_yeses_than_there_are_people_is_refused_before_anybody_is_asked(brook: Furnished) -> None:
     await brook.agree(approvals_needed=2)
     await brook.approver("Kate", KATE)
-    await brook.approver("K. Brook", "KATE@customer.example")
+    await brook.namesake("K. Brook", "KATE@customer.example")
     with pytest.raises(NotPermittedError, match="wants 2 people to say yes, and has 1 who may"):
         await brook.ask()
-    assert await brook.waiting() == []
+    assert [row.what for row in await brook.waiting() if row.what != "approver added"] == []
 
 
 async def test_what_was_withdrawn_cannot_be_granted(brook: Furnished) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,62 @@ from typing import Any
 import httpx
 import pytest
 
+from audit.storage import LocalObjects
+from connectors.contract import Person
+from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.asking import Asking
+from gateway.access.channels import Channels
+from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
+from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
 from gateway.access.switch import Switch
+from gateway.identity.codes import Codes
+from gateway.identity.oidc import AccountSignIn
+from gateway.identity.oidc_wire import Wire
 from gateway.identity.passkeys import Passkeys
+from gateway.identity.providers import Providers
 from gateway.identity.sign_ins import SignIns
+from gateway.model import PhoneSystem
+from gateway.notify import Carrier, Ways
 from gateway.portal.access import AccessPages
+from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
+from gateway.portal.guesses import Guesses
+from gateway.portal.handing import HandOvers
 from gateway.portal.jobs import JobPages
+from gateway.portal.months import MonthPages
+from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
+from gateway.portal.playing import TerminalPages
+from gateway.portal.reading import ReadingPages
 from gateway.portal.requests import Requests
 from gateway.portal.site import COOKIE, Portal
+from gateway.portal.visits import Live, LiveVisits, VisitPages
 from gateway.store.engine import Store
 from tests.support.browser_passkey import SoftwarePasskey
 from tests.support.furnished import Furnished, furnish
 
 SITE = "https://portal.example"
+
+
+class Phones:
+    """A phone system's people, as the portal reads them; tests/end_to_end read a real one."""
+
+    def __init__(self) -> None:
+        self.people: list[Person] = []
+
+    async def pages(self, system: PhoneSystem) -> AsyncIterator[tuple[Person, ...]]:
+        """Three at a time."""
+        for start in range(0, len(self.people), 3):
+            yield tuple(self.people[start : start + 3])
 
 
 @dataclass(slots=True)
@@ -43,6 +79,12 @@ class Site:
     recovering: Recovering
     portal: Portal
     client: httpx.AsyncClient
+    live: dict[str, Live]
+    objects: LocalObjects
+    phones: Phones
+    readings: Readings
+    providers: Providers
+    codes: Codes
 
     async def ask(self, method: str, path: str, cookie: str = "", **rest: Any) -> httpx.Response:
         """One request of a browser: with Origin, and with the cookie."""
@@ -76,10 +118,10 @@ class Site:
         assert response.status_code == 200, response.text
         return str(response.cookies[COOKIE])
 
-    async def reader(self, approver: str) -> str:
+    async def reader(self, approver: str, factor: str = "code") -> str:
         """The cookie of a sign-in by something less than a passkey."""
         async with self.brook.store.scope(self.brook.customer) as scope:
-            return await self.sign_ins.begin(scope, approver, "code", approver, "d", "a")
+            return await self.sign_ins.begin(scope, approver, factor, f"{factor} {approver}", "d", "a")
 
 
 @pytest.fixture
@@ -92,15 +134,35 @@ async def site(store: Store, tmp_path: Path) -> Site:
     recovering = Recovering(store, brook.directory, Proposals(store, brook.audit), passkeys)
     approving = Approving(store, brook.audit, brook.permission, passkeys)
     agreeing = Agreeing(store, brook.audit, brook.directory, brook.permission, passkeys)
+    contacts, ways = brook.directory.contacts, Carrier(Ways(("json",), ("127.0.0.0/8",)))
+    channels = Channels(store, brook.audit, brook.vault, ways)
+    wire = Wire()
+    providers = Providers(store, brook.audit, brook.vault, wire, lambda: SITE)
+    accounts = AccountSignIn(store, brook.audit, brook.vault, providers, wire, sign_ins)
+    codes = Codes(store, brook.audit, brook.vault, sign_ins, lambda: SITE)
+    phones = Phones()
+    reading = Readings(store, brook.audit, brook.vault, phones)
+    addresses = Addresses(store, brook.audit, brook.permission, passkeys, reading)
+    live: dict[str, Live] = {}
+    visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
-        *People(store, brook.directory, passkeys, recovering).pages(),
+        *ReadingPages(providers, accounts, codes, Guesses(brook.audit.clock.now), "Ring us.").pages(),
+        *OwnWays(store, providers, codes).pages(),
+        *People(store, brook.directory, passkeys, recovering, Asking(store, brook.audit)).pages(),
+        *HandOvers(store, Handing(store, brook.audit, passkeys), passkeys, "Ring us.").pages(),
+        *AddressPages(store, addresses, passkeys, "Ring us.").pages(),
+        *NoticesPages(store, Asking(store, brook.audit), channels, contacts, True).pages(),
+        *ContactPages(store, contacts).pages(),
         *Requests(store, brook.permission, approving, passkeys, "Ring us.").pages(),
         *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
         *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),
         *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
+        *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
+        *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
+        *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),
     ]
     portal = Portal(pages, sign_ins, lambda: SITE, once.app())
     client = httpx.AsyncClient(transport=httpx.ASGITransport(portal.app()), base_url=SITE)
     client.cookies.clear()
-    return Site(brook, passkeys, sign_ins, recovering, portal, client)
+    return Site(brook, passkeys, sign_ins, recovering, portal, client, live, objects, phones, reading, providers, codes)

@@ -63,7 +63,7 @@ async def test_the_customers_veto_is_theirs_to_take_back(site: Site) -> None:
     path = f"/engineers/{site.brook.engineer}"
     assert (await kate.send(f"{path}/veto")).status_code == 303
     assert await vetoed(site)
-    assert "struck off your list" in await kate.page("/access")
+    assert "Struck off your list" in await kate.page("/access")
     with pytest.raises(NotPermittedError, match="themselves"):
         await site.brook.directory.name_engineer("t", site.brook.customer, site.brook.engineer)
     assert (await kate.send(f"{path}/allow")).status_code == 303

@@ -6,15 +6,19 @@ import re
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from audit.assertions import AssertionFault, check, fingerprint
 from gateway.access.proposals import RECOVER, Proposals
 from gateway.errors import NotPermittedError
 from gateway.identity.passkeys import assertion_of
+from gateway.identity.sign_ins import ACCOUNT, CODE
 from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
+from gateway.store.telling_tables import absences, channels
 from tests.portal.conftest import SITE, Site
-from tests.portal.work import a_job
+from tests.portal.handed import a_secret
+from tests.portal.work import a_job, a_row
 from tests.support.browser_passkey import SoftwarePasskey
 
 
@@ -108,32 +112,43 @@ def _filled(page: Page, ids: dict[str, str]) -> str:
 
 async def _there(site: Site, approver: str) -> dict[str, str]:
     """Of everything that an address may name, one of Brook's."""
-    grant = await site.brook.say_yes(await site.brook.ask(), approver)
+    grant = await site.brook.say_yes(await site.brook.ask("Kate Mark asked"), approver)
     assert grant is not None
     request = await site.brook.ask("Kate Mark's telephone")
     async with site.brook.store.scope(site.brook.customer) as scope:
         two = Proposals(site.brook.store, site.brook.audit)
         proposal = await two.make(scope, "t", RECOVER, site.brook.customer, "lost", {"name": "Kate Mark"})
-    return {
+    contact = {"name": "Kate Mark", "email": "kate.mark@customer.example"}
+    ids = {"absence": "abs_1", "channel": "chn_1"}
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        ours = {"customer_id": site.brook.customer, "approver_id": approver}
+        values = ours | {"id": ids["absence"], "from_ms": 0, "until_ms": 1 << 42}
+        await scope.execute(insert(absences).values(**values))
+        values = ours | {"id": ids["channel"], "name": "Kate Mark", "service": "x", "sealed": b"", "digest": "d"}
+        await scope.execute(insert(channels).values(**values, added_ms=0))
+    return ids | {
+        "contact": await site.brook.directory.contacts.add("t", site.brook.customer, contact),
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
         "grant": grant.id, "proposal": proposal, "engineer": site.brook.engineer, "job": await a_job(site, approver),
+        "session": await site.brook.session(grant),
+        "row": await a_row(site, approver), "system": site.brook.system.id,
+        "link": (await a_secret(site, approver, approver, "Kate Mark")).link,
     }  # fmt: skip
 
 
 async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> None:
     kate = await site.brook.approver("Kate Mark", "k@customer.example")
     key, _ = await site.enrol(await site.link(kate))
-    cookie, reader = await site.cookie(key), await site.reader(kate)
+    cookie, readers = await site.cookie(key), [await site.reader(kate, factor) for factor in (CODE, ACCOUNT)]
     other = await site.brook.directory.add_customer("t", "Neighbour")
     zoe = await site.brook.directory.add_approver("t", other, "Zoe", "z@n.example", "")
     async with site.brook.store.scope(other) as scope:
         theirs = await site.sign_ins.begin(scope, zoe, "passkey", "c", "d", "a")
     their = await site.sign_ins.who(theirs)
     mine = await site.sign_ins.who(cookie)
-    read = await site.sign_ins.who(reader)
+    read = [await site.sign_ins.who(reader) for reader in readers]
     assert their is not None
     assert mine is not None
-    assert read is not None
     ids = await _there(site, kate)
     for page in site.portal.pages:
         path, name = _filled(page, ids), f"{page.method} {page.path}"
@@ -141,6 +156,11 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
             strange = await site.ask(page.method, path, cookie, headers={"Origin": "https://evil.example"})
             assert strange.status_code == 403, name
         if page.who is Who.PUBLIC:
+            # Whoever is not signed in learns of nobody there, and signs in by none of them.
+            plain = await site.ask(page.method, path)
+            assert plain.status_code < 500, name
+            assert "Kate Mark" not in plain.text, name
+            assert COOKIE not in plain.cookies, name
             continue
         for bad in ("", "x", cookie[:-1] + ("A" if cookie[-1] != "A" else "B"), cookie.replace(mine.id, their.id)):
             answer = await site.ask(page.method, path, bad)
@@ -150,8 +170,11 @@ async def test_every_route_is_closed_to_whoever_it_is_not_for(site: Site) -> Non
             for csrf in ("", their.csrf):
                 assert (await site.ask(page.method, path, cookie, data={"csrf": csrf})).status_code == 403, name
         if page.who is Who.APPROVER:
-            refused = await site.ask(page.method, path, reader, data={"csrf": read.csrf})
-            assert refused.status_code == 403, name
+            for reader, whose in zip(readers, read, strict=True):
+                assert whose is not None
+                refused = await site.ask(page.method, path, reader, data={"csrf": whose.csrf})
+                assert refused.status_code == 403, name
+                assert "use your passkey" in refused.text, name
         if "sign-out" in page.path:
             continue
         foreign = await site.ask(page.method, path, theirs, data={"csrf": their.csrf} if page.method != "GET" else None)
@@ -210,3 +233,18 @@ async def test_an_assertion_is_checked_offline(site: Site) -> None:
         except AssertionFault:
             continue
         raise AssertionError("it should not hold")
+
+
+async def test_what_no_database_takes_is_refused_in_words(site: Site) -> None:
+    key, _ = await site.enrol(await site.link(await site.brook.approver("Kate", "k@customer.example")))
+    cookie = await site.cookie(key)
+    me = await site.sign_ins.who(cookie)
+    assert me is not None
+    for odd in ("%00", "lnk_%00", "%F0%9F%98%80", "x" * 400, "'"):
+        for path in ("/hand-overs", "/addresses", "/requests", "/visits"):
+            assert (await site.ask("GET", f"{path}/{odd}", cookie)).status_code == 404, (path, odd)
+    form = {"csrf": me.csrf, "name": "a\0b", "email": "a@b.example", "phone": ""}
+    assert (await site.ask("POST", "/people", cookie, data=form)).status_code == 422
+    headers = {"X-CSRF-Token": me.csrf}
+    for body in ({"version": 1, "answer": {"a": ["\0"]}}, {"\0": 1}):
+        assert (await site.ask("POST", "/agreement/yes", cookie, json=body, headers=headers)).status_code == 422

@@ -43,7 +43,7 @@ async def asked(site: Site, kate: Approver) -> int:
 async def test_a_signed_job_is_taken_with_the_permission_that_it_is_and_done(site: Site) -> None:
     kate = await approver(site)
     number = await asked(site, kate)
-    assert "waits for an engineer" in await kate.page("/jobs")
+    assert "Waits for an engineer" in await kate.page("/jobs")
     (seen,) = await taking(site).for_engineer(site.brook.engineer)
     assert (seen.number, seen.asker, seen.what) == (number, "Kate", "Change Grace's name")
     grant = await taking(site).take(site.brook.engineer, number)
@@ -52,7 +52,7 @@ async def test_a_signed_job_is_taken_with_the_permission_that_it_is_and_done(sit
     assert (grant.approver_ids, grant.job_id) == ((kate.id,), (await the_job(site)).id)
     assert (await taking(site).take(site.brook.engineer, number)).id == grant.id
     await taking(site).done(site.brook.engineer, number, "Grace Bell it is")
-    assert "done, says the engineer" in await kate.page("/jobs")
+    assert "Done, says the engineer" in await kate.page("/jobs")
     mails = [row.body for row in await site.brook.waiting() if row.what == "job"]
     assert any("Grace Bell it is" in body for body in mails)
     assert any("Change Grace&#39;s name" in body or "Change Grace's name" in body for body in mails)
@@ -69,6 +69,17 @@ async def test_what_was_signed_is_what_stands_in_the_job(site: Site) -> None:
         sent = fields | told["keep"] | other | {"answer": answer}
         assert (await kate.post("/jobs/yes", sent)).status_code in {403, 422}
     assert await site.brook.rows(jobs) == []
+
+
+async def test_a_job_that_is_sent_twice_is_one(site: Site) -> None:
+    kate = await approver(site)
+    fields = wanted(site)
+    told = (await kate.post("/jobs/options", fields)).json()
+    sent = fields | told["keep"] | {"answer": kate.key.get(told["challenge"])}
+    assert [(await kate.post("/jobs/yes", sent)).status_code for _ in range(2)] == [200, 409]
+    for made_up in ("job_1", "job_" + "A" * 24, "job_" + "0" * 400):
+        assert (await kate.post("/jobs/yes", sent | {"job": made_up})).status_code == 422
+    assert len(await site.brook.rows(jobs)) == 1
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ async def test_a_yes_from_the_mailed_link_permits_just_what_was_asked(site: Site
     assert request.digest in mail
     assert "Ana Silva" in mail
     assert "Grace married" in mail
-    assert "granted" in await kate.page("/")
+    assert "Granted" in await kate.page("/")
 
 
 async def test_what_is_kept_holds_without_us(site: Site) -> None:

@@ -57,6 +57,14 @@ class Furnished:
             await scope.execute(update(approvers).where(here).values(added_ms=0))
         return approver
 
+    async def namesake(self, name: str, email: str) -> str:
+        """A second account of somebody who is an approver already, as older deployments may have them."""
+        approver = await self.approver(name, f"second-{email}")
+        async with self.store.scope(self.customer) as scope:
+            here = (approvers.c.customer_id == self.customer) & (approvers.c.id == approver)
+            await scope.execute(update(approvers).where(here).values(email=email))
+        return approver
+
     async def agree(self, **terms: Any) -> None:
         """A confirmed agreement."""
         given: dict[str, Any] = {
@@ -134,7 +142,8 @@ class Furnished:
 async def furnish(store: Store, folder: Path) -> Furnished:
     """A customer (Brook), an engineer (Ana), a phone system; no approver and no agreement yet."""
     master, clock = FileMasterKey.create(folder / "master.key"), Clock()
-    audit, vault = AuditLog(FileKeyStore(folder / "keyring", master), clock), Vault(master)
+    audit = AuditLog(FileKeyStore(folder / "keyring", master), clock)
+    vault = Vault(audit.keys)
     directory = Directory(store, audit, vault, ("company.example",))
     engineer = await Engineers(store, audit, vault).add("t", "ana", "Ana Silva", "ana@company.example", frozenset())
     customer = await directory.add_customer("t", "Brook")

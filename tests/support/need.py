@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from gateway.portal.visits import has_player
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+PROVIDER = Path(__file__).with_name("oidc_provider")
 
 
 def need_tool(name: str, package: str) -> str:
     """The path of a program. Without it the test is skipped, or fails under FRAMEROOM_REQUIRE_ALL=1."""
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
-        reason = f"{name} is missing (Debian: apt-get install {package})"
-        if os.environ.get("FRAMEROOM_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing(f"{name} is missing (Debian: apt-get install {package})")
     return path
+
+
+def need_player() -> None:
+    """What plays terminals in a browser; as `need_tool`."""
+    if not has_player():
+        _missing("the portal's player is missing (make frontend, which needs npm)")
+
+
+def need_axe() -> str:
+    """The text of axe-core, which finds what people with a disability would stumble over; as `need_tool`."""
+    if not AXE.is_file():
+        _missing("axe-core is missing (scripts/frontend.sh dev, which needs npm)")
+    return AXE.read_text(encoding="utf-8")
+
+
+def need_provider() -> str:
+    """The path of node, with the OpenID provider installed; as `need_tool`."""
+    if not (PROVIDER / "node_modules/oidc-provider").is_dir():
+        _missing("the OpenID provider of the tests is missing (scripts/oidc-provider.sh must, which needs npm)")
+    return need_tool("node", "nodejs")
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("FRAMEROOM_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

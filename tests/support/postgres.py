@@ -9,8 +9,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg import sql
+
+from gateway.store import schema
 
 
 def binaries() -> Path:
@@ -49,6 +53,7 @@ class Postgres:
         self._bin = binaries()
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
+        self._template: str | None = None
 
     def start(self) -> None:
         """Make a cluster and wait until it answers."""
@@ -82,17 +87,31 @@ class Postgres:
         """How to reach a database as a user."""
         return f"{scheme}://{user}@/{database}?host={self._folder}"
 
-    def create_database(self) -> tuple[str, str]:
-        """(owner's URL, application's URL) of a new, empty database."""
+    def migrated_database(self) -> tuple[str, str]:
+        """The same with the newest schema in it: migrated once, and copied."""
+        if self._template is None:
+            owner, _ = self.create_database()
+            schema.upgrade(owner)
+            self._template = f"t{self._count}"
+        return self.create_database(self._template)
+
+    def create_database(self, template: str = "template1") -> tuple[str, str]:
+        """(owner's URL, application's URL) of a new database, empty unless it is a copy of another."""
         self._count += 1
         name, app = f"t{self._count}", "app"
         with psycopg.connect(self.url("postgres", "owner"), autocommit=True) as connection:
-            connection.execute(f"create database {name}")
+            connection.execute(f"create database {name} template {template}")
             for role, rest in (("frameroom_app", "nologin"), (app, "login in role frameroom_app")):
                 known = connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone()
                 if known is None:
                     connection.execute(f"create role {role} {rest} nosuperuser nobypassrls")
         return self.url(name, "owner"), self.url(name, app)
+
+    def drop(self, url: str) -> None:
+        """Take a database away, whoever is still connected; it may be gone already."""
+        name = urlsplit(url).path.lstrip("/")
+        with psycopg.connect(self.url("postgres", "owner"), autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
     def stop(self) -> None:
         """End it and take its files away."""

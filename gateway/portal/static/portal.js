@@ -24,13 +24,17 @@ function plain(credential) {
   return { id, rawId: id, type: credential.type, response, clientExtensionResults: {} };
 }
 
+// The key of a mailed link stands behind the #, which is never sent. Whoever has to sign in on the way there keeps it.
+const behind = document.querySelector('[data-passkey="sign-in"]') ? location.hash : "";
+if (behind) history.replaceState(null, "", location.pathname + location.search);
+
 async function signIn() {
   const options = await post("/sign-in/options", {});
   const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: [] };
   const answer = plain(await navigator.credentials.get({ publicKey }));
   const next = new URLSearchParams(location.search).get("next") || "/";
   const told = await post("/sign-in", { answer, challenge: options.challenge, next });
-  location.assign(told.go);
+  location.assign(told.go + behind);
 }
 
 async function enrol(button) {
@@ -76,3 +80,6 @@ for (const button of document.querySelectorAll("[data-passkey]")) {
     button.disabled = false;
   });
 }
+
+// Where one is has to be seen in the row of pages, also where that row is swiped.
+document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -15,6 +15,7 @@ from gateway.access.directory import Directory
 from gateway.access.taking import Taking
 from gateway.errors import UsageError
 from gateway.session.answers import Answers
+from gateway.session.channel import LONGEST_LINE
 from gateway.session.commands.about import About
 from gateway.session.commands.acts import Acts
 from gateway.session.commands.apply import Apply
@@ -33,7 +34,6 @@ from gateway.session.session import Visits
 
 __all__ = ["Caller", "Commands", "exit_code", "shown"]
 
-_LONGEST_LINE: Final = 16_384
 _NOT_UTF8: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -54,12 +54,16 @@ class Commands:
             "help", self.help, "help [COMMAND]", "this list, or a command's usage and example", "help reset"
         )
         found = [first, *(command for group in groups for command in group.commands())]
+        found.sort(key=lambda command: command.name == "exit")  # last, as it is typed last
         self.table: dict[str, Command] = {command.name: command for command in found}
 
     async def run(self, caller: Caller, line: str) -> None:
         """One command line, its flags taken off."""
-        if len(line) > _LONGEST_LINE:
-            raise UsageError("That line is too long.", next_step="Many changes at once: help apply")
+        if len(line) > LONGEST_LINE:
+            raise UsageError(
+                f"That line is too long: a command has at most {LONGEST_LINE:,} characters.",
+                next_step="Many changes at once: help apply",
+            )
         if _NOT_UTF8.search(line):
             raise UsageError("That is not UTF-8.", next_step="Set your terminal to UTF-8.")
         try:
@@ -69,9 +73,12 @@ class Commands:
                 "A quotation mark is missing.", next_step="Text with an apostrophe goes into double quotes."
             ) from error
         caller.as_json = caller.yes = False
+        caller.grants = ()
         words = await self._take_flags(caller, words)
         if not words:
-            return
+            if caller.interactive and not line.strip():
+                return
+            raise UsageError("Nothing was asked for: say a command.", next_step="`help` lists them.")
         found = self.table.get(words[0])
         if found is None:
             near = difflib.get_close_matches(words[0][:40], self.table, 1, 0.6)
@@ -90,7 +97,7 @@ class Commands:
             at = head.index("--system")
             if at + 1 >= len(head):
                 raise UsageError("--system needs a name.")
-            await self.desk.enter(caller, await self.desk.place(caller, head[at + 1]))
+            await self.desk.choose(caller, head[at + 1])
             head = head[:at] + head[at + 2 :]
         return head + tail
 

@@ -6,10 +6,11 @@ from typing import Final
 
 from gateway.access import notes
 from gateway.errors import UsageError
+from gateway.harmless import CONTROL
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
-from gateway.session.commands.text import CONTROL, clock
+from gateway.session.commands.text import clock
 
 _NOTES: Final = 20
 _LONGEST_NOTE: Final = 2000
@@ -27,8 +28,10 @@ class About:
             Command("whoami", self.whoami, "whoami", "who you are and how you signed in", "whoami"),
             Command(
                 "systems", self.systems, "systems [WORDS]",
-                "phone systems by any part of customer, site, town, postcode, asset number or a number of theirs",
+                "phone systems by any part of customer, site, town, asset or number",
                 "systems leeds · systems 020 7946 0005",
+                "WORDS are any part of the customer, site, town, postcode, asset number, or a number of the range. The "
+                "one you last visited comes first.",
             ),
             Command("use", self.use, "use SYSTEM", "the phone system that the next commands are about", "use leeds"),
             Command(
@@ -64,8 +67,7 @@ class About:
 
     async def use(self, caller: Caller) -> None:
         """Choose a phone system."""
-        place = await self._desk.place(caller, " ".join(caller.words))
-        grant = await self._desk.enter(caller, place)
+        place, grant = await self._desk.choose(caller, " ".join(caller.words))
         row = {"customer": place.customer, "system": place.system.name, "site": place.site, "town": place.town}
         caller.out([row])
         if grant is None:
@@ -79,6 +81,8 @@ class About:
         """Leave a note, or list the newest."""
         place = await self._desk.here(caller)
         system, text = place.system, " ".join(caller.words).strip()
+        if caller.words and not text:
+            raise UsageError("A note has words.", next_step="`note` alone lists what others left.")
         if not text:
             zone = await self._desk.zone(system.customer_id)
             found = await notes.read(self._desk.store, system.customer_id, system.id, _NOTES)

@@ -25,11 +25,13 @@ async def _nothing(_: Any) -> None:
 @dataclass(frozen=True, slots=True)
 class Around:
     """What goes with an act: `begun` gets the operation's id before the phone system is touched, `done` runs in the
-    outcome's transaction. `quiet` acts leave their line in the customer's summary to their caller."""
+    outcome's transaction. `line` gets the act's line for the customer's summary and gives what stands there of it;
+    `to_approvers` tells them of a change of address or number, where they are not told of each one."""
 
     begun: Callable[[str], Awaitable[None]] = _nothing
     done: Callable[[Scope], Awaitable[None]] = _nothing
-    quiet: bool = False
+    line: Callable[[str], str] = str
+    to_approvers: Callable[[Scope, str], Awaitable[None]] | None = None
 
 
 ALONE = Around()
@@ -107,22 +109,26 @@ class Acts:
             told = moved(changes)
 
             async def also(scope: Scope) -> None:
-                await self._tell_of_change(scope, before, narrowed, told)
+                await self._tell_of_change(scope, before, narrowed, told, around)
                 await around.done(scope)
 
             personal = (("before", sealed_person(before)), ("after", sealed_person(after)))
-            line = "" if around.quiet else f"{before.name}: {told}"
+            line = around.line(f"{before.name}: {told}")
             return Did(Altered(before, after, changes), 1, (after,), personal, line, True, also)
 
         did = await visits.act(visit, Operation.ALTER, work, person=words, fields=change.fields())
         altered: Altered = did.result
         return altered
 
-    async def _tell_of_change(self, scope: Scope, before: Person, change: Change, told: str) -> None:
+    async def _tell_of_change(self, scope: Scope, before: Person, change: Change, told: str, around: Around) -> None:
         """An email or number that changes is told to the old address and the approvers at once (invariant 6)."""
         if change.email is not UNSET or change.ddi is not UNSET:
-            changed = change.email is not UNSET
-            await notify.person_changed(scope, before, told, email_changed=changed, now=self.desk.permission.now)
+            await notify.person_changed(
+                scope, before, told, email_changed=change.email is not UNSET, now=self.desk.permission.now,
+                to_approvers=around.to_approvers is None,
+            )  # fmt: skip
+            if around.to_approvers is not None:
+                await around.to_approvers(scope, f"{before.name} (extension {before.extension}): {told}")
 
     async def remove(self, visit: Visit, person: Person, around: Around = ALONE) -> Removal:
         """Remove a person who still is as shown (else Conflict)."""
@@ -131,7 +137,7 @@ class Acts:
         async def work(operation: str) -> Did:
             await around.begun(operation)
             done = await (await visits.connector(visit)).remove(person.id, person)
-            line = "" if around.quiet else f"{person.name} was removed"
+            line = around.line(f"{person.name} was removed")
             return Did(done, 1, (), (("before", sealed_person(person)),), line, True, around.done)
 
         removal: Removal = (await visits.act(visit, Operation.REMOVE, work, person=person.id)).result
@@ -152,7 +158,7 @@ class Acts:
                     await first(scope)
                 await around.done(scope)
 
-            return replace(did, also=also)
+            return replace(did, also=also, line=around.line(did.line))
 
         notes: tuple[str, ...] = (await self.desk.visits.act(visit, kind.operation, work, person=person.id)).result
         return notes

@@ -29,7 +29,9 @@ _MORE: Final = (
     f"{MAX_ROWS:,} rows and {MAX_BYTES >> 20} MB.\n"
     "--plan only shows. --stop (what it does unless told otherwise) ends at the first row that does not go through, "
     "--go-on does the others. --resume goes on where this very file stopped; rows whose outcome is unknown are shown, "
-    "and repeated only with --retry-unknown. --again runs a file anew that was run before."
+    "and repeated only with --retry-unknown. --again runs a file anew that was run before.\n"
+    "The customer's contacts and approvers get one mail about the whole file; whoever had an address that changes is "
+    "told at once."
 )
 
 
@@ -46,7 +48,7 @@ class Apply:
         return [
             Command(
                 "apply", self.apply, "apply - [--plan] [--yes] [--go-on] [--resume] < FILE.csv",
-                "many changes from a file: shows what would change, asks, runs, a result per row",
+                "many changes from a file: planned, asked about, a result per row",
                 "ssh gw apply - --plan < changes.csv",
                 _MORE,
             )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import select
-
 from connectors.contract import Operation
-from gateway.access.places import Place
-from gateway.errors import NotPermittedError, UsageError
+from gateway import notify
+from gateway.errors import FrameroomError, NotPermittedError, UsageError
 from gateway.lifecycle import RequestState
 from gateway.model import Grant, Request
 from gateway.session.answers import Answer, Answers
@@ -18,9 +17,10 @@ from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
 from gateway.session.commands.text import clock, duration, options
-from gateway.store.tables import approvers
 
 _LINE_EVERY_S: Final = 60
+_LOOK_EVERY_S: Final = 5
+"""How often a waiting engineer's line looks who was asked meanwhile."""
 
 
 class Asking:
@@ -61,27 +61,33 @@ class Asking:
             given["reason"],
         )  # fmt: skip
         wait = "wait" in switches
-        asked = await self._asked(place)
-        caller.say(f"Asked: {', '.join(asked) or 'nobody yet, since the customer has no approver'}.")
+        asked = ", ".join(name for name, _ in await self._asked(request))
+        caller.say(f"Asked: {asked or 'nobody yet, since the customer has no approver'}.")
         if not wait:
             caller.out([{"request": request.id, "system": place.system.name, "state": request.state.value}])
             return
         answer = await self._wait(caller, request)
         caller.out([{"request": request.id, "system": place.system.name, "state": answer.request.state.value}])
         if answer.request.state is not RequestState.GRANTED:
-            raise NotPermittedError(f"The request was {answer.request.state.value}.")
+            raise NotPermittedError(
+                f"Nothing is permitted: {_OVER[answer.request.state]}.", next_step="Ask again with `request`."
+            )
         await self._desk.enter(caller, place)
 
-    async def _asked(self, place: Place) -> list[str]:
-        """Names of those who can say yes."""
-        customer_id = place.system.customer_id
-        query = (
-            select(approvers.c.name)
-            .where(approvers.c.customer_id == customer_id, approvers.c.removed_ms.is_(None))
-            .order_by(approvers.c.name)
-        )
-        async with self._desk.store.look(customer_id) as scope:
-            return [str(name) for name in (await scope.execute(query)).scalars()]
+    async def _asked(self, request: Request) -> list[tuple[str, str]]:
+        """Who was asked so far, and what became of what was sent to them: ("Kate Brook", "mail sent 09:12")."""
+        async with self._desk.store.look(request.customer_id) as scope:
+            found = await notify.deliveries_of(scope, request.id)
+            zone = await notify.zone_of(scope)
+        return notify.by_person(found, zone)
+
+    async def _news(self, caller: Caller, request: Request, known: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Say what was not known of who was asked; all that is known now."""
+        asked = await self._asked(request)
+        for name, words in asked:
+            if (name, words) not in known:
+                caller.say(f"Asked: {name} ({words}).")
+        return asked
 
     async def _wait(self, caller: Caller, request: Request) -> Answer:
         caller.say("Waiting for the customer's answer (Ctrl-C stops waiting; the request stays).")
@@ -91,7 +97,8 @@ class Asking:
             if answer.request.id == request.id and not answered.done():
                 answered.set_result(answer)
 
-        begun = time.monotonic()
+        begun = looked = time.monotonic()
+        known: list[tuple[str, str]] = []
         every = 1 if caller.channel.redraws else _LINE_EVERY_S
         with self._answers.listening(caller.identity.engineer_id, told, request.id):
             while True:
@@ -103,6 +110,11 @@ class Asking:
                         caller.channel.notify_line(in_words(answered.result(), None))
                     caller.say(f"It took {waited // 60} min {waited % 60:02d} s.")
                     return answered.result()
+                if time.monotonic() - looked >= _LOOK_EVERY_S:
+                    looked = time.monotonic()
+                    # A database that is away for a moment ends nobody's wait.
+                    with suppress(FrameroomError):
+                        known = await self._news(caller, request, known)
                 caller.channel.status(f"Waiting for {waited // 60}:{waited % 60:02d}")
 
     async def requests(self, caller: Caller) -> None:
@@ -143,8 +155,21 @@ class Asking:
         return names, await self._desk.zones({item.customer_id for item in found})
 
 
+_OVER: Final = {
+    RequestState.DENIED: "the customer said no",
+    RequestState.EXPIRED: "nobody answered in time, and the request has expired",
+    RequestState.WITHDRAWN: "the request was taken back",
+}  # fmt: skip
+
+
 def in_words(answer: Answer, zone: str | None) -> str:
     """One line that tells of an answer; with a zone, until when it holds."""
     where = f"{answer.customer}/{answer.system}"
-    until = f" until {clock(answer.request.until_ms, zone)}" if zone and answer.request.state == "granted" else ""
+    if answer.request.state in {RequestState.EXPIRED, RequestState.WITHDRAWN}:
+        return f"{where}: {_OVER[answer.request.state]}."
+    until = (
+        f" until {clock(answer.request.until_ms, zone)}"
+        if zone and answer.request.state is RequestState.GRANTED
+        else ""
+    )
     return f"The customer's answer for {where}: {answer.request.state.value}{until}."

@@ -11,9 +11,10 @@ from connectors.contract import Person
 from connectors.errors import ConnectorError
 from gateway import errors
 from gateway.errors import FrameroomError, UsageError
-from gateway.model import PhoneSystem
+from gateway.model import Grant, PhoneSystem
 from gateway.session.channel import Channel, Identity
-from gateway.session.commands.text import CONTROL, Columns, shown, wrapped
+from gateway.session.commands.table import Columns
+from gateway.session.commands.text import CONTROL, shown, wrapped
 from gateway.session.session import Visit
 
 _REMEMBERED: Final = 2000
@@ -36,6 +37,8 @@ class Caller:
     visits: set[Visit] = field(default_factory=set)
     people: dict[str, str] = field(default_factory=dict)
     """Extensions seen in this conversation, with their names: what TAB offers. Nothing is asked for it."""
+    grants: Sequence[Grant] = ()
+    """The engineer's open permissions, as this line's own choice of a phone system has just seen them."""
     systems: list[str] = field(default_factory=list)
     """Names of phone systems seen in this conversation, for TAB too."""
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from connectors.console import complete as complete_diag
 from connectors.contract import Operation, SecretKind
+from gateway.harmless import CONTROL
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.people import FIELDS
 from gateway.session.commands.text import shown
@@ -43,8 +44,10 @@ def complete(commands: Collection[str], caller: Caller, line: str) -> tuple[str,
     except ValueError:
         return line, []
     wanted = last.casefold()
-    found = [c for c in _choices(commands, caller, words, last) if c.text.casefold().startswith(wanted)]
-    found = found or [c for c in _choices(commands, caller, words, last) if c.label.casefold().find(wanted) >= 0]
+    # What is put into the line goes to the terminal as it is: an extension that could steer it is not offered.
+    fit = [c for c in _choices(commands, caller, words, last) if not CONTROL.search(c.text)]
+    found = [c for c in fit if c.text.casefold().startswith(wanted)]
+    found = found or [c for c in fit if c.label.casefold().find(wanted) >= 0]
     if not found:
         return line, []
     labels = [shown(choice.label) for choice in found]

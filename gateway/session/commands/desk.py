@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from connectors.contract import Operation, Person
 from connectors.errors import InvalidValue, NotFound
 from gateway.access.directory import Directory, agreement_of
-from gateway.access.places import Place
+from gateway.access.permitted import grants_of
+from gateway.access.places import Place, places_of
 from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
-from gateway.model import Grant, Terms
+from gateway.model import Grant, PhoneSystem, Terms
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.text import e164, shown
 from gateway.session.session import Visit, Visits
+from gateway.session.visit import SeveralPeople
 
 FIND_LIMIT: Final = 20
 # An extension may be part of many numbers: its owner must be among those that are looked at.
@@ -34,9 +36,10 @@ class Desk:
 
     async def place(self, caller: Caller, words: str) -> Place:
         """The one phone system meant. NotFoundError, or AmbiguousError with those that match."""
-        if not words.strip():
-            raise UsageError("Say which phone system.", next_step="`systems` lists them.")
-        found = await self.places.places_for(caller.identity.engineer_id, words)
+        _said(words)
+        return await self._one(caller, words, await self.places.places_for(caller.identity.engineer_id, words))
+
+    async def _one(self, caller: Caller, words: str, found: list[Place]) -> Place:
         exact = [p for p in found if words.casefold() in (p.system.name.casefold(), p.system.id)]
         found = exact or found or await self._by_path(caller, words)
         if not found:
@@ -69,10 +72,24 @@ class Desk:
 
     async def enter(self, caller: Caller, place: Place) -> Grant | None:
         """Choose a phone system; the permission that the prompt counts down, when there is one."""
-        grants = await self.permission.open_grants(caller.identity.engineer_id)
+        return self._entered(caller, place, await self.permission.open_grants(caller.identity.engineer_id))
+
+    @staticmethod
+    def _entered(caller: Caller, place: Place, grants: Collection[Grant]) -> Grant | None:
         mine = [grant for grant in grants if grant.system_id == place.system.id]
         caller.enter(place.customer, place.system, mine[0].until_ms if mine else None)
         return mine[0] if mine else None
+
+    async def choose(self, caller: Caller, words: str) -> tuple[Place, Grant | None]:
+        """`place` and `enter` in one look at the database; the permissions seen are left for this line's visit."""
+        _said(words)
+        engineer_id = caller.identity.engineer_id
+        async with self.store.look_at_everyone() as scope:
+            found = await places_of(scope, engineer_id, words)
+            grants = await grants_of(scope, engineer_id)
+        place = await self._one(caller, words, found)
+        caller.grants = grants
+        return place, self._entered(caller, place, grants)
 
     # --- the visit ---
 
@@ -81,17 +98,8 @@ class Desk:
 
         NotPermittedError, in policy's own words, when there is none.
         """
-        grants = await self.permission.open_grants(caller.identity.engineer_id)
-        if caller.system is None:
-            await self._only_one(caller, grants)
-        if caller.system is None:
-            raise NotPermittedError("No customer has given you permission.", next_step="Ask with `request`.")
-        here = [g for g in grants if g.system_id == caller.system.id]
-        naming = [g for operation in wanted for g in here if operation in g.operations] or here
-        if not naming:
-            decision = await self.permission.explain(caller.identity.engineer_id, caller.system, wanted[0], None)
-            raise NotPermittedError(decision.words)
-        visit = await self.visits.open(caller.identity, caller.customer, caller.system, naming[0])
+        grant, system = await self._grant(caller, wanted)
+        visit = await self.visits.open(caller.identity, caller.customer, system, grant)
         caller.until_ms = visit.grant.until_ms
         caller.visits = {v for v in caller.visits if v.ended is None} | {visit}
         if caller.channel not in visit.channels:
@@ -100,6 +108,24 @@ class Desk:
         caller.channel.tap = visit.recording.output
         caller.channel.on_resize = visit.recording.resize
         return visit
+
+    async def _grant(self, caller: Caller, wanted: Sequence[Operation]) -> tuple[Grant, PhoneSystem]:
+        # What `--system` saw a moment ago will do where it names the operation: whether it holds is asked again, with
+        # the grant's row locked, before the visit opens and before anything is done in it.
+        seen, caller.grants = caller.grants, ()
+        if caller.system is not None and (naming := _naming(seen, caller.system, wanted)):
+            return naming[0], caller.system
+        grants = await self.permission.open_grants(caller.identity.engineer_id)
+        if caller.system is None:
+            await self._only_one(caller, grants)
+        if caller.system is None:
+            raise NotPermittedError("No customer has given you permission.", next_step="Ask with `request`.")
+        system = caller.system
+        naming = _naming(grants, system, wanted) or [g for g in grants if g.system_id == system.id]
+        if not naming:
+            decision = await self.permission.explain(caller.identity.engineer_id, system, wanted[0], None)
+            raise NotPermittedError(decision.words, next_step="`grants` shows what you may do now.")
+        return naming[0], system
 
     async def _only_one(self, caller: Caller, grants: Collection[Grant]) -> None:
         ids = {grant.system_id for grant in grants}
@@ -116,8 +142,10 @@ class Desk:
     async def person(self, visit: Visit, words: str) -> Person:
         """The one person meant by an extension, a number however typed, an email or part of a name.
 
-        Called inside an operation. NotFoundError, or AmbiguousError with those that match.
+        Called inside an operation. NotFoundError, or SeveralPeople with those that match.
         """
+        if not words.strip():
+            raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
         wanted = e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
         digits = _DIGITS.fullmatch(words) is not None
@@ -130,8 +158,7 @@ class Desk:
         if not found:
             raise NotFoundError(f"Nobody matches {shown(words)[:60]}.", next_step="`find` looks for part of a name.")
         if len(found) > 1:
-            matches = tuple(f"{p.extension}  {p.name}" for p in found)
-            raise AmbiguousError("Several people match:", matches, next_step="Write the extension.")
+            raise SeveralPeople(found)
         return found[0]
 
     @staticmethod
@@ -160,7 +187,20 @@ class Desk:
         return {customer_id: await self.zone(customer_id) for customer_id in set(customer_ids)}
 
 
+def _said(words: str) -> None:
+    if not words.strip():
+        raise UsageError("Say which phone system.", next_step="`systems` lists them.")
+
+
+def _naming(grants: Collection[Grant], system: PhoneSystem, wanted: Sequence[Operation]) -> list[Grant]:
+    """The grants for a phone system that name any of the operations, by the first that they name."""
+    here = [grant for grant in grants if grant.system_id == system.id]
+    return [grant for operation in wanted for grant in here if operation in grant.operations]
+
+
 def _is(person: Person, wanted: str) -> bool:
+    if not wanted:  # is nobody, above all not whoever has no address
+        return False
     return (
         wanted in (person.id, person.extension, *(person.ddis or ()))
         or (person.email or "").casefold() == wanted.casefold()

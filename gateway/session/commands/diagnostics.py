@@ -36,16 +36,16 @@ class Diagnostics:
         command = parse_diag(" ".join(caller.words))
         visit = await self._desk.visit(caller, Operation.DIAG)
         listing = caller.listing()
-        put = _as_lines(listing) if caller.as_json else caller.channel.write
+        put = _as_lines(listing) if caller.as_json else caller.channel.write_lines
 
         async def work(_: str) -> Did:
             strainer, size = OutputFilter(), 0
             async for data in (await self._desk.visits.connector(visit)).diag(command):
                 size += len(data)
-                put(strainer.feed(data).decode("utf-8", "replace"))
+                put(strainer.feed(data))
                 await caller.channel.drain()
                 await visit.recording.keep_up()
-            put(strainer.flush().decode("utf-8", "replace"))
+            put(strainer.flush())
             return Did(None, size, (), (), f"ran the diagnostic `{command.render()}`")
 
         await self._desk.visits.act(visit, Operation.DIAG, work, fields=(command.entry,))
@@ -53,10 +53,10 @@ class Diagnostics:
             listing.end()
 
 
-def _as_lines(listing: Listing) -> Callable[[str], None]:
+def _as_lines(listing: Listing) -> Callable[[bytes], None]:
     """Output as rows of a listing; the filter gives whole lines."""
 
-    def put(text: str) -> None:
-        listing.add([{"line": line} for line in text.splitlines()])
+    def put(data: bytes) -> None:
+        listing.add([{"line": line} for line in data.decode("utf-8", "replace").splitlines()])
 
     return put

@@ -1,4 +1,4 @@
-"""What the next shift must know: open visits, waiting requests, unknown outcomes, undelivered passwords, notes."""
+"""What the next shift must know: open visits, waiting requests, unknown outcomes, passwords on their way, notes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from audit.tables import entries
-from gateway.lifecycle import OperationState, RequestState, SessionState
+from gateway.lifecycle import LinkState, OperationState, RequestState, SessionState
 from gateway.model import DAY
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
 from gateway.session.commands.text import clock
 from gateway.store.engine import Scope
-from gateway.store.tables import engineers, notes, operations, requests, sessions
+from gateway.store.tables import approvers, engineers, links, notes, operations, requests, sessions
 
 _LOOK_BACK_MS: Final = 7 * DAY
 _EACH: Final = 50
@@ -57,7 +57,8 @@ class Handover:
         since = self._desk.permission.now - _LOOK_BACK_MS
         async with self._desk.store.look_at_everyone() as scope:
             found = [
-                *await _unknown(scope, mine, since), *await _undelivered(scope, mine, since), *await _open(scope, mine),
+                *await _unknown(scope, mine, since), *await _undelivered(scope, mine, since),
+                *await _to_hand_over(scope, mine, since), *await _open(scope, mine),
                 *await _waiting(scope, mine), *await _notes(scope, mine, since),
             ]  # fmt: skip
         found = [item for item in found if (item.customer_id, item.system_id) in names]
@@ -72,21 +73,18 @@ class Handover:
         caller.out(rows, "Nothing to hand over.")
 
 
+_BY_WHOM: Final = (
+    select(operations, sessions.c.system_id, engineers.c.name.label("who"))
+    .join(sessions, (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id))
+    .join(engineers, engineers.c.id == sessions.c.engineer_id)
+)
+"""Operations, with where and by whom."""
+
+
 async def _unknown(scope: Scope, mine: set[str], since: int) -> list[Item]:
-    query = (
-        select(operations, sessions.c.system_id, engineers.c.name.label("who"))
-        .join(
-            sessions,
-            (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id),
-        )
-        .join(engineers, engineers.c.id == sessions.c.engineer_id)
-        .where(
-            operations.c.customer_id.in_(mine), operations.c.state == OperationState.UNKNOWN,
-            operations.c.intended_ms >= since,
-        )
-        .order_by(operations.c.intended_ms.desc())
-        .limit(_EACH)
-    )  # fmt: skip
+    mine_of_late = operations.c.customer_id.in_(mine) & (operations.c.intended_ms >= since)
+    unknown = _BY_WHOM.where(mine_of_late, operations.c.state == OperationState.UNKNOWN)
+    query = unknown.order_by(operations.c.intended_ms.desc()).limit(_EACH)
     return [
         Item("unknown outcome", r.customer_id, r.system_id, r.who, r.intended_ms, f"{r.name}: look before repeating it")
         for r in await scope.execute(query)
@@ -104,15 +102,7 @@ async def _undelivered(scope: Scope, mine: set[str], since: int) -> list[Item]:
     told = {(r.log_id, r.operation_id): r.time_ms for r in await scope.execute(query)}
     if not told:
         return []
-    query = (
-        select(operations, sessions.c.system_id, engineers.c.name.label("who"))
-        .join(
-            sessions,
-            (sessions.c.customer_id == operations.c.customer_id) & (sessions.c.id == operations.c.session_id),
-        )
-        .join(engineers, engineers.c.id == sessions.c.engineer_id)
-        .where(operations.c.customer_id.in_(mine), operations.c.id.in_(o for _, o in told))
-    )
+    query = _BY_WHOM.where(operations.c.customer_id.in_(mine), operations.c.id.in_(o for _, o in told))
     return [
         Item(
             "password undelivered", r.customer_id, r.system_id, r.who, told[r.customer_id, r.id],
@@ -120,6 +110,32 @@ async def _undelivered(scope: Scope, mine: set[str], since: int) -> list[Item]:
         )
         for r in await scope.execute(query)
         if (r.customer_id, r.id) in told
+    ]  # fmt: skip
+
+
+_HOW_FAR: Final = {
+    LinkState.READY: "{} has not opened it yet",
+    LinkState.OPENED: "{} has opened it, and not said yet that it was given on",
+    LinkState.EXPIRED: "{} did not open it in time; nobody knows the new password: reset it again",
+}
+
+
+async def _to_hand_over(scope: Scope, mine: set[str], since: int) -> list[Item]:
+    """What an approver has still to pass on, or let run out."""
+    query = (
+        _BY_WHOM.add_columns(links.c.state.label("how_far"), links.c.made_ms, approvers.c.name.label("approver"))
+        .join(links, (links.c.customer_id == operations.c.customer_id) & (links.c.operation_id == operations.c.id))
+        .join(approvers, (approvers.c.customer_id == links.c.customer_id) & (approvers.c.id == links.c.approver_id))
+        .where(links.c.customer_id.in_(mine), links.c.state.in_(_HOW_FAR), links.c.made_ms >= since)
+        .order_by(links.c.made_ms.desc())
+        .limit(_EACH)
+    )
+    return [
+        Item(
+            "password to hand over", r.customer_id, r.system_id, r.who, r.made_ms,
+            f"{r.name}: {_HOW_FAR[LinkState(r.how_far)].format(r.approver)}",
+        )
+        for r in await scope.execute(query)
     ]  # fmt: skip
 
 

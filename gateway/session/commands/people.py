@@ -92,7 +92,7 @@ class People:
 
     async def show(self, caller: Caller) -> None:
         """One person."""
-        words = self._whom(caller, "show USER", caller.words)
+        words = self._whom("show USER", caller.words)
         visit = await self._desk.visit(caller, Operation.VIEW)
 
         async def work(_: str) -> Did:
@@ -104,7 +104,7 @@ class People:
         caller.out([person_row(person)])
 
     @staticmethod
-    def _whom(caller: Caller, usage: str, words: Sequence[str]) -> str:
+    def _whom(usage: str, words: Sequence[str]) -> str:
         """The words that mean a person. UsageError when there are none."""
         meant = " ".join(words).strip()
         if not meant:
@@ -136,7 +136,11 @@ class People:
             if name not in FIELDS or name in values:
                 raise UsageError(f"{shown(name)[:40]}= is not name=…, email=… or ddi=… (each at most once).")
             values[name] = value
-        words = self._whom(caller, "set USER name=… email=… ddi=…", plain)
+        if any(word.partition("=")[0] in FIELDS for word in plain if "=" in word):
+            raise UsageError(
+                "A value with spaces goes into quotation marks.", next_step='For example: set 2001 ddi="020 7946 0900"'
+            )
+        words = self._whom("set USER name=… email=… ddi=…", plain)
         if not values:
             raise UsageError("Say what to set: name=… email=… ddi=…", next_step='For example: set 2001 name="Grace"')
         visit = await self._desk.visit(caller, Operation.ALTER)
@@ -181,7 +185,7 @@ class People:
     async def remove(self, caller: Caller) -> None:
         """Remove a person, after showing what that means."""
         plain, _, _ = options(caller.words)
-        words = self._whom(caller, "remove USER", plain)
+        words = self._whom("remove USER", plain)
         visit = await self._desk.visit(caller, Operation.REMOVE)
 
         async def look(person: Person) -> Any:
@@ -208,7 +212,8 @@ class People:
         plain, _, given = options(caller.words, switches=("phones-will-drop",))
         if len(plain) < 2 or plain[-1] not in set(SecretKind):
             raise UsageError("Write: reset USER voicemail, or sip, or portal.", next_step="reset 2001 voicemail")
-        words, kind = " ".join(plain[:-1]), SecretKind(plain[-1])
+        words = self._whom("reset USER voicemail|sip|portal", plain[:-1])
+        kind = SecretKind(plain[-1])
         visit = await self._desk.visit(caller, kind.operation)
 
         async def look(person: Person) -> tuple[SecretRules, Sequence[Device]]:
@@ -222,14 +227,15 @@ class People:
             self._warn_of_phones(caller, rules, devices, agreed="phones-will-drop" in given)
         to = await self._acts.resets.recipient(visit, person)
         caller.say(f"The old {kind.value} password of {person.name} ({person.extension}) will be gone for good.")
-        caller.say(f"A link to the new one goes to {to.words} ({masked(to.address)}).")
+        caller.say(f"A link to the new one goes to {to.told}.")
         if not await caller.confirm(f"Reset the {kind.value} password of {person.name}?"):
             caller.say("Nothing was reset.")
             return
         for note in await self._acts.reset(visit, person, kind, to):
             caller.say(note)
+        sent = masked(to.address) if to.is_user else to.told
         caller.out([
-            {"user": person.extension, "password": kind.value, "result": f"reset; sent to {masked(to.address)}"}
+            {"user": person.extension, "password": kind.value, "result": f"reset; sent to {sent}"}
         ])  # fmt: skip
 
     @staticmethod

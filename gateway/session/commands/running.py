@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from connectors.contract import Operation, Person, SecretKind
@@ -15,13 +16,12 @@ from gateway.session.commands.caller import Caller
 from gateway.session.commands.change_file import ChangeFile, Line
 from gateway.session.commands.planning import Plan, fingerprint, is_of_one_person
 from gateway.session.commands.progress import Progress
+from gateway.session.commands.run_telling import RunTelling
 from gateway.session.commands.text import moved
 from gateway.session.recipients import masked
 from gateway.session.session import Visit
 from gateway.store.engine import Scope
 
-# The customer's summary lists so many of a file's changes one by one, and counts the rest.
-_LINES: Final = 200
 _WIDTHS: Final = {"row": 6, "user": 12, "do": 15, "result": 8}
 
 
@@ -34,6 +34,7 @@ class Run:
     ) -> None:  # fmt: skip
         self._acts, self._desk, self._batches, self._batch = acts, acts.desk, batches, batch
         self._visits, self._plan, self._go_on = visits, plan, go_on
+        self._telling = RunTelling(acts.desk, visits.values())
         self._results: Counter[str] = Counter()
         self._last = 0
         self._told = self._whole = False
@@ -68,7 +69,7 @@ class Run:
         finally:
             caller.channel.on_end = None
             ended()
-            self._summarise()
+            await self._tell_customer()
         return self._results
 
     def _tell(self, caller: Caller) -> None:
@@ -79,10 +80,13 @@ class Run:
         on = "" if self._whole else " --resume goes on with this very file."
         caller.say(f"Rows: {counted}; the last was line {self._last}.{on}")
 
-    def _summarise(self) -> None:
-        more = self._results["done"] - _LINES
-        if more > 0:
-            next(iter(self._visits.values())).lines.append(f"{more} more changes from the same file")
+    async def _tell_customer(self) -> None:
+        async def tell() -> None:
+            with suppress(FrameroomError):  # the database is away: the visit's own mail tells it all, once it is back
+                await self._telling.over(self._results)
+
+        # Whoever hangs up now does not keep it from being told.
+        await self._desk.visits.finish(tell())
 
     async def _one(self, file: ChangeFile, line: Line) -> dict[str, Any]:
         """One row, to its result. Raises only what ends the whole run."""
@@ -106,7 +110,7 @@ class Run:
         async def done(scope: Scope) -> None:
             await self._batches.done(scope, self._batch, line.number)
 
-        around = Around(begun, done, quiet=self._results["done"] >= _LINES)
+        around = Around(begun, done, self._telling.line, self._telling.to_approvers(visit))
 
         async def whom() -> Person:
             person = await self._desk.person(visit, line.user)
@@ -128,7 +132,7 @@ class Run:
             # About this person's address, not about the permission: others may still receive theirs.
             raise Refused(error.message) from error
         notes = await self._acts.reset(visit, person, kind, to, around)
-        return "done", "; ".join((f"sent to {masked(to.address)}", *notes))
+        return "done", "; ".join((f"sent to {masked(to.address) if to.is_user else to.told}", *notes))
 
 
 def _stopped(row: Mapping[str, Any]) -> ConnectorError:

@@ -11,25 +11,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import phonenumbers
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from connectors.contract import Person
 from connectors.errors import InvalidValue
 from gateway.errors import UsageError
+from gateway.harmless import CONTROL as CONTROL
+from gateway.harmless import shown as shown
 from gateway.model import is_address
-
-# Control characters, characters that turn the writing direction, separators of lines, halves of a surrogate pair.
-CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_NARROWEST: Final = 6
-
-
-def shown(text: str) -> str:
-    """A value from outside, fit for a terminal: control and direction-changing characters made visible."""
-    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _cell(value: Any) -> str:
-    return shown(str("" if value is None else value))
 
 
 def wrapped(text: str, width: int) -> str:
@@ -47,47 +36,6 @@ def wrapped(text: str, width: int) -> str:
                 line += f" {word}"
         lines.append(line)
     return "\n".join(lines)
-
-
-class Columns:
-    """A table that may come in pieces: one header, and columns that keep their place as far as the width lets them."""
-
-    def __init__(self, width: int, at_least: Mapping[str, int] | None = None) -> None:
-        """As wide as `width` cells; `at_least` gives columns a width from the start, for rows that come one by one."""
-        self._width, self._at_least = width, at_least or {}
-        self._wanted: list[int] = []
-
-    def lines(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """The rows, under a header when they are the first; the widest column gives way on a narrow terminal.
-
-        A single row that does not fit stands upright instead, so that nothing of it is cut.
-        """
-        names = list(rows[0])
-        cells = [[_cell(row[name]) for name in names] for row in rows]
-        first = not self._wanted
-        wanted = self._wanted or [max(cell_len(name), self._at_least.get(name, 0)) for name in names]
-        self._wanted = [max(w, *(cell_len(line[i]) for line in cells)) for i, w in enumerate(wanted)]
-        if first and len(rows) == 1 and not self._at_least and sum(self._wanted) + 2 * len(names) - 2 > self._width:
-            label = max(map(cell_len, names))
-            pairs = zip(names, cells[0], strict=True)
-            return "".join(f"{set_cell_size(name.upper(), label)}  {value}".rstrip() + "\n" for name, value in pairs)
-        widths = self._fitted()
-        head = [[name.upper() for name in names]] if first else []
-        return "".join(_line(line, widths) for line in [*head, *cells])
-
-    def _fitted(self) -> list[int]:
-        widths = list(self._wanted)
-        while sum(widths) + 2 * len(widths) - 2 > self._width and max(widths) > _NARROWEST:
-            widths[widths.index(max(widths))] -= 1
-        return widths
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    cut = (
-        set_cell_size(cell, width) if cell_len(cell) <= width else set_cell_size(cell, width - 1) + "…"
-        for cell, width in zip(cells, widths, strict=True)
-    )
-    return "  ".join(cut).rstrip() + "\n"
 
 
 def person_row(person: Person) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, access, systems, permission, visits, log, searching, importing, keeping, erasing, subjects,
-retention, recovering.
+file: engineers, customers, months, access, systems, permission, visits, log, searching, tail, importing, keeping,
+master keys, erasing, subjects, retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
-from gateway.wiring.admin.log import LogCommands
+from gateway.wiring.admin.master_keys import MasterKeyCommands
+from gateway.wiring.admin.months import MonthCommands
 from gateway.wiring.admin.permission import PermissionCommands
+from gateway.wiring.admin.providers import ProviderCommands
 from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
 from gateway.wiring.admin.reports import ReportCommands
@@ -26,13 +28,16 @@ from gateway.wiring.admin.retention import RetentionCommands
 from gateway.wiring.admin.searching import Searching
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
+from gateway.wiring.admin.tail import TailCommands
+from gateway.wiring.admin.telling import TellingCommands
 from gateway.wiring.admin.visits import VisitCommands
 
 
 class Admin(
-    EngineerCommands, RecoveryCommands, CustomerCommands, SystemCommands, PermissionCommands, ReportCommands,
-    VisitCommands, LogCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands, ReaderCommands,
-    AccessCommands, Searching,
+    EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
+    PermissionCommands,
+    ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
+    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands, Searching,
 ):  # fmt: skip
     """Every command."""
 

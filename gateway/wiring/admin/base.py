@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, Select, Table, select
@@ -18,36 +18,14 @@ from gateway.model import Engineer, PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.tables import customers, engineers, systems
 from gateway.wiring.app import App, Parts
+from gateway.wiring.asking import Gathered as Gathered
+from gateway.wiring.asking import Row as Row
+from gateway.wiring.asking import Stream as Stream
 
-Row = dict[str, Any]
 LIMIT: Final = 200
 """Rows of a list, unless another number is asked for."""
 SHORTEST_PREFIX: Final = 8
 """Characters of an id that stand for the whole of it, where no other begins with them."""
-
-
-class Stream(Protocol):
-    """Where a command that goes on for a while puts what it has so far. Both may wait for whoever reads."""
-
-    async def rows(self, rows: list[Row]) -> None:
-        """More of the result."""
-
-    async def progress(self, told: Row) -> None:
-        """How far it came: no part of the result."""
-
-
-class Gathered:
-    """A Stream that keeps the rows, for whoever wants the whole result at once."""
-
-    def __init__(self) -> None:
-        self.all: list[Row] = []
-
-    async def rows(self, rows: list[Row]) -> None:
-        """Keep them."""
-        self.all += rows
-
-    async def progress(self, told: Row) -> None:
-        """Nobody looks."""
 
 
 def when(at_ms: int | None) -> str:

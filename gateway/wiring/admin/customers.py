@@ -17,7 +17,7 @@ from gateway.wiring.admin.base import SHORTEST_PREFIX, Row, invalid, when
 from gateway.wiring.admin.ends import EndingCommands
 from gateway.wiring.duties import passkeys_of
 
-_CONTACT: Final = ("id", "name", "position", "email", "phone", "notices")
+_CONTACT: Final = ("id", "name", "position", "email", "phone", "mobile", "notices", "standing", "marketing_out")
 _APPROVER: Final = ("id", "name", "email", "phone")
 _EXAMPLES: Final = {
     "operations": '["find", "view", "alter", "reset-voicemail"]',
@@ -108,7 +108,7 @@ class CustomerCommands(EndingCommands):
             raise AmbiguousError(f"several {what}s are called {given}:", told, next_step="Give the id.")
         return str(found[0]["id"])
 
-    async def do_contact_add(self, actor: str, customer: str, **values: str) -> Row:
+    async def do_contact_add(self, actor: str, customer: str, **values: Any) -> Row:
         """Add one."""
         customer_id = await self._customer(customer)
         return {"id": await self._parts.directory.add_contact(actor, customer_id, values), "name": values["name"]}
@@ -117,21 +117,21 @@ class CustomerCommands(EndingCommands):
         """A customer's."""
         return await self._people(await self._customer(customer), contacts, _CONTACT)
 
-    async def do_contact_set(self, actor: str, customer: str, contact: str, values: dict[str, str]) -> Row:
+    async def do_contact_set(self, actor: str, customer: str, contact: str, values: dict[str, Any]) -> Row:
         """Change what is given."""
         customer_id = await self._customer(customer)
         stray = set(values) - set(_CONTACT[1:])
         if stray or not values:
             raise InvalidError("there is nothing to change", next_step="Give --name, --email, --notices and so on.")
         contact_id = await self._person(customer_id, contacts, "contact", contact)
-        await self._parts.directory.change_contact(actor, customer_id, contact_id, values)
+        await self._parts.directory.contacts.change(actor, customer_id, contact_id, values)
         return next(p for p in await self._people(customer_id, contacts, _CONTACT) if p["id"] == contact_id)
 
     async def do_contact_remove(self, actor: str, customer: str, contact: str) -> Row:
         """Tell one of nothing any more."""
         customer_id = await self._customer(customer)
         contact_id = await self._person(customer_id, contacts, "contact", contact)
-        await self._parts.directory.remove_contact(actor, customer_id, contact_id)
+        await self._parts.directory.contacts.remove(actor, customer_id, contact_id)
         return {"id": contact_id, "state": "removed"}
 
     async def do_approver_add(self, actor: str, customer: str, name: str, email: str, phone: str) -> Row:

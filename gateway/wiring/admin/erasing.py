@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.access.erasing import BASES, Plan
+from gateway.access.erasing import Plan
 from gateway.access.proposals import ERASE, LOOK
 from gateway.access.subjects import Subject
+from gateway.choices import BASES
 from gateway.errors import StateError
 from gateway.lifecycle import ProposalState
 from gateway.store.tables import sessions
 from gateway.wiring.admin.base import Base, Row, when
 from gateway.wiring.duties import erasing_of, proposals_of, subjects_of
-
-PURPOSES = {
-    "court": "an order of a court or authority",
-    "claim": "a legal claim, brought or met",
-    "security": "an incident that is being investigated",
-}
 
 
 class ErasingCommands(Base):

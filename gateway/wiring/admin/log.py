@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from sqlalchemy import select
 
@@ -13,15 +12,12 @@ from audit.events import OPERATOR_LOG
 from audit.inspect import Fault, Report, published_notes, verify_database
 from audit.log import Row as Entry
 from audit.sequencer import origin
-from audit.tables import entries, logs
-from gateway.errors import InvalidError, UsageError
+from audit.tables import logs
+from gateway.access.baseline import Baseline
+from gateway.errors import InvalidError
 from gateway.store.engine import Scope
 from gateway.store.tables import operations, requests, sessions
 from gateway.wiring.admin.base import Base, Row, Stream, told
-from gateway.wiring.admin.searching import entry_of
-
-_POLL_S: Final = 0.3
-_PAGE: Final = 1000
 
 
 def notes_in(text: str) -> list[str]:
@@ -41,38 +37,7 @@ def notes_in(text: str) -> list[str]:
 class LogCommands(Base):
     """The audit log."""
 
-    async def do_audit_tail(
-        self, actor: str, customer: str | None, count: int, why: str, follow: bool = False, *, stream: Stream
-    ) -> None:
-        """The last entries of one log, and with `follow` every one that comes."""
-        if follow and self._app is None and self._parts.store.is_sqlite:
-            raise UsageError(
-                "there is nothing to follow: no Frameroom serves here", next_step="Start `frameroom serve`."
-            )
-        log = OPERATOR_LOG if customer is None else await self._customer(customer)
-        async with self._parts.store.scope(log) as scope:
-            await self._look(scope, "looked.audit", actor, why)
-        if follow:
-            await self._parts.sequence()
-        here = entries.c.log_id == log
-        numbered = here & entries.c.idx.is_not(None) if follow else here
-        async with self._parts.store.look(log) as scope:
-            newest = select(entries).where(numbered).order_by(entries.c.seq.desc()).limit(count)
-            rows = [entry_of(r) for r in (await scope.execute(newest)).all()][::-1]
-            shown = await self._told(scope, rows)
-        await stream.rows(shown)
-        last = max((row.index for row in rows if row.index is not None), default=-1)
-        while follow:
-            await asyncio.sleep(_POLL_S)
-            async with self._parts.store.look(log) as scope:
-                query = select(entries).where(here, entries.c.idx > last).order_by(entries.c.idx).limit(_PAGE)
-                rows = [entry_of(r) for r in (await scope.execute(query)).all()]
-                shown = await self._told(scope, rows)
-            if rows:
-                last = max(row.index for row in rows if row.index is not None)
-                await stream.rows(shown)
-
-    async def _told(self, scope: Scope, rows: list[Entry]) -> list[Row]:
+    async def _told(self, scope: Scope, rows: Sequence[Entry]) -> list[Row]:
         clear = await self._parts.audit.personal_of_many(scope.connection, rows)
         return [told(row, personal) for row, personal in zip(rows, clear, strict=True)]
 
@@ -97,6 +62,9 @@ class LogCommands(Base):
                     published=published,
                 )  # fmt: skip
                 _add(report, one)
+                if log != OPERATOR_LOG:
+                    theirs = await Baseline(self._parts.audit).faults(Scope(scope.connection, log))
+                    report.faults += [Fault(log, None, words) for words in theirs]
                 so_far = {
                     "logs": report.logs,
                     "of": len(known),

@@ -52,11 +52,14 @@ class PermissionCommands(Base):
         words = await self._consent_words(actor, row)
         async with self._parts.store.look(row.customer_id) as scope:
             yeses = await self._yeses(scope, row.customer_id, request_id)
+            zone = await notify.zone_of(scope)
+            asked = notify.by_person(await notify.deliveries_of(scope, request_id), zone)
             led = await scope.execute(select(grants).where(grants.c.request_id == request_id))
             permissions = [(grant.id, grant.state, grant.how) for grant in led]
         return self._request_row(row) | {
             "in words": in_words(request_of(row).operations), "from": when(row.from_ms),
             "submitted": when(row.submitted_ms), "digest": row.digest,
+            "asked": [{"who": who, "what was sent": words} for who, words in asked],
             "answers": [yes | {"words": words.get(yes["approver id"], "")} for yes in yeses],
             "permissions": [{"id": i, "state": state, "how": how} for i, state, how in permissions],
         }  # fmt: skip
@@ -117,8 +120,6 @@ class PermissionCommands(Base):
         )
         if grant is None:
             return {"request": row.id, "state": "waiting: the agreement wants more people to say yes"}
-        if grant is None:
-            return {"grant": "", "request": row.id, "state": "waiting: more people have to say yes"}
         return {"grant": grant.id, "how": grant.how, "until": when(grant.until_ms)}
 
     async def do_request_withdraw(self, actor: str, request: str) -> Row:

@@ -14,7 +14,8 @@ from audit.proofs import ProofFile, inclusion
 from audit.publisher import object_name, tile_of
 from audit.tables import entries
 from audit.tiles import TileReader, parse_name
-from gateway.access.retention import WORDS, Due, RecordKind
+from gateway.access.retention import Due
+from gateway.choices import RECORDS, RecordKind
 from gateway.errors import NotFoundError
 from gateway.wiring.admin.base import Base, Row, when
 from gateway.wiring.duties import retention_of
@@ -41,7 +42,7 @@ class RetentionCommands(Base):
             ends, months = await retention_of(self._parts).agreed(scope)
         return [
             {
-                "kind": kind.value, "what": WORDS[kind], "contract ends": when(ends) or "it runs on",
+                "kind": kind.value, "what": RECORDS[kind], "contract ends": when(ends) or "it runs on",
                 "months after it": months.get(kind, "none agreed: it is kept"),
             }
             for kind in RecordKind

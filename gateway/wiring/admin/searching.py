@@ -19,6 +19,7 @@ from audit.events import KINDS, OPERATOR_LOG
 from audit.log import Row as Entry
 from audit.log import parse_entry
 from audit.tables import COMMON, UNCOMMON, entries, payloads
+from gateway.choices import OUTCOMES
 from gateway.errors import InvalidError
 from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
@@ -26,9 +27,6 @@ from gateway.store.tables import customers, sessions
 from gateway.wiring.admin.base import Base, Row, told
 from gateway.wiring.duties import subjects_of
 
-OUTCOMES: Final = tuple(sorted({kind.partition(".")[2] for kind in KINDS if kind.startswith("operation.")} | {
-    "granted", "denied", "expired", "withdrawn", "revoked", "closed", "opened",
-} - {"intended"}))  # fmt: skip
 _COUNTED: Final = 1_000
 """How far the entries of a condition are counted to see which is the rarest."""
 _FIRST: Final = 300

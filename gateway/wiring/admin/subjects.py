@@ -19,12 +19,6 @@ from gateway.wiring.admin.base import Row, when
 from gateway.wiring.admin.erasing import ErasingCommands
 from gateway.wiring.duties import proposals_of, subjects_of
 
-HOLD_BASES: Final = {
-    "claim": "a legal claim, brought or expected",
-    "order": "an order of a court or authority",
-    "investigation": "an investigation, of a fraud for example",
-}
-
 _NAMES: Final = {"at_ms": "time"}
 
 

@@ -9,15 +9,18 @@ from cryptography import x509
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from connectors.contract import CheckLine, Credential, Target
+from connectors.contract import CheckLine, Credential
 from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway.access import notes
+from gateway.access.reconciling import watching
 from gateway.errors import InvalidError, StateError
 from gateway.model import PhoneSystem
 from gateway.store.tables import customers, grants, requests, sessions, sites, systems
 from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
+from gateway.wiring.admin.logins import login_line, login_words
+from gateway.wiring.login_watch import LoginWatch
 
 _NO_PIN = "Read it with `ssh-keyscan -t ed25519 HOST`, compare it with the customer's own, and give the line or a file."
 _LONGEST_NOTE = 2000
@@ -108,7 +111,8 @@ class SystemCommands(EndingCommands):
                 "port": found.port, "pin": found.pin, "asset": found.asset, "numbers": found.ddi_range,
                 "in service": not found.removed, "credential": "sealed" if found.sealed_credential else "none",
             }  # fmt: skip
-        return told | _secrecy(found) | {
+            told |= _secrecy(found) | {"login record": login_words(found, await watching(scope, found))}
+        return told | {
             "permissions": [
                 {
                     "id": g.id, "engineer": g.engineer, "operations": g.operations.split(), "until": when(g.until_ms),
@@ -133,22 +137,18 @@ class SystemCommands(EndingCommands):
             raise InvalidError(f"its connector {found.connector} is not installed here")
         if found.removed:
             raise StateError("it is out of service", next_step="Its credential was destroyed when it was removed.")
-        settings = family.settings_model.model_validate_json(found.settings_json)
-        target = Target(found.id, found.host, found.port, found.pin, settings)
         if not found.sealed_credential:
             raise StateError("it has no credential yet", next_step="`frameroom system credential` seals one.")
-
-        async def unseal() -> Credential:
-            return self._parts.vault.open_credential(found.customer_id, found.id, found.sealed_credential)
-
+        watch = LoginWatch(self._parts)
         try:
-            connector = await family.connect(target, unseal)
+            connector = await watch.connect(found, "check")
             try:
                 lines = list(await connector.check())
                 # What this very connection can promise may be less than its family does.
                 told = getattr(connector, "capabilities", family.capabilities)()
                 kept = ", ".join(f"{kind.value} {secrecy.value}" for kind, secrecy in told.secrecy.items())
                 lines.append(CheckLine("how secrets are kept", True, f"{kept}: {told.secrecy_why}"))
+                lines.append(await login_line(watch, found, connector))
             finally:
                 await connector.close()
         except ConnectorError as error:

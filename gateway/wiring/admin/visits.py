@@ -11,18 +11,18 @@ from sqlalchemy import select
 
 from audit.log import AuditLog, Erased
 from audit.recording.frames import RecordingError
+from audit.recording.live import LiveView
 from audit.recording.player import Player
 from audit.sealing import KeyDestroyed, KeyMissing, SealingError
-from audit.tables import entries
 from gateway import notify
-from gateway.access.proposals import ERASE, LOOK
+from gateway.access.looking import erased_in
+from gateway.access.proposals import LOOK
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError, UnavailableError
 from gateway.lifecycle import ProposalState
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope
 from gateway.store.tables import grants, operations, requests, sessions
 from gateway.wiring.admin.base import LIMIT, Base, Row, Stream, only_state, when, with_names
-from gateway.wiring.admin.watching import LiveView
 
 _PIECES: Final = 500
 _FIELDS: Final = ("name", "email", "ddis")
@@ -138,24 +138,17 @@ class VisitCommands(Base):
         visit = await self._row(sessions, session, "visit", "session list")
         await self._may_look(visit, actor)
         await self._looked(visit, actor, "looked.recording", why)
-        return Player(self._parts.objects, self._parts.keys, visit.customer_id, visit.id)
+        return await asyncio.to_thread(Player, self._parts.objects, self._parts.keys, visit.customer_id, visit.id)
 
     async def _may_look(self, visit: Any, actor: str) -> None:
         """NotPermittedError for a recording that shows somebody who was erased, unless two people named a purpose."""
-        shown = select(entries.c.subject).where(
-            entries.c.log_id == visit.customer_id, entries.c.session_id == visit.id, entries.c.subject.is_not(None)
-        )
         mine = proposals.c.log_id == visit.customer_id
-        erased = select(proposals.c.id).where(
-            mine, proposals.c.what == ERASE, proposals.c.target.in_(shown),
-            proposals.c.state.in_((ProposalState.PENDING, ProposalState.DONE)),
-        )  # fmt: skip
         permitted = select(proposals.c.id).where(
             mine, proposals.c.what == LOOK, proposals.c.target == visit.id, proposals.c.state == ProposalState.ACTIVE,
             proposals.c.proposed_by == actor, proposals.c.due_ms > self._parts.audit.clock.now(),
         )  # fmt: skip
         async with self._parts.store.look(visit.customer_id) as scope:
-            if (await scope.execute(erased.limit(1))).first() is None:
+            if (await scope.execute(erased_in(visit.customer_id, visit.id).limit(1))).first() is None:
                 return
             if (await scope.execute(permitted.limit(1))).first() is None:
                 raise NotPermittedError(

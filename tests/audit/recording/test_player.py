@@ -202,7 +202,7 @@ def test_hostile_frames(data: bytes) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_a_journal_cut_anywhere_gives_its_whole_records(data: bytes, cut: int) -> None:
-    records = [seal_record(KEY, CUSTOMER, SESSION, number, data) for number in (1, 2)]
+    records = [b"".join(seal_record(KEY, CUSTOMER, SESSION, number, data)) for number in (1, 2)]
     journal = b"".join(records)[: cut % (len(records[0]) * 2)]
     read = list(read_records(journal))
     assert len(read) == len(journal) // len(records[0])

@@ -203,3 +203,13 @@ def test_a_harmless_line_that_is_too_long_is_left_out_whole_and_not_kept() -> No
     for _ in range(1000):
         strainer.feed(b"x" * 10_000)
     assert len(strainer._held) <= 8192, "memory must not grow with a line that never ends"
+
+
+@given(st.lists(st.integers(0, 3).map(lambda n: n * 4096) | st.integers(8190, 8195), max_size=8), st.booleans())
+def test_a_long_line_is_left_out_wherever_it_stands_and_no_other(lengths: list[int], cut_short: bool) -> None:
+    lines = [b"x" * length for length in lengths]
+    data = b"".join(line + b"\n" for line in lines).removesuffix(b"\n" if cut_short else b"")
+    strainer = OutputFilter()
+    shown = strainer.feed(data) + strainer.flush()
+    expected = [line if len(line) <= 8192 else b"(a line that was too long was left out)" for line in lines]
+    assert shown.split(b"\n")[: len(lines)] == (expected or [b""])[: len(lines)]

@@ -138,3 +138,25 @@ def test_a_fingerprint_has_one_form(value: str) -> None:
     digest("field", "0" * 64)
     with pytest.raises(InvalidValue):
         digest("field", value)
+
+
+@pytest.mark.parametrize("value", [5, None, b"0" * 64, ["0" * 64]])
+def test_a_fingerprint_is_text(value: object) -> None:
+    with pytest.raises(InvalidValue):
+        digest("field", value)
+
+
+def test_limits_of_length_are_inside() -> None:
+    assert GUARD.render("view", id="x" * 10).values["id"] == "x" * 10
+    for inside in ("!" * 4, "~" * 128):
+        secret("secret", inside)
+    for outside in ("!" * 3, "~" * 129, "a b c", "x" * 4 + "\n", "passwört"):
+        with pytest.raises(InvalidValue):
+            secret("secret", outside)
+
+
+def test_a_guard_takes_its_own_request_as_it_is() -> None:
+    request = GUARD.render("write", id="2001", n=3)
+    assert GUARD.require(request) is request
+    assert (request.name, request.writes, dict(request.values)) == ("write", True, {"id": "2001", "n": 3})
+    assert not GUARD.render("view", id="2001").writes

@@ -136,3 +136,17 @@ async def test_a_header_from_anybody_else_is_no_ssh(tmp_path: Path, template: Pa
         writer.write(header(0x21, 0x11, body) + b"SSH-2.0-x\r\n")
         await rest_of(reader)
         assert not here.door.all
+
+
+async def test_a_door_on_every_address_takes_both_kinds_and_counts_each_apart(tmp_path: Path, template: Path) -> None:
+    settings = DoorSettings(host="::", unproven_per_address=2)
+    async with world(tmp_path, settings, template=template) as here:
+        held = []
+        for host in ("::1", "127.0.0.1"):
+            for greeted in (True, True, False):
+                reader, writer = await asyncio.open_connection(host, here.port)
+                held.append(writer)
+                async with asyncio.timeout(10):
+                    assert (await reader.read(8) == b"SSH-2.0-") is greeted, host
+        for writer in held:
+            writer.close()

@@ -18,9 +18,11 @@ from tests.support.need import need_tool
 
 
 @asynccontextmanager
-async def signed_in(here: World, **options: object) -> AsyncIterator[asyncssh.SSHClientConnection]:
+async def signed_in(
+    here: World, key: asyncssh.SSHKey | None = None, **options: object
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """A connection with both factors done."""
-    client = Client(own_key(here), [here.totp()])
+    client = Client(key or own_key(here), [here.totp()])
     known = {"known_hosts": None, "username": LOGIN, "config": None, "agent_path": None} | options
     connection, _ = await asyncssh.create_connection(lambda: client, "127.0.0.1", here.port, **known)
     async with connection:
@@ -133,6 +135,20 @@ async def test_ending_one_connection_tells_its_visits_why(here: World) -> None:
             await here.handler.left.get()
 
 
+async def test_a_key_taken_away_on_another_node_ends_its_connections_here_and_no_other(here: World) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    await here.engineers.add_key("op", LOGIN, other.export_public_key().decode())
+    async with signed_in(here) as connection, signed_in(here, other) as neighbour:
+        process = await connection.create_process("wait")
+        await process.stdout.readline()
+        # As another node's command does it: in the database alone.
+        await here.engineers.remove_key("op", LOGIN, own_key(here).get_fingerprint())
+        async with asyncio.timeout(5):
+            assert "was taken away" in await process.stderr.read()
+            await connection.wait_closed()
+        assert (await neighbour.run("code 0")).exit_status == 0
+
+
 async def test_draining_lets_visits_finish_and_takes_nobody_new(here: World) -> None:
     async with signed_in(here) as connection, asyncio.TaskGroup() as group:
         process = await connection.create_process()
@@ -179,3 +195,25 @@ async def test_stopping_hangs_up_and_every_visit_hears_of_it(tmp_path: Path, tem
     async with asyncio.timeout(5):
         assert "Frameroom is stopping" in await process.stderr.read()
         await connection.wait_closed()
+
+
+@pytest.mark.parametrize("terminal", [None, "xterm"])
+async def test_what_is_said_on_a_channel_that_was_just_closed_goes_nowhere_and_harms_nobody(
+    here: World, terminal: str | None
+) -> None:
+    async with signed_in(here) as connection:
+        process = await connection.create_process("wait", term_type=terminal)
+        await process.stdout.readline()
+        (channel,) = here.handler.channels
+        channel.exit(3)
+        assert not channel.closed.is_set(), "the other end has not confirmed it"
+        channel.write("too late\n")
+        channel.write_lines(b"too late\n")
+        channel.write_err("too late\n")
+        channel.notify_line("The visit has ended: too late.")
+        channel.exit(1)
+        async with asyncio.timeout(10):
+            assert "too late" not in await process.stdout.read() + await process.stderr.read()
+            await process.wait_closed()
+        assert process.exit_status == 3
+        assert (await connection.run("code 0")).exit_status == 0

@@ -179,7 +179,7 @@ async def world(
     master = FileMasterKey.create(folder / "master.key")
     audit = AuditLog(FileKeyStore(folder / "keyring", master), LogClock(clock))
     store = Store(f"sqlite:///{folder}/state.db")
-    engineers = Engineers(store, audit, Vault(master))
+    engineers = Engineers(store, audit, Vault(audit.keys))
     handler = EchoHandler()
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     settings = settings or DoorSettings(unproven_per_address=50, failures_per_minute=1000)

@@ -84,11 +84,13 @@ async def server() -> AsyncIterator[ResetServer]:
 def job(lab: Lab, post: Post) -> dict[str, Any]:
     return {
         "connector": "lab", "system": "sys_1", "host": "127.0.0.1", "port": lab.ssh_port, "pin": lab.host_key,
-        "settings": "{}", "person": "2001", "kind": "sip", "link": "lnk_" + "a" * 24, "retry_s": 5,
+        "settings": "{}", "mark": "frameroom-t",
+        "person": "2001", "kind": "sip", "link": "lnk_" + "a" * 24, "retry_s": 5,
         "message_id": "msg_1", "shape": {"alphabet": "abcdefghij", "length": 20, "classes": [], "avoid": []},
         "credential": {"login": LOGIN, "password": None, "private_key": lab.client_key},
         "mail": {"host": "127.0.0.1", "port": post.port, "sender": "f@company.example", "tls": "none"},
-        "url": "https://once.example", "to": "grace@customer.example", "subject": "S", "body": ["before ", " after"],
+        "url": "https://once.example", "path": "/s/", "to": "grace@customer.example", "subject": "S",
+        "body": ["before ", " after"],
     }  # fmt: skip
 
 

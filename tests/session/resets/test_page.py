@@ -69,11 +69,12 @@ class Site:
         reset = Reset(
             brook.customer, brook.system.id, session, grant.id, brook.engineer, operation, subject, kind, new_id("lnk")
         )
+        to = Recipient("kate@customer.example", "approver Kate", omar)
         async with brook.store.scope(brook.customer) as scope:
-            await self.links.prepare(scope, reset, sealed)
+            await self.links.prepare(scope, reset, sealed, to)
         if ready:
             async with brook.store.scope(brook.customer) as scope:
-                await self.links.ready(scope, reset, Recipient("kate@customer.example", "approver Kate", omar))
+                await self.links.ready(scope, reset, to)
         return reset
 
 

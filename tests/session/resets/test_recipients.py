@@ -11,7 +11,8 @@ from connectors.contract import Person
 from gateway.errors import NotFoundError, NotPermittedError
 from gateway.model import DAY, Grant, new_id
 from gateway.session.recipients import Recipient, Recipients, masked
-from gateway.store.tables import approvers, directory
+from gateway.store.portal_tables import passkeys
+from gateway.store.tables import agreements, approvers, directory, systems
 from tests.support.furnished import Furnished
 
 GRACE = Person("2001", "2001", "Grace Okonkwo", "grace@customer.example", ())
@@ -110,7 +111,7 @@ async def test_5_whoever_said_yes_does_not_receive(brook: Furnished) -> None:
 
 async def test_5_the_same_person_under_a_second_name_does_not_receive_either(brook: Furnished) -> None:
     grant, _ = await granted(brook)
-    await brook.approver("O. Aziz", "Omar@customer.example")
+    await brook.namesake("O. Aziz", "Omar@customer.example")
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
         await chosen(brook, grant)
 
@@ -148,7 +149,9 @@ async def test_5_a_removed_approver_receives_nothing(brook: Furnished) -> None:
 async def test_5_a_neighbours_approver_and_snapshot_count_for_nothing(brook: Furnished) -> None:
     grant, _ = await granted(brook)
     neighbour = await brook.directory.add_customer("t", "Neighbour")
-    await brook.directory.add_approver("t", neighbour, "Nell", "nell@customer.example", "")
+    nell = await brook.directory.add_approver("t", neighbour, "Nell", "nell@customer.example", "")
+    async with brook.store.scope(neighbour) as scope:  # no newcomer there
+        await scope.execute(update(approvers).where(approvers.c.id == nell).values(added_ms=0))
     with pytest.raises(NotPermittedError, match="Nobody may receive"):
         await chosen(brook, grant)
 
@@ -250,3 +253,114 @@ async def test_9_a_new_approver_is_told_to_the_others_and_not_to_themselves(broo
     await brook.approver("Omar", "omar@customer.example")
     await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
     assert [(row.what, row.address) for row in await brook.waiting()] == [("approver added", "omar@customer.example")]
+
+
+async def hold(brook: Furnished, approver: str, removed_ms: int | None = None) -> None:
+    """A passkey of the approver's."""
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(
+            insert(passkeys).values(
+                customer_id=brook.customer, id=new_id("pk"), approver_id=approver, credential=new_id("c"),
+                public_key="k", fingerprint="f", counter=0, added_ms=0, removed_ms=removed_ms,
+            )
+        )  # fmt: skip
+
+
+async def test_5_where_there_are_passkeys_only_who_holds_one_receives_and_opens_with_it(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    anna = await brook.approver("Anna", "anna@customer.example")
+    kate = await brook.approver("Kate", "kate@customer.example")
+    assert await chosen(brook, grant) == Recipient("anna@customer.example", "approver Anna", anna)
+    await hold(brook, kate)
+    assert await chosen(brook, grant) == Recipient("kate@customer.example", "approver Kate", kate, by_passkey=True)
+    await hold(brook, anna, removed_ms=1)  # one that was lost counts for nothing
+    assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_5_after_the_last_passkey_is_gone_a_mailed_link_alone_does_not_come_back(brook: Furnished) -> None:
+    grant, omar = await granted(brook, only_approver_may_receive=True)
+    await hold(brook, omar, removed_ms=1)
+    with pytest.raises(NotPermittedError, match="Nobody may receive") as refused:
+        await chosen(brook, grant)
+    assert "who holds a passkey" in refused.value.next_step
+    await hold(brook, omar)
+    assert (await chosen(brook, grant)).by_passkey
+
+
+async def test_5_a_user_whose_address_stands_needs_no_passkey(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    await hold(brook, omar)
+    await seen(brook, "grace@customer.example", 31)
+    assert await chosen(brook, grant) == Recipient("grace@customer.example", "the user", "user")
+
+
+async def test_5_a_neighbours_passkey_changes_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    nell = await brook.directory.add_approver("t", neighbour, "Nell", "nell@neighbour.example", "")
+    async with brook.store.scope(neighbour) as scope:
+        values = {"credential": "c", "public_key": "k", "fingerprint": "f", "counter": 0, "added_ms": 0}
+        await scope.execute(insert(passkeys).values(customer_id=neighbour, id="pk_n", approver_id=nell, **values))
+    assert await chosen(brook, grant) == Recipient("kate@customer.example", "approver Kate", kate)
+
+
+async def test_8_a_neighbours_snapshot_of_the_same_ids_counts_for_nothing(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    (mine,) = await brook.rows(systems)
+    async with brook.store.scope(neighbour) as scope:
+        # Ids are a customer's own: a neighbour's phone system may be called by the same one.
+        await scope.execute(insert(systems).values(**{**mine._asdict(), "customer_id": neighbour, "site_id": None}))
+        await scope.execute(
+            insert(directory).values(
+                customer_id=neighbour, id=new_id("dir"), system_id=brook.system.id, since_ms=0,
+                subject=brook.vault.subject(brook.customer, brook.system.id, GRACE.id),
+                email_digest=brook.vault.digest("email", "grace@customer.example"),
+            )
+        )  # fmt: skip
+    assert (await chosen(brook, grant)).logged == kate
+
+
+async def test_8_a_neighbours_passkey_of_the_same_ids_makes_nobody_a_holder(brook: Furnished) -> None:
+    grant, omar = await granted(brook)
+    kate = await brook.approver("Kate", "kate@customer.example")
+    await hold(brook, omar)
+    neighbour = await brook.directory.add_customer("t", "Neighbour")
+    async with brook.store.scope(neighbour) as scope:
+        person = {"name": "Nell", "email": "nell@neighbour.example", "phone": "", "added_ms": 0}
+        await scope.execute(insert(approvers).values(customer_id=neighbour, id=kate, **person))
+        values = {"credential": "c", "public_key": "k", "fingerprint": "f", "counter": 0, "added_ms": 0}
+        await scope.execute(insert(passkeys).values(customer_id=neighbour, id="pk_n", approver_id=kate, **values))
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_the_only_approver_under_two_names_is_still_the_only_one(brook: Furnished) -> None:
+    grant, _ = await granted(brook, only_approver_may_receive=True)
+    await brook.namesake("O. Aziz", "Omar@customer.example")
+    assert (await chosen(brook, grant)).address.casefold() == "omar@customer.example"
+
+
+async def test_5_a_newcomer_makes_the_only_approver_one_of_two(brook: Furnished) -> None:
+    grant, _ = await granted(brook, only_approver_may_receive=True)
+    await brook.directory.add_approver("t", brook.customer, "Nell", "nell@customer.example", "")
+    with pytest.raises(NotPermittedError, match="Nobody may receive"):
+        await chosen(brook, grant)
+
+
+async def test_5_of_several_the_first_by_name_receives(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    await brook.approver("Zoe", "zoe@customer.example")
+    for name in ("Kate", "Ben", "Anna"):
+        await brook.approver(name, f"{name.lower()}@customer.example")
+        assert (await chosen(brook, grant)).address == f"{name.lower()}@customer.example"
+
+
+async def test_5_without_any_agreement_nobody_receives(brook: Furnished) -> None:
+    grant, _ = await granted(brook)
+    async with brook.store.scope(brook.customer) as scope:
+        await scope.execute(agreements.delete())
+    with pytest.raises(NotPermittedError, match="no agreement"):
+        await chosen(brook, grant)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from connectors.contract import Operation, SecretKind, SecretRules
@@ -25,6 +27,39 @@ def test_the_longer_of_the_two_least_lengths_counts() -> None:
     assert shape_for(SecretKind.VOICEMAIL, strict, longer).length == 10
     assert shape_for(SecretKind.VOICEMAIL, PIN, terms()).length == 6
     assert shape_for(SecretKind.SIP, SIP, terms()).length == 20
+
+
+def test_what_is_usual_where_nobody_asks_for_more() -> None:
+    assert {kind: shape_for(kind, SIP, terms()).length for kind in SecretKind} == {
+        SecretKind.VOICEMAIL: 8, SecretKind.SIP: 20, SecretKind.PORTAL: 20,
+    }  # fmt: skip
+
+
+def test_the_most_that_the_phone_system_takes_may_be_asked_for() -> None:
+    assert shape_for(SecretKind.VOICEMAIL, PIN, terms(secret_lengths={SecretKind.VOICEMAIL: 10})).length == 10
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has"),
+    [(CharacterClass.LOWER, str.islower), (CharacterClass.UPPER, str.isupper), (CharacterClass.DIGIT, str.isdigit)],
+)
+def test_each_class_is_in_every_secret(wanted: CharacterClass, has: Callable[[str], bool]) -> None:
+    shape = shape_for(SecretKind.SIP, SIP, terms(secret_classes={SecretKind.SIP: {wanted}}))
+    assert all(any(has(c) for c in generate(shape)) for _ in range(50))
+
+
+def test_a_class_that_only_stands_among_what_looks_alike_brings_those_back() -> None:
+    rules = SecretRules("abcdefghijkmnopqrstuvwxyz01", 8, 64, False, "")
+    shape = shape_for(SecretKind.SIP, rules, terms(secret_classes={SecretKind.SIP: {CharacterClass.DIGIT}}))
+    assert {"0", "1"} <= set(shape.alphabet)
+    assert not set("01") & set(shape_for(SecretKind.SIP, rules, terms()).alphabet)
+
+
+def test_more_classes_than_characters_are_refused() -> None:
+    rules = SecretRules(LETTERS, 1, 2, False, "")
+    every = {CharacterClass.LOWER, CharacterClass.UPPER, CharacterClass.DIGIT}
+    with pytest.raises(NotPermittedError, match="too few"):
+        shape_for(SecretKind.SIP, rules, terms(secret_classes={SecretKind.SIP: every}))
 
 
 def test_what_the_phone_system_takes_at_most_is_kept_to() -> None:
@@ -51,7 +86,10 @@ def test_classes_of_characters_are_kept_or_refused() -> None:
 
 
 def test_characters_that_look_alike_are_left_out_where_enough_remain() -> None:
-    assert not set("0O1lI") & set(shape_for(SecretKind.SIP, SIP, terms()).alphabet)
+    printable = SecretRules("".join(map(chr, range(33, 127))), 8, 64, False, "")
+    assert set(map(chr, range(33, 127))) - set(shape_for(SecretKind.SIP, printable, terms()).alphabet) == set(
+        "0O1lI|`'\""
+    )
     assert shape_for(SecretKind.VOICEMAIL, PIN, terms()).alphabet == "0123456789"
 
 

@@ -82,6 +82,31 @@ async def test_it_stops_at_a_refusal_and_the_same_file_goes_on(demo: Demo, send:
 
 
 @BOTH
+async def test_a_file_is_told_in_one_mail_and_not_once_more_at_the_visits_end(demo: Demo, send: Send) -> None:
+    grant = await permit(demo, EVERYTHING)
+    changes = b"".join(b"%d,,020 7946 0%d,\n" % (2010 + n, 900 + n) for n in range(8))
+    file = b"user,email,ddi,do\n2001,grace@customer.example,,\n" + changes + b"2004,,,reset-voicemail\n2003,,,remove\n"
+    assert (await send("apply - --yes", file)).code == 0
+    await demo.admin("grant revoke", grant=grant, reason="enough")
+    closing = await demo.mails.wait_for("left Head office")
+    await demo.mails.wait_for("applied a file of changes to Head office", 2)
+    told = [m for m in demo.mails.caught if "applied a file of changes to Head office" in m["text"]]
+    assert sorted(mail["to"] for mail in told) == ["kate@customer.example", "omar@customer.example"]
+    for words in (
+        "11 done", "Grace Okonkwo: email from user2001@customer.example to grace@customer.example",
+        "ddi from +442079460009 to +442079460900", "was removed", "voicemail PIN",
+    ):  # fmt: skip
+        assert told[0]["text"].count(words) == 1, words
+    assert "a file of changes was applied (11 done); a mail of its own tells what it changed" in closing
+    assert "grace@customer.example" not in closing
+    assert "ddi from" not in closing
+    # Whoever had the address that changed, at once; the approvers with the file, and in no other mail.
+    alone = [m["to"] for m in demo.mails.caught if "was changed on" in m["text"]]
+    assert alone == ["user2001@customer.example"]
+    assert not [m for m in demo.mails.caught if "from a file:" in m["text"]]
+
+
+@BOTH
 async def test_an_unknown_outcome_is_shown_and_never_repeated_silently(demo: Demo, send: Send) -> None:
     await permit(demo, EVERYTHING)
     file = b"user,name,do\n2001,One,\n2002,,remove\n2003,Three,\n"
@@ -125,6 +150,9 @@ async def test_a_permission_that_ends_on_the_way_stops_it_and_says_how_far_it_ca
     go.set()
     await visit.over.wait()
     monkeypatch.undo()
+    await demo.mails.wait_for("left Head office")
+    told = [m["text"].count("to New 0") for m in demo.mails.caught if m["to"] == "kate@customer.example"]
+    assert sum(told) == 1, "in the file's own mail, or in the visit's: never in both, nor in none"
     # The fifth had its intent before the permission ended: it came to its outcome, and nothing started after it.
     done = [name for name in names(demo, *(str(2001 + n) for n in range(40))) if name.startswith("New")]
     assert len(done) == 5

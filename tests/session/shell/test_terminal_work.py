@@ -78,7 +78,7 @@ async def test_tables_follow_a_resize_and_wide_characters_count_two(demo: Demo, 
         terminal.resize(44)
         # The window's new size is sent by ssh when it notices; a command whose table fits is the proof that it came.
         async with asyncio.timeout(30):
-            while "…" not in await terminal.line("find user201", PROMPT):
+            while "EXTENSION  2010\r\n" not in await terminal.line("find user201", PROMPT):
                 pass
         narrow = (await terminal.line("find user201", PROMPT)).splitlines()[:-1]
         assert max(map(cell_len, narrow)) <= 44
@@ -90,7 +90,7 @@ async def test_request_wait_enters_when_the_customer_says_yes(demo: Demo, sit: S
     async with sit() as terminal:
         ask = 'request "Head office" --ops view --for 1h --ticket T --reason "locked out" --wait'
         asked = await terminal.line(ask, "Waiting for")
-        assert "Asked: Kate Brook, Omar Aziz." in asked
+        assert "Asked: Kate Brook." in asked
         (request,) = [r["id"] for r in await demo.admin("request list") if r["state"] == "waiting"]
         async with asyncio.timeout(30):
             await answer(demo, request)
@@ -133,6 +133,23 @@ async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> N
         terminal.keys("\x04")
         async with asyncio.timeout(30):
             assert await terminal.process.wait() == 0
+
+
+async def test_arrow_up_brings_back_what_was_typed_before(demo: Demo, sit: Sit) -> None:
+    async with sit() as terminal:
+        await terminal.line("whoami", "frameroom> ")
+        await terminal.line("systems leeds", "frameroom> ")
+        terminal.keys("\x1b[A")
+        await terminal.until("systems leeds")
+        terminal.keys("\x1b[A")
+        await terminal.until("whoami")
+        terminal.keys("\r")
+        assert "Ana Silva" in await terminal.until("frameroom> ")
+        # And down again.
+        terminal.keys("\x1b[A\x1b[A")
+        await terminal.until("systems leeds")
+        terminal.keys("\x1b[B")
+        await terminal.until("whoami")
 
 
 async def test_a_dumb_terminal_gets_no_escape_sequence(demo: Demo, sit: Sit) -> None:

@@ -52,8 +52,26 @@ COLUMNS: Final = {
     "invitations": "customer_id",
     "passkeys": "customer_id",
     "sign_ins": "customer_id",
+    "dials": "customer_id",
+    "foreign_logins": "customer_id",
+    "login_looks": "customer_id",
+    "stream_cursors": "log_id",
     "signatures": "customer_id",
     "jobs": "customer_id",
+    "month_letters": "customer_id",
+    "channels": "customer_id",
+    "asking": "customer_id",
+    "absences": "customer_id",
+    "deliveries": "customer_id",
+    "chases": "customer_id",
+    "oidc_providers": "customer_id",
+    "oidc_accounts": "customer_id",
+    "reading_codes": "customer_id",
+    "code_links": "customer_id",
+    "readings": "customer_id",
+    "reading_rows": "customer_id",
+    "baselines": "customer_id",
+    "baseline_rows": "customer_id",
 }
 
 
@@ -159,6 +177,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("idx IS NULL"),
             postgresql_where=sa.text("idx IS NULL"),
         )
+        batch_op.create_index(
+            "entries_confirmed",
+            ["log_id", "seq"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'addresses.confirmed'"),
+            postgresql_where=sa.text("kind = 'addresses.confirmed'"),
+        )
         for name, columns in FOUND_BY.items():
             where = sa.text(_UNCOMMON if columns[-1] == "kind" else f"{columns[-1]} IS NOT NULL")
             batch_op.create_index(name, [*columns, "seq"], sqlite_where=where, postgresql_where=where)
@@ -242,9 +267,14 @@ def upgrade() -> None:
         sa.Column("position", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("mobile", sa.Text(), server_default="", nullable=False),
         sa.Column("notices", sa.String(length=12), nullable=False),
+        sa.Column("standing", sa.String(length=12), server_default="current", nullable=False),
+        sa.Column("marketing_out", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("marketing_ms", sa.BigInteger(), nullable=True),
         sa.Column("removed_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
+        sa.CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
         sa.ForeignKeyConstraint(
             ["customer_id"],
             ["customers.id"],
@@ -263,10 +293,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("engineer_id", "fingerprint"),
     )
+    _channels()
     op.create_table(
         "outbox",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("channel_id", sa.String(length=40), nullable=True),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("what", sa.String(length=40), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -278,6 +310,7 @@ def upgrade() -> None:
             ["customer_id"],
             ["customers.id"],
         ),
+        sa.ForeignKeyConstraint(["customer_id", "channel_id"], ["channels.customer_id", "channels.id"]),
         sa.PrimaryKeyConstraint("customer_id", "id"),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -607,6 +640,9 @@ def upgrade() -> None:
         sa.Column("made_ms", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("opened_ms", sa.BigInteger(), nullable=True),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("handed_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
         sa.ForeignKeyConstraint(
             ["customer_id", "operation_id"],
             ["operations.customer_id", "operations.id"],
@@ -627,7 +663,13 @@ def upgrade() -> None:
 
     _duties()
     _readers()
+    _telling()
+    _signing_in()
     _portal()
+    _logins()
+    _streams()
+    _addresses()
+    _months()
 
     if op.get_bind().dialect.name == "postgresql":
         for statement in row_security_statements(COLUMNS):
@@ -669,7 +711,8 @@ def _portal() -> None:
         "sign_ins",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("challenge", sa.String(length=96), nullable=False),
         sa.Column("factor", sa.String(length=12), nullable=False),
@@ -678,6 +721,7 @@ def _portal() -> None:
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["customer_id", "approver_id"], ["approvers.customer_id", "approvers.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
         sa.PrimaryKeyConstraint("customer_id", "id"),
         sa.UniqueConstraint("customer_id", "challenge"),
@@ -781,6 +825,54 @@ def _duties() -> None:
     op.create_index("ledger_target", "ledger", ["customer_id", "kind", "target"])
 
 
+def _addresses() -> None:
+    for name, more in (
+        ("readings", (sa.Column("people", sa.Integer(), nullable=False),)),
+        ("baselines", (sa.Column("canonical", sa.Text(), nullable=False),)),
+    ):
+        op.create_table(
+            name,
+            *_owned(),
+            sa.Column("system_id", sa.String(length=40), nullable=False),
+            sa.Column("approver_id", sa.String(length=40), nullable=False),
+            *more,
+            sa.Column("at_ms", sa.BigInteger(), nullable=False),
+            *((sa.Column("until_ms", sa.BigInteger(), nullable=False),) if name == "readings" else ()),
+            sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+            _approver("approver_id"),
+        )
+        op.create_index(f"{name}_system", name, ["customer_id", "system_id", "at_ms"])
+    op.create_table(
+        "reading_rows",
+        *_owned(),
+        sa.Column("reading_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("found", sa.String(length=12), nullable=False),
+        sa.Column("left_out", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "reading_id"], ["readings.customer_id", "readings.id"]),
+    )
+    op.create_index("reading_rows_position", "reading_rows", ["customer_id", "reading_id", "position"])
+    op.create_table(
+        "baseline_rows",
+        *_owned(),
+        sa.Column("baseline_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("salt", sa.String(length=32), nullable=False),
+        sa.Column("leaf", sa.String(length=64), nullable=False),
+        sa.Column("is_right", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "baseline_id"], ["baselines.customer_id", "baselines.id"]),
+        sa.UniqueConstraint("customer_id", "baseline_id", "position"),
+    )
+    op.create_index("baseline_rows_subject", "baseline_rows", ["customer_id", "subject"])
+
+
+def _months() -> None:
+    op.create_table("month_letters", *_owned(), sa.Column("sent_ms", sa.BigInteger(), nullable=False))
+
+
 def _readers() -> None:
     op.create_table(
         "readers",
@@ -794,6 +886,174 @@ def _readers() -> None:
     op.create_index("readers_digest", "readers", ["digest"], unique=True)
 
 
+def _logins() -> None:
+    op.create_table(
+        "dials",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("session_id", sa.String(length=40), nullable=True),
+        sa.Column("why", sa.String(length=12), nullable=False),
+        sa.Column("mark", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=True),
+        sa.Column("begun_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+    )
+    op.create_index("dials_of_system", "dials", ["customer_id", "system_id", "begun_ms"], unique=False)
+    op.create_table(
+        "foreign_logins",
+        *_owned(),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=80), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.UniqueConstraint("customer_id", "system_id", "login"),
+    )
+    op.create_table(
+        "login_looks",
+        *_owned(),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("looked_ms", sa.BigInteger(), nullable=True),
+        sa.Column("failed", sa.String(length=40), nullable=False),
+        sa.Column("failed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("told_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "id"], ["systems.customer_id", "systems.id"]),
+    )
+
+
+def _streams() -> None:
+    op.create_table(
+        "stream_cursors",
+        sa.Column("log_id", sa.String(length=40), nullable=False),
+        sa.Column("receiver", sa.String(length=40), nullable=False),
+        sa.Column("next_idx", sa.BigInteger(), nullable=False),
+        sa.Column("moved_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "receiver"),
+    )
+
+
+def _channels() -> None:
+    op.create_table(
+        "channels",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tested_ms", sa.BigInteger(), nullable=True),
+        _approver("approver_id"),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
+    )
+    op.create_index("channels_of_approver", "channels", ["customer_id", "approver_id"])
+    op.create_index("channels_of_contact", "channels", ["customer_id", "contact_id"])
+
+
+def _approver(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["customer_id", column], ["approvers.customer_id", "approvers.id"])
+
+
+def _request(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(["customer_id", column], ["requests.customer_id", "requests.id"])
+
+
+def _telling() -> None:
+    op.create_table(
+        "asking",
+        *_owned(),
+        sa.Column("place", sa.Integer(), nullable=True),
+        sa.Column("deputy_id", sa.String(length=40), nullable=True),
+        sa.Column("notices", sa.String(length=12), nullable=True),
+        sa.CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="asking_notices_known"),
+        _approver("id"),
+        _approver("deputy_id"),
+    )
+    op.create_table(
+        "absences",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("deputy_id", sa.String(length=40), nullable=True),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        _approver("approver_id"),
+        _approver("deputy_id"),
+    )
+    op.create_index("absences_of_approver", "absences", ["customer_id", "approver_id", "until_ms"])
+    op.create_table(
+        "deliveries",
+        *_owned(),
+        sa.Column("request_id", sa.String(length=40), nullable=False),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("occasion", sa.String(length=12), nullable=False),
+        sa.Column("way", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        _request("request_id"),
+        _approver("approver_id"),
+    )
+    op.create_index("deliveries_of_request", "deliveries", ["customer_id", "request_id"])
+    op.create_table(
+        "chases",
+        *_owned(),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        _request("id"),
+    )
+    op.create_index("chases_since", "chases", ["since_ms"])
+
+
+def _signing_in() -> None:
+    op.create_table(
+        "oidc_providers",
+        *_owned(),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("domains", sa.Text(), nullable=False),
+        sa.Column("claim", sa.Text(), nullable=False),
+        sa.Column("verified_claim", sa.Text(), nullable=False),
+        sa.Column("for_contacts", sa.Boolean(), nullable=False),
+        sa.Column("set_ms", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("customer_id"),
+    )
+    op.create_table(
+        "oidc_accounts",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=True),
+        sa.Column("contact_id", sa.String(length=40), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("bound_ms", sa.BigInteger(), nullable=False),
+        _approver("approver_id"),
+        sa.ForeignKeyConstraint(["customer_id", "contact_id"], ["contacts.customer_id", "contacts.id"]),
+    )
+    op.create_table(
+        "reading_codes",
+        *_owned(),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_ms", sa.BigInteger(), nullable=True),
+        _approver("id"),
+    )
+    op.create_table(
+        "code_links",
+        *_owned(),
+        sa.Column("approver_id", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("following", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        _approver("approver_id"),
+    )
+
+
 def _owned() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -805,7 +1065,15 @@ def _owned() -> tuple[sa.schema.SchemaItem, ...]:
 
 def downgrade() -> None:
     """Down."""
-    for name in ("readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
+    for name in (
+        "code_links", "reading_codes", "oidc_accounts", "oidc_providers",
+        "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
+        "dials",
+    ):  # fmt: skip
+        op.drop_table(name)
+    for name in ("chases", "deliveries", "absences", "asking"):
+        op.drop_table(name)
+    for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
     op.drop_table("jobs")
     op.drop_table("signatures")
@@ -860,6 +1128,7 @@ def downgrade() -> None:
         batch_op.drop_index("outbox_due")
 
     op.drop_table("outbox")
+    op.drop_table("channels")
     op.drop_table("engineer_keys")
     op.drop_table("contacts")
     op.drop_table("backup_codes")
@@ -869,6 +1138,7 @@ def downgrade() -> None:
     op.drop_table("known_by")
     op.drop_table("logs")
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("entries_confirmed")
         batch_op.drop_index(
             "entries_unsequenced", sqlite_where=sa.text("idx IS NULL"), postgresql_where=sa.text("idx IS NULL")
         )
