@@ -42,7 +42,7 @@ MAX_LINES = 4000000
 MAX_FILES = 500
 MAX_DEPTH = 10
 LOCK_S = 8.0
-RELOAD_S = 6.0
+RELOAD_S = 7.0
 SECRET_KEYS = ("password", "md5_cred", "password_digest", "refresh_token", "oauth_secret", "oauth_clientid")
 WRITTEN_KEYS = ("password", "md5_cred", "password_digest")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,79}")
@@ -860,6 +860,7 @@ class Edit:
                 if state_of(os.stat(path)) != sheet.source.state:
                     raise Fail("conflict", "changed")
             for path, _, old in ready:
+                forget(old)  # under the lock, and after `_recover`: what is still there is nobody's
                 os.link(path, old)
             sync(path for path, _, _ in ready)
         except OSError:
@@ -926,7 +927,7 @@ def _written(path: str, sheet: Sheet) -> str:
                     os.setxattr(file.fileno(), name, os.getxattr(path, name))
             os.fchmod(file.fileno(), stat.S_IMODE(was.st_mode))
             os.fsync(file.fileno())
-    except OSError:
+    except PermissionError:
         forget(new)
         raise Fail("failed", "owner") from None
     except BaseException:
@@ -944,6 +945,16 @@ def put_back(paths: "List[str]") -> None:
         sync(iter(paths))
     except OSError:
         raise Fail("unknown", "not-put-back") from None
+
+
+def leftovers(folder: str) -> "List[str]":
+    """Files of ours that a change in progress has, or one that was killed left behind."""
+    found = []  # type: List[str]
+    for place, folders, names in os.walk(folder):
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        ours = [one for one in names if one.startswith(".") and one.endswith((".frameroom-old", ".frameroom-new"))]
+        found += [os.path.join(place, one) for one in ours]
+    return found
 
 
 class Lock:
@@ -970,15 +981,13 @@ class Lock:
         self._recover()
 
     def _recover(self) -> None:
-        left = []
-        for folder, folders, names in os.walk(self.conf.etc):
-            folders[:] = [one for one in folders if not one.startswith(".")]
-            left += [os.path.join(folder, one) for one in names if one.endswith(".frameroom-old")]
-            for one in names:
-                if one.startswith(".") and one.endswith(".frameroom-new"):
-                    forget(os.path.join(folder, one))
-        if left:
-            put_back([os.path.join(os.path.dirname(one), os.path.basename(one)[1:-14]) for one in left])
+        left = leftovers(self.conf.etc)
+        for one in left:
+            if one.endswith(".frameroom-new"):
+                forget(one)
+        old = [one for one in left if one.endswith(".frameroom-old")]
+        if old:
+            put_back([os.path.join(os.path.dirname(one), os.path.basename(one)[1:-14]) for one in old])
             self.console.takes(set(MODULES))
 
     def __exit__(self, *_: object) -> None:
@@ -1005,7 +1014,9 @@ class Console:
                 self.conf.asterisk + ["-rx", line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL, timeout=within, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
             )  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
+        except subprocess.TimeoutExpired:
+            raise Fail("failed", "slow") from None  # it may still do what it was asked
+        except OSError:
             raise Fail("failed", "console") from None
         told = done.stdout.decode("utf-8", "replace")
         if done.returncode != 0 or "Unable to connect to remote asterisk" in told:
@@ -1069,6 +1080,15 @@ class Desk:
             self._known = None
             self._known = directory(self.conf)
         return self._known
+
+    def recover(self) -> None:
+        """Put back what a helper that was killed left half done, before anything is read."""
+        if leftovers(self.conf.etc):
+            try:
+                with Lock(self.conf, self.console):
+                    self._known = None
+            except (Fail, OSError):
+                self._known = None  # whoever changes something next meets the same, and says so
 
     def idle(self) -> bool:
         """Whether nobody was read yet."""
@@ -1566,7 +1586,9 @@ def main(words: "List[str]") -> int:
             os.execve(  # noqa: S606 - one fixed program, no shell
                 "/usr/bin/sudo", sudo + again + ["--serve"], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
             )
-        serve(Desk(conf))
+        desk = Desk(conf)
+        desk.recover()
+        serve(desk)
     except Fail as fail:
         sys.stdout.write(json.dumps(told(fail)) + "\n")
         return 1

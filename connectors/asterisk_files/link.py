@@ -61,6 +61,7 @@ _REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "odd-line": ("the line is written in a way that is not edited here", _AT_SYSTEM),
     "busy": ("another change is going on", "Try again in a minute."),
     "console": ("Asterisk does not answer on its console; nothing was changed", "Check that Asterisk runs."),
+    "slow": ("Asterisk's console does not answer in time", "Try again when it has less to do."),
     "reload": (_PUT_BACK, "Have Asterisk's log read: it says what it did not like."),
     "reload-unsure": ("Asterisk took neither the change nor the old files again", "Have Asterisk's log read."),
     "not-put-back": ("the files could not all be put back", "Files ending in .frameroom-old hold the old state."),

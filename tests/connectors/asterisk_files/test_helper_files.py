@@ -152,6 +152,8 @@ def test_a_helper_that_is_killed_in_the_middle_leaves_nothing_half_done(pbx: Fla
         running.send_signal(signal.SIGKILL)
         running.communicate()
     (pbx.folder / "hang").unlink()
+    assert view(pbx, "1001")["person"]["name"] == "Grace Okonkwo", "nobody is shown what was never taken"
+    assert pbx.all_text() == before
     answers = pbx.talk(rename("1002", "Tomás Álvarez", "Tom Alvarez"))
     assert answers == [{"ok": True, "n": 1}]
     after = pbx.all_text()
