@@ -75,7 +75,8 @@ class Live:
         )
         while True:
             answer = link.recv(65536).decode("utf-8", "replace")
-            if not answer.startswith("SIP/2.0 1"):
+            # Asterisk may ask something of its own in between (a NOTIFY of waiting messages): that is no answer.
+            if re.match(r"SIP/2\.0 [2-6]", answer) and re.search(rf"(?im)^CSeq: {turn} REGISTER", answer):
                 return answer
 
 
