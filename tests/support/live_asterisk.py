@@ -12,6 +12,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +108,10 @@ def running(pbx: FlatPbx) -> Iterator[Live]:
         subprocess.run([*command, "-F"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
     live = Live(command, port)
     try:
-        assert "fully booted" in live.ask("core waitfullybooted")
+        # Its console's socket comes a moment after it went into the background, and tells by itself from then on.
+        until = time.monotonic() + 30
+        while "fully booted" not in live.ask("core waitfullybooted"):
+            assert time.monotonic() < until, (pbx.folder / "log" / "console").read_text(errors="replace")
         yield live
     finally:
         live.ask("core stop now")
