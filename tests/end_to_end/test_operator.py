@@ -240,7 +240,7 @@ async def test_watching_a_live_visit(demo: Demo, ssh: Master) -> None:
     assert shown.out.splitlines()[1].strip() in out.decode().replace("\r", "")
     assert "red" in out.decode()
     assert not set(out.decode()) & set("\x1b\x07\x9b")
-    assert "The visit has ended: the customer ended the permission." in err.decode()
+    assert "The visit has ended: the permission was ended by staff." in err.decode()
     code, _, err_text = await typed(demo, "session", "watch", visit.id, "--why", "again")
     assert (code, "that visit is over" in err_text) == (2, True)
 

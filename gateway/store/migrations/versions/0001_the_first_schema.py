@@ -240,6 +240,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("phone", sa.Text(), nullable=False),
         sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("named_by", sa.String(length=40), nullable=True),
         sa.Column("confirmed_by", sa.String(length=40), nullable=True),
         sa.Column("removed_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -520,6 +521,7 @@ def upgrade() -> None:
         sa.Column("how", sa.Text(), nullable=False),
         sa.Column("approver_ids", sa.Text(), nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("ended_how", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "request_id"],
             ["requests.customer_id", "requests.id"],
