@@ -92,18 +92,19 @@ async def find(scope: Scope, wanted: Wanted) -> list[Entry]:
     others = [one.fits for one in wanted.conditions if one is not leading] + wanted.rest
     ways = leading.ways if leading is not None else (true(),)
     found: list[Entry] = []
-    after, many = wanted.after, max(_FIRST, wanted.limit)
+    # Where nothing else is asked, what the leading condition fits is the answer.
+    after, many = wanted.after, max(_FIRST, wanted.limit) if others else wanted.limit
     while len(found) < wanted.limit:
         seqs, more = await _next(scope, ways, after, wanted.until, many)
         if seqs:
             query = select(entries).where(one_of(scope, _SEQ, seqs), *others).order_by(_SEQ)
-            rows = (await scope.execute(query)).all()
+            rows = (await scope.execute(query.limit(wanted.limit - len(found)))).all()
             found += map(entry_of, rows)
             after = seqs[-1]
         if not more:
             break
         many = min(many * 4, _MOST)
-    return found[: wanted.limit]
+    return found
 
 
 async def _rarest(scope: Scope, wanted: Wanted) -> Condition | None:
@@ -235,7 +236,8 @@ class Searching(Base):
             looks = [looked(one, "looked.audit", actor, why) for one in shown]
             await self._parts.audit.append_many(scope.connection, looks)
         async with self._parts.store.look_at_everyone() as scope:
-            names = {r.id: r.name for r in await scope.execute(select(customers.c.id, customers.c.name))}
+            of = select(customers.c.id, customers.c.name).where(one_of(scope, customers.c.id, shown))
+            names = {r.id: r.name for r in await scope.execute(of)}
             clear = await self._parts.audit.personal_of_many(scope.connection, found)
         return [
             {"cursor": row.seq, "customer": names.get(row.log, "")} | told(row, personal)
