@@ -34,7 +34,9 @@ _MOST: Final = 5_000
 _LATE_MS: Final = 60_000
 """By how much times may run back between entries: nodes' clocks differ, and `audit verify` calls 5 s a fault."""
 _SEQ: Final = entries.c.seq
-_EACH_ITS_PLAN: Final = text("set local plan_cache_mode = force_custom_plan")
+_EACH_ITS_PLAN: Final = text(
+    "select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
+)
 _OLDER: Final = (
     "coalesce((select time_ms < :time_ms from entries where seq > (low + high) / 2 order by seq limit 1), false)"
 )
@@ -250,7 +252,8 @@ class Searching(Base):
     ) -> list[Entry]:  # fmt: skip
         async with self._parts.store.look_at_everyone() as scope:
             if scope.connection.dialect.name == "postgresql":
-                # A plan that is made for any value reads the whole log for one that hardly any entry has.
+                # A plan that is made for any value reads the whole log for one that hardly any entry has; and nothing
+                # that is read by an index is worth compiling first.
                 await scope.execute(_EACH_ITS_PLAN)
             if operation is not None:
                 wanted.conditions.append(await _of_operation(scope, operation, log))
