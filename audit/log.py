@@ -128,7 +128,8 @@ class AuditLog:
             appended.append(Appended(event_id, now))
         await _insert(connection, "entries", _COLUMNS, rows)
         await _insert(connection, "payloads", _PAYLOAD, sealed_rows)
-        await _insert(connection, "known_by", _KNOWN_BY, list(words), " ON CONFLICT DO NOTHING")
+        # In one order for everybody: on PostgreSQL two that tell of the same person wait, one for the other alone.
+        await _insert(connection, "known_by", _KNOWN_BY, sorted(words), " ON CONFLICT DO NOTHING")
         self.on_appended()
         return appended
 
