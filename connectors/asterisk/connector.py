@@ -37,7 +37,15 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, ProtocolViolation, Refused
+from connectors.errors import (
+    Conflict,
+    InvalidValue,
+    NotFound,
+    NotSupported,
+    ProtocolViolation,
+    Refused,
+    looking_again,
+)
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _CACHED: Final = (
@@ -142,7 +150,8 @@ class AsteriskConnector:
                 await self._mail(work, own, boxes, change.email, expected)
             if change.ddi is not UNSET:
                 await self._number(work, own, change.ddi, expected)
-        return await self.view(person_id)
+        with looking_again():
+            return await self.view(person_id)
 
     async def _rename(self, work: Transaction, own: _Own, boxes: list[Row], name: str, expected: Person) -> None:
         fullname = boxes[0][1] if boxes else None

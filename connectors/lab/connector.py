@@ -42,6 +42,7 @@ from connectors.errors import (
     ProtocolViolation,
     Refused,
     Unreachable,
+    looking_again,
 )
 from connectors.guard import Allowed, Check, Guard, Template, digest, fingerprint, number, optional, secret, text
 from connectors.transport import ssh
@@ -271,7 +272,8 @@ class LabConnector:
             ddi=field(change.ddi, expected.ddis),
         )
         await self._helper.ask(request)
-        return await self.view(person_id)
+        with looking_again():
+            return await self.view(person_id)
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays."""
