@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -16,19 +18,11 @@ class Relay:
     port: int = 0
     armed: int | None = None
     passed: int = 0
-    broken: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def arm(self, after: int | None) -> None:
         """Count from nought; cut after so many bytes of answers, 0 being before the first of them."""
         self.passed, self.armed = 0, after
-        self.broken.clear()
-
-    def cut(self) -> None:
-        """Both ends, now."""
-        self.broken.set()
-        for writer in list(self._writers):
-            writer.transport.abort()
 
     async def answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """From the phone system to the connector."""
@@ -47,7 +41,6 @@ class Relay:
 
     def cut_after_eof(self, told: asyncio.StreamWriter) -> None:
         """The phone system's end is cut at once; the connector's got an orderly end and goes with the relay."""
-        self.broken.set()
         for writer in list(self._writers):
             if writer is not told:
                 writer.transport.abort()
@@ -60,42 +53,54 @@ async def _along(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
+async def served(handle: Handle) -> AsyncIterator[int]:
+    """A server on a free loopback port; with it every connection ends, in whatever state its handler is."""
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handle(reader, writer)
+        except (OSError, EOFError):
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(one(reader, writer))
+        tasks[task] = writer
+        task.add_done_callback(tasks.pop)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task, writer in list(tasks.items()):
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
 async def relayed(host: str, port: int) -> AsyncIterator[Relay]:
     """A relay to that address; every connection through it ends with it."""
     relay = Relay()
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a server's handler is a task
-        tasks.add(task)
-        try:
-            onward_reader, onward = await asyncio.open_connection(host, port)
-        except OSError:
-            writer.transport.abort()
-            return
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward_reader, onward = await asyncio.open_connection(host, port)
         relay._writers |= {writer, onward}
+        ways = [
+            asyncio.ensure_future(_along(reader, onward)),
+            asyncio.ensure_future(relay.answers(onward_reader, writer)),
+        ]
         try:
-            ways = [
-                asyncio.ensure_future(_along(reader, onward)),
-                asyncio.ensure_future(relay.answers(onward_reader, writer)),
-            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-        finally:
             onward.transport.abort()
-            # An orderly end for the connector, unless somebody cut it: what is on its way still arrives.
-            writer.close()
             relay._writers -= {writer, onward}
-            tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    relay.port = server.sockets[0].getsockname()[1]
-    try:
+    async with served(lead) as relay.port:
         yield relay
-    finally:
-        server.close()
-        relay.cut()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -127,8 +127,8 @@ class AsteriskSystem:
         """All of a person's rows."""
         self._pbx.sql("delete from voicemail using ps_endpoints e where e.id = %s "
                       "and voicemail.mailbox || '@default' = e.mailboxes", person_id)  # fmt: skip
-        for table in ("ps_endpoints", "ps_auths", "ps_aors"):
-            self._pbx.sql("delete from " + table + " where id = %s", person_id)
+        self._pbx.sql("with a as (delete from ps_auths where id = %s), b as (delete from ps_aors where id = %s) "
+                      "delete from ps_endpoints where id = %s", person_id, person_id, person_id)  # fmt: skip
 
     async def heard(self) -> Sequence[str]:
         """From the database's own log of statements."""
@@ -202,6 +202,7 @@ class AsteriskBench:
             for table in ("ps_endpoints", "ps_auths", "ps_aors", "ps_contacts", "voicemail", "site_ddi"):
                 connection.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
             connection.execute("alter role gateway set log_statement = 'all'")
+            connection.execute("alter role gateway set log_parameter_max_length = 0")  # as the connector's page says
             connection.execute("alter role gateway connection limit 100")
             connection.execute("alter system set log_line_prefix = '@@@%u.%d@ '")
             connection.execute("alter system set max_connections = 200")
@@ -223,7 +224,8 @@ class AsteriskBench:
         enemy = Enemy(self._port, self._made._folder, self._pem, [person.name for person in people], told)
         async with enemy.running():
             yield AsteriskSystem(pbx, enemy, self._made._folder / "log", list(people))
-        self._made.drop(self._url(name))
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())
 
     def close(self) -> None:
         """The server."""

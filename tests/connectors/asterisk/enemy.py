@@ -4,7 +4,6 @@ the database say whatever an enemy would. Source: PostgreSQL, "Frontend/Backend 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import struct
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from connectors.conformance.bench import Hostile
+from connectors.conformance.relay import served
 from tests.connectors.asterisk.database import certificate
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -60,26 +60,22 @@ class Enemy:
         self.port = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        onward: asyncio.StreamWriter | None = None
-        with contextlib.suppress(OSError, EOFError, ssl.SSLError):
-            if await reader.readexactly(8) == _SSL_REQUEST:
-                writer.write(b"S")
-                await writer.start_tls(self._other if self.how is Hostile.IDENTITY_SWAPPED else self._own)
-                back, onward = await asyncio.open_connection("127.0.0.1", self._onward)
-                onward.write(_SSL_REQUEST)
-                await back.readexactly(1)
-                await onward.start_tls(self._towards)
-                ways = {
-                    asyncio.ensure_future(self._ask(reader, onward)),
-                    asyncio.ensure_future(self._say(back, writer)),
-                }
-                _, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                for way in left:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-        if onward is not None:
+        if await reader.readexactly(8) != _SSL_REQUEST:
+            return
+        writer.write(b"S")
+        await writer.start_tls(self._other if self.how is Hostile.IDENTITY_SWAPPED else self._own)
+        back, onward = await asyncio.open_connection("127.0.0.1", self._onward)
+        onward.write(_SSL_REQUEST)
+        await back.readexactly(1)
+        await onward.start_tls(self._towards)
+        ways = [asyncio.ensure_future(way) for way in (self._ask(reader, onward), self._say(back, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             onward.transport.abort()
-        writer.close()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -139,9 +135,5 @@ class Enemy:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Enemy]:
         """Listening on a free port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with served(self._serve) as self.port:
             yield self
-        finally:
-            server.close()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.conformance.bench import Hostile, Planted, Traits
+from connectors.conformance.relay import served
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.guard import Guard, fingerprint
 from frameroom_toy.connector import GUARD, ToyFamily, ToySettings
@@ -92,18 +93,16 @@ class ToySystem:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection. TLS is begun here, so that another certificate can be shown at any time."""
-        with suppress(OSError, EOFError):
-            await writer.start_tls(self._other if self._how is Hostile.IDENTITY_SWAPPED else self._context)
-            known = False
-            while line := await reader.readline():
-                request = json.loads(line)
-                name = request.pop("do")
-                self._heard.append(name if set(request) == FIELDS.get(name) else line.decode())
-                known = known or (name == "login" and request["password"] == PASSWORD)
-                answer = self._answer(name, request) if known else {"error": "password"}
-                if not await self._say(writer, answer, request.get("id") if GUARD.writes(name) else None):
-                    break
-        writer.transport.abort()
+        await writer.start_tls(self._other if self._how is Hostile.IDENTITY_SWAPPED else self._context)
+        known = False
+        while line := await reader.readline():
+            request = json.loads(line)
+            name = request.pop("do")
+            self._heard.append(name if set(request) == FIELDS.get(name) else line.decode())
+            known = known or (name == "login" and request["password"] == PASSWORD)
+            answer = self._answer(name, request) if known else {"error": "password"}
+            if not await self._say(writer, answer, request.get("id") if GUARD.writes(name) else None):
+                break
 
     def _answer(self, name: str, request: dict[str, object]) -> dict[str, object]:
         person = self._held.get(str(request.get("id")))
@@ -181,12 +180,8 @@ class ToyBench:
     @asynccontextmanager
     async def running(self, people: Sequence[Planted]) -> AsyncIterator[ToySystem]:
         system = ToySystem(people, self._folder)
-        server = await asyncio.start_server(system.serve, "127.0.0.1", 0)
-        system.port = server.sockets[0].getsockname()[1]
-        try:
+        async with served(system.serve) as system.port:
             yield system
-        finally:
-            server.close()
 
     def close(self) -> None:
         pass
