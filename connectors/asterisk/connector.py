@@ -371,7 +371,8 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
-        proven_how="tables and role of Asterisk 22.10.1 on a real PostgreSQL; captures of a live Asterisk",
+        proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
+        "of that Asterisk, live",
         cannot=cannot,
         login_record=RECORD,
     )

@@ -348,7 +348,7 @@ class LabFamily:
             secrecy_why="people are reached through a forced helper that knows no request for a secret; the prompt, "
             "used for diag alone, could print passwords, and the fixed list below the connector is what stops it",
             proven=(Proof.LAB,),
-            proven_how="tests/connectors/test_lab.py, over real SSH and SIP",
+            proven_how="the conformance kit and tests of its own, over real SSH and SIP",
             login_record="every SSH login with our key, from the lab's own record, also one that has ended",
         )
 

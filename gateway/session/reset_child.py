@@ -1,8 +1,9 @@
 """The child's side of a reset: makes the secret, writes it, seals it, mails the link. Nothing of it ever leaves.
 
-`python -m gateway.session.reset_child FD` is the single-threaded fork server: it holds no key, gets descriptors, and
-forks a child for each. The child talks with the gateway over its SEQPACKET socket in the steps that deliver.py names,
-and ends in every case: each step has an alarm, whose signal ends the process wherever it hangs.
+`python -m gateway.session.reset_child FD [CONNECTOR…]` is the single-threaded fork server: it holds no key, knows our
+connectors and those named, gets descriptors, and forks a child for each. The child talks with the gateway over its
+SEQPACKET socket in the steps that deliver.py names, and ends in every case: each step has an alarm, whose signal ends
+the process wherever it hangs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connectors.contract import Connector, Credential, ReadsLogins, Secret, SecretKind, Target
 from connectors.errors import ConnectorError, RateLimited
-from connectors.registry import families
+from connectors.registry import also, families
 from gateway import notify
 from gateway.session.secret_shape import Shape, generate
 
@@ -165,5 +166,6 @@ def serve(control: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    also(sys.argv[2:])
     families()
     serve(socket.socket(fileno=int(sys.argv[1])))
