@@ -124,7 +124,11 @@ _BOX_ROW: Final = (
     "where x.context = %(context)s and x.mailbox = %(mailbox)s order by x.uniqueid"
 )
 _DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
-_HAY: Final = "concat_ws(' ', p.id, p.extension, p.callerid, v.fullname, v.email, array_to_string({ddis}, ' '))"
+# Quotes and brackets are how a caller id is written, and nobody's name: whoever looks for one finds not everybody.
+_HAY: Final = (
+    "concat_ws(' ', p.id, p.extension, translate(p.callerid, '\"<>\\', '    '), v.fullname, v.email, "
+    "array_to_string({ddis}, ' '))"
+)
 
 _LOGIN: Final = """select a.pid, (extract(epoch from a.backend_start) * 1000000)::bigint,
     pg_catalog.host(a.client_addr), a.application_name,

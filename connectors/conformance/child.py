@@ -243,13 +243,18 @@ _logged = io.StringIO()
 
 
 def main() -> None:
-    """One job."""
+    """One job. What goes wrong in the kit itself is told on the real standard error."""
+    aloud = sys.stderr
     logging.basicConfig(stream=_logged, level=logging.DEBUG, force=True)
     logging.captureWarnings(True)
     warnings.simplefilter("always")
     sys.stderr = _logged
     job = json.loads(sys.stdin.readline())
-    print(json.dumps(asyncio.run(run(job))), flush=True)
+    try:
+        print(json.dumps(asyncio.run(run(job))), flush=True)
+    except Exception:
+        sys.stderr = aloud
+        raise
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--every-byte", action="store_true",
-        help="cut answers at every byte, however long they are (long answers are cut at two hundred places otherwise)",
+        help="cut answers at every byte, however long they are; long ones are cut at 120 places otherwise",
     )  # fmt: skip
 
 

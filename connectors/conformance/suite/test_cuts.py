@@ -17,7 +17,7 @@ from connectors.contract import Change, Connector, Operation, Person, Secret, Ta
 from connectors.errors import ConnectorError, OutcomeUnknown
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900)]
-_PLACES = 200
+_PLACES = 120
 _AT_ONCE = 4
 
 

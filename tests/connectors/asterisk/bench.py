@@ -195,8 +195,12 @@ class AsteriskBench:
     )
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._stack = ExitStack()
+        self._started = False
+
+    def _start(self) -> None:
+        """The server, when it is first wanted: the tests of the guard alone do without."""
+        self._started = True
         self._made, self._port, self._pem = self._stack.enter_context(running_server())
         with psycopg.connect(self._url("asterisk"), autocommit=True) as connection:
             for table in ("ps_endpoints", "ps_auths", "ps_aors", "ps_contacts", "voicemail", "site_ddi"):
@@ -214,6 +218,8 @@ class AsteriskBench:
     @asynccontextmanager
     async def running(self, people: Sequence[Planted]) -> AsyncIterator[AsteriskSystem]:
         """A database of its own."""
+        if not self._started:
+            self._start()
         self._made._count += 1
         name = f"kit{self._made._count}"
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:

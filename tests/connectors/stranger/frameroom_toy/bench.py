@@ -97,20 +97,20 @@ class ToySystem:
         known = False
         while line := await reader.readline():
             request = json.loads(line)
-            name = request.pop("do")
+            name, fields = request.pop("do"), request.pop("fields", [])
             self._heard.append(name if set(request) == FIELDS.get(name) else line.decode())
             known = known or (name == "login" and request["password"] == PASSWORD)
-            answer = self._answer(name, request) if known else {"error": "password"}
+            answer = self._answer(name, request, fields) if known else {"error": "password"}
             if not await self._say(writer, answer, request.get("id") if GUARD.writes(name) else None):
                 break
 
-    def _answer(self, name: str, request: dict[str, object]) -> dict[str, object]:
+    def _answer(self, name: str, request: dict[str, object], fields: list[str]) -> dict[str, object]:
         person = self._held.get(str(request.get("id")))
         if name in ("list", "find"):
             words, after = str(request.get("words") or "").casefold().split(), str(request.get("after") or "")
             found = [person for person_id, person in sorted(self._held.items()) if person_id > after]
             found = [p for p in found if all(w in f"{p.extension} {p.name} {p.email}".casefold() for w in words)]
-            return {"people": [self._shown(p) for p in found[: int(str(request["limit"]))]]}
+            return {"people": [self._shown(p, fields) for p in found[: int(str(request["limit"]))]]}
         if name == "login":
             return {"ok": True}
         if person is None:
@@ -128,10 +128,12 @@ class ToySystem:
                 self._held[person.id] = replace(person, **new)
         elif name != "view":
             return {"error": "no such request"}
-        return {"person": self._shown(person)}
+        return {"person": self._shown(person, fields)}
 
-    def _shown(self, person: Planted) -> dict[str, object]:
-        return {"id": person.id, "extension": person.extension, "name": person.name, "email": person.email}
+    def _shown(self, person: Planted, fields: list[str]) -> dict[str, object]:
+        """Like the real one: whatever is asked for, the PIN too."""
+        held = {"id": person.id, "extension": person.extension, "name": person.name, "email": person.email}
+        return {field: (held | {"pin": self._pins[person.id]})[field] for field in fields}
 
     async def _say(self, writer: asyncio.StreamWriter, answer: dict[str, object], written: str | None) -> bool:
         data = json.dumps(answer).encode()

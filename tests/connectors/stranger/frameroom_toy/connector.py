@@ -33,6 +33,7 @@ GUARD = Guard(  # what is not here cannot be sent, whatever the rest of this fil
     Template("remove", True, {"id": ID, "was": digest}),
     Template("pin", True, {"id": ID, "pin": text(8, pattern=r"[0-9]{6,8}")}),
 )
+SHOWN = ["id", "extension", "name", "email"]  # named in every request: a PIN is never asked for
 ERRORS: dict[str, e.ConnectorError] = {
     "unknown": e.NotFound("there is no such person on the phone system"),
     "changed": e.Conflict("it changed since it was shown; nothing was written"),
@@ -74,7 +75,7 @@ class Line:
         answer, whole = None, False
         try:
             async with asyncio.timeout(self._target.answer_timeout_ms / 1000):
-                self._writer.write(json.dumps({"do": request.name, **request.values}).encode() + b"\n")
+                self._writer.write(json.dumps({"do": request.name, "fields": SHOWN, **request.values}).encode() + b"\n")
                 answer = json.loads(await self._reader.readuntil(b"\n"))
                 whole = isinstance(answer, dict)
         except (OSError, EOFError, TimeoutError, ValueError, RecursionError, asyncio.LimitOverrunError):
