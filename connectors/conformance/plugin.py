@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     for name in names:
         _find(name)  # a wrong name is told before anything is collected
+    config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout, where that is installed")
     named = config.args_source is pytest.Config.ArgsSource.ARGS
     config.args = [*(config.args if named else []), *([] if named and _of_suite(config.args) else [str(SUITE)])]
 

@@ -87,7 +87,8 @@ _HEARD = "test_every_request_that_the_phone_system_heard_was_let_through_by_the_
 _CUT = "test_what_is_said_of_the_outcome_is_true_wherever_the_answer_is_cut"
 _ENEMY = "test_an_enemy_costs_one_operation"
 _FAILED_RESET = "test_a_reset_that_fails_tells_nothing_of_what_was_to_be_written"
-# Otherwise equal to the example: the lines that differ, and the tests of the kit that fail, all of them.
+# Otherwise equal to the example: the lines that differ, and the tests that fail, which are all of those that do among
+# the kit's on secrecy, outcomes and an enemy.
 FAULTY = {
     "asks for PINs and drops them": (
         [('"name", "email"]  #', '"name", "email", "pin"]  #')],
@@ -96,7 +97,8 @@ FAULTY = {
     "logs what it sends": (
         [
             ("        answer, whole = None, False\n",
-             "        logging.getLogger('toy').debug('%s', dict(request.values))\n        answer, whole = None, False\n"),
+             "        answer, whole = None, False\n"
+             "        if request.writes:\n            logging.getLogger('toy').debug('%s', dict(request.values))\n"),
             ("import json\n", "import json\nimport logging\n"),
         ],
         {_FOLLOWED, _TOLD, _FAILED_RESET},
@@ -130,7 +132,7 @@ def test_one_that_differs_in_a_few_lines_is_found_by_the_test_that_is_there_for_
 ) -> None:
     changes, expected = FAULTY[fault]
     site = installed(changed(tmp_path, *changes), tmp_path / "site")
-    failed, said = kit(tmp_path, site, frameroom, words=("-k", "not memory_stays_flat and not guard.py"))
+    failed, said = kit(tmp_path, site, frameroom, words=("-k", "test_secrecy or test_cuts or (enemy and truncated)"))
     assert failed == expected, said
 
 

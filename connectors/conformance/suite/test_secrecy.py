@@ -10,7 +10,7 @@ import pytest
 from connectors.conformance.bench import Bench, Hostile, System
 from connectors.conformance.people import DIGITS, DOMAIN, TAG, all_secrets, generated, planted
 from connectors.conformance.suite.trying import applies, in_a_child, lines_of, own, resettable, shown, tried
-from connectors.contract import Change, Operation, Secrecy, Secret
+from connectors.contract import Change, Credential, Operation, Secrecy, Secret
 from connectors.errors import ConnectorError
 from connectors.guard import Guard
 
@@ -39,6 +39,12 @@ async def _resets(bench: Bench, system: System) -> dict[str, str]:
     return made
 
 
+def _parts(credential: Credential) -> list[str]:
+    """What of our own credential may be nowhere but in the memory of who uses it: the password, a line of the key."""
+    lines = (credential.private_key or "").splitlines()[1:2]
+    return [one for one in (credential.password, *lines) if one]
+
+
 def _discards(bench: Bench) -> bool:
     return Secrecy.DISCARDED in bench.family.capabilities().secrecy.values()
 
@@ -49,13 +55,17 @@ async def test_nothing_that_can_be_looked_at_holds_a_secret_nor_does_the_memory_
     needles = [TAG, DIGITS]
     async with bench.running(planted(bench)) as system:
         assert all(any(tag in one for tag in needles) for one in all_secrets(system.people))
+        credential = await system.unseal()
         found = await in_a_child(
-            bench, system.target, await system.unseal(), _searched(needles), do="look", memory=True,
+            bench, system.target, credential, [*_searched(needles), *_parts(credential)], do="look", memory=True,
             ids=[person.id for person in system.people], diag=lines_of(bench),
         )  # fmt: skip
     for outcome in found["outcomes"]:
         assert outcome["outcome"] in {"ok", "NotFound", "NotSupported"}, outcome
     _nothing(found, needles, "results", "errors", "logs", "objects")
+    ours = {str(len(needles) + 1 + number) for number in range(len(_parts(credential)))}
+    for place in ("results", "errors", "logs"):
+        assert not ours & set(found["found"].get(place, [])), f"our own credential is in its {place}"
     assert str(len(needles)) in found["found"]["memory"], "the search found not even what was shown"
     if not _discards(bench):
         _nothing(found, needles, "memory")
