@@ -58,10 +58,10 @@ def _variants(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
             yield ast.Constant(value + 1), ""
         case ast.Constant(value=str(value)) if value:
             yield ast.Constant(""), ""
-        case ast.Call(func=ast.Attribute(attr=name)) if name in _CALLED:
-            yield ast.Call(ast.Attribute(node.func.value, _CALLED[name]), node.args, node.keywords), ""  # type: ignore[attr-defined]
+        case ast.Call(func=ast.Attribute(value=of, attr=name)) if name in _CALLED:
+            yield ast.Call(ast.Attribute(of, _CALLED[name], ast.Load()), node.args, node.keywords), ""
         case ast.Call(func=ast.Name(id=name)) if name in _CALLED:
-            yield ast.Call(ast.Name(_CALLED[name]), node.args, node.keywords), ""
+            yield ast.Call(ast.Name(_CALLED[name], ast.Load()), node.args, node.keywords), ""
         case ast.Raise():
             yield ast.Pass(), "nothing"
         case ast.Expr(value=ast.Call() | ast.Await()):

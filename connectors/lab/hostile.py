@@ -25,7 +25,7 @@ def named(line: bytes) -> str:
         name = str(request["do"])
         if set(request) == {"do", "n"} | _KEYS[name]:
             return name
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return line.decode("utf-8", "replace")
     return line.decode("utf-8", "replace")
 

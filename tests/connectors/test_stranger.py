@@ -17,6 +17,7 @@ from gateway.wiring.app import make_keys
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "stranger"
+pytestmark = pytest.mark.timeout(1200)  # the whole kit, in a process of its own
 
 
 def installed(source: Path, target: Path) -> Path:
