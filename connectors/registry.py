@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from connectors.contract import Family
+from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
 _HOUSE: Final = "frameroom"
@@ -90,9 +91,19 @@ def _load(name: str) -> tuple[Family, str]:
     return family, whose
 
 
+class _Families(dict[str, Family]):
+    def __missing__(self, name: str) -> Family:
+        fault = NotSupported(
+            f"this phone system's connector, {name}, is not there",
+            next_step="The operator installs it and names it in connectors.also of the configuration.",
+        )
+        fault.fault = Fault.OPERATOR
+        raise fault
+
+
 def families() -> Mapping[str, Family]:
-    """Every connector family by name."""
-    return {name: family for name, (family, _) in _found().items()}
+    """Every connector family by name; NotSupported, in words for an engineer, where one is looked up that is none."""
+    return _Families({name: family for name, (family, _) in _found().items()})
 
 
 def rows() -> list[dict[str, str]]:

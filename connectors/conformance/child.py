@@ -218,13 +218,11 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
     async def connect() -> Connector:
         return await kind.connect(target, unseal)
 
+    connector: Connector | None = None
     if job["do"] == "each":
         await each(connect, told, job)
-        return {"outcomes": told.outcomes, "found": {}, "errors": told.errors}
-    connector: Connector | None = await told.of("connect", connect())
-    if connector is None:
-        return {"outcomes": told.outcomes, "found": {}, "errors": told.errors}
-    await _DOING[job["do"]](connector, told, job)
+    elif connector := await told.of("connect", connect()):
+        await _DOING[job["do"]](connector, told, job)
     found = {
         "results": search.of("".join(map(repr, told.results)).encode()),
         "errors": search.of("\n".join(told.errors).encode()),
@@ -232,7 +230,8 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
         "objects": search.of(_held_by([connector, told.results]).encode()),
         "memory": search.memory() if job.get("memory") else set(),
     }
-    await told.of("close", connector.close())
+    if connector is not None:
+        await told.of("close", connector.close())
     return {
         "outcomes": told.outcomes, "found": {place: sorted(names) for place, names in found.items() if names},
         "errors": told.errors,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
+import importlib
 import importlib.abc
 import importlib.util
 import os
@@ -162,8 +164,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self._mutant.code, module.__dict__)  # noqa: S102 - that is what a mutation is
 
 
-def _survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
-    """Whether the tests pass, in a process of their own; one that hangs was noticed."""
+def _is_installed(module: Any) -> bool:
+    return "site-packages" in (getattr(module, "__file__", None) or "")
+
+
+def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = None) -> bool:
+    """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
+    says which installed modules it came to load."""
     child = os.fork()
     if child == 0:
         code = 3
@@ -178,6 +185,9 @@ def _survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
             import pytest
 
             code = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]))
+            if tell is not None:
+                loaded = [name for name, module in list(sys.modules.items()) if _is_installed(module)]
+                os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
         finally:
             os._exit(code)
     until = time.monotonic() + _LONGEST_S
@@ -204,8 +214,15 @@ def _listed(page: Path) -> tuple[list[tuple[list[Path], list[str]]], set[tuple[s
 
 def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, str]], at_once: int) -> list[str]:
     """The survivors that nobody explained."""
-    if not _survives(None, tests):
+    reading, tell = os.pipe()
+    if not _survives(None, tests, tell):
         raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
+    # What every child would load anew is loaded once, here: nothing of it is ours, and nothing of it is changed.
+    for name in os.read(reading, 60_000).decode().splitlines():
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    os.close(reading)
+    os.close(tell)
     all_ = [mutant for file in files for mutant in mutants(file)]
     with ThreadPoolExecutor(at_once) as pool:
         survived = [m for m, s in zip(all_, pool.map(lambda m: _survives(m, tests), all_), strict=True) if s]

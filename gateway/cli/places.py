@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,13 @@ def _families() -> list[str]:
 
     context = click.get_current_context(silent=True)
     if context is not None and context.find_root().obj:
-        know_named(context.find_root().obj["config"])
+        # At TAB nothing is said of a configuration that is not in order: ours are completed.
+        quietly = contextlib.ExitStack()
+        if context.resilient_parsing:
+            quietly.enter_context(contextlib.suppress(SystemExit))
+            quietly.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        with quietly:
+            know_named(context.find_root().obj["config"])
     return list(families())
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
+from connectors.errors import NotSupported
 from connectors.registry import families, markdown
 from gateway.cli.main import main
 
@@ -46,3 +47,11 @@ def test_the_command_prints_the_same(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, [*nowhere, "connectors", "--json"])
     assert [row["connector"] for row in json.loads(told.stdout)] == list(families())
     assert {row["from"] for row in json.loads(told.stdout)} == {"frameroom"}
+
+
+def test_a_connector_that_is_not_there_any_more_is_told_to_an_engineer_in_words() -> None:
+    assert families().get("toy") is None
+    assert "toy" not in families()
+    with pytest.raises(NotSupported, match="connector, toy, is not there") as caught:
+        families()["toy"]
+    assert "connectors.also" in caught.value.next_step

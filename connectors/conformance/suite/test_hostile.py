@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from connectors.conformance.bench import Bench, Hostile, System
+from connectors.conformance.bench import Bench, Hostile
 from connectors.conformance.people import DOMAIN, planted
-from connectors.conformance.suite.trying import Child, applies, own, refusal, resettable, shown, tried
+from connectors.conformance.suite.trying import against, applies, own, refusal, resettable, shown, tried
 from connectors.contract import Change, Operation
 from connectors.errors import InvalidValue
 
@@ -22,7 +21,6 @@ _ANSWERS = (
     Hostile.XML_BOMB, Hostile.XML_ENTITY, Hostile.DEEP_JSON, Hostile.REDIRECT,
 )  # fmt: skip
 _NEVER_OK = set(_ANSWERS) - {Hostile.WRONG_ENCODING, Hostile.XML_ENTITY, Hostile.REDIRECT}
-_ANSWER_MS = 1_500
 _GROWTH = 64 << 20
 _REFUSED = {"ProtocolViolation", "Unreachable", "OutcomeUnknown", "Refused", "IdentityMismatch", "Conflict"}
 
@@ -50,33 +48,12 @@ def _operations(bench: Bench) -> list[str]:
     return found + (["reset"] if resettable(bench) else [])
 
 
-async def _against(bench: Bench, system: System, how: Hostile, elsewhere: int) -> dict[str, Any]:
-    """What each operation does against the enemy, each about a person of its own, in a child that was connected
-    before the phone system became one."""
-    kinds = resettable(bench)
-    each = [(name, asdict(shown(bench, own(system, number)))) for number, name in enumerate(_operations(bench))]
-    target = replace(system.target, answer_timeout_ms=_ANSWER_MS)
-    child = await Child.start(
-        bench, target, await system.unseal(), [], do="each", each=each, kind=kinds[0].value if kinds else "",
-        secret="73910284",
-    )  # fmt: skip
-    try:
-        for _ in each:
-            await child.said("connected")
-            async with system.misbehave(how, elsewhere):
-                child.go_on()
-                await child.said("did")
-        return await child.done()
-    finally:
-        child.end()
-
-
 @pytest.mark.parametrize("how", _ANSWERS)
 async def test_an_enemy_costs_one_operation(bench: Bench, how: Hostile) -> None:
     """It ends in time, in an error of ours, within bounded memory; and what is said of a write is true."""
     applies(bench, how)
     async with bench.running(planted(bench)) as system, _elsewhere() as (port, came):
-        told = await _against(bench, system, how, port)
+        told = await against(bench, system, how, _operations(bench), elsewhere=port)
         outcomes = [one for one in told["outcomes"] if one["what"] not in ("connect", "close")]
         assert [one["what"] for one in outcomes] == _operations(bench), told
         for number, outcome in enumerate(outcomes):

@@ -20,6 +20,8 @@ from connectors.conformance.people import planted
 from connectors.contract import Connector, Credential, Operation, Person, SecretKind, Target
 from connectors.errors import ConnectorError
 
+ANSWER_MS = 1_500
+"""How long an enemy may take for one answer."""
 LONGEST_S = 150
 """No answer of a phone system may keep us longer, whatever it is."""
 
@@ -156,6 +158,30 @@ async def in_a_child(
     """A job, from beginning to end."""
     child = await Child.start(bench, target, credential, needles, **job)
     try:
+        return await child.done()
+    finally:
+        child.end()
+
+
+async def against(
+    bench: Bench, system: System, how: Hostile, each: Sequence[str], *, needles: Sequence[str] = (), elsewhere: int = 0,
+    secret: str = "73910284",
+) -> dict[str, Any]:  # fmt: skip
+    """What each operation does against the enemy, each about a person of its own, in a child that was connected
+    before the phone system became one. A reset is of the first kind that can be reset, with this secret."""
+    kinds = resettable(bench)
+    jobs = [(name, asdict(shown(bench, own(system, number)))) for number, name in enumerate(each)]
+    target = replace(system.target, answer_timeout_ms=ANSWER_MS)
+    child = await Child.start(
+        bench, target, await system.unseal(), needles, do="each", each=jobs, kind=kinds[0].value if kinds else "",
+        secret=secret,
+    )  # fmt: skip
+    try:
+        for _ in jobs:
+            await child.said("connected")
+            async with system.misbehave(how, elsewhere):
+                child.go_on()
+                await child.said("did")
         return await child.done()
     finally:
         child.end()
