@@ -42,11 +42,6 @@ def also(names: Iterable[str]) -> None:
             raise
 
 
-def named() -> tuple[str, ...]:
-    """What `also` was last told, for processes of our own that must know the same."""
-    return _named
-
-
 def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
     from connectors.lab.connector import LabFamily

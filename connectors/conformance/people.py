@@ -7,7 +7,7 @@ have a tag of digits. The rest of it is random.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from connectors.conformance.bench import Bench, Planted
@@ -62,8 +62,3 @@ def generated(rules: SecretRules) -> str:
 def all_secrets(people: Iterable[Planted]) -> list[str]:
     """Every secret of these people."""
     return [value for person in people for value in person.secrets.values()]
-
-
-def by_name(people: Sequence[Planted], name: str) -> list[Planted]:
-    """Those of one name."""
-    return [person for person in people if person.name == name]

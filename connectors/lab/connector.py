@@ -142,17 +142,18 @@ class _Helper:
                 self._process.stdin.write(data)
                 sent = True
                 return await self._process.stdout.readuntil(b"\n")
-        except (OSError, EOFError, TimeoutError, asyncssh.Error) as error:
+        except (OSError, EOFError, TimeoutError, asyncssh.Error):
             self._connection.abort()
-            if sent and request.writes:
-                raise OutcomeUnknown("the connection was lost before the phone system answered") from error
-            raise Unreachable("the connection to the phone system was lost") from error
         except asyncio.CancelledError:
             # The answer is still on its way: nothing else may be asked on this channel.
             if self._process is not None:
                 self._process.channel.abort()
                 self._process = None
             raise
+        # Raised out here: the error that was caught holds half an answer, and goes no further.
+        if sent and request.writes:
+            raise OutcomeUnknown("the connection was lost before the phone system answered")
+        raise Unreachable("the connection to the phone system was lost")
 
     def _parse(self, request: Allowed, line: bytes) -> dict[str, Any]:
         try:
