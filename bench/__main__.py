@@ -1,16 +1,19 @@
 """`make bench`: every figure beside its goal.
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
-`python -m bench.portal`.
+`python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
+10000000` is its goal's size).
 """
 
 from __future__ import annotations
 
-from bench import figures, portal, record
+from bench import figures, long_recording, portal, record, search
 
 if __name__ == "__main__":
     figures.main()
     print("\nthe record\n")
     record.main()
+    long_recording.main()
+    search.main()
     print("\nthe customer's pages\n")
     portal.main()
