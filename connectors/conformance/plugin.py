@@ -7,6 +7,7 @@ given several times. Without the option the plugin does nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SUITE: Final = Path(__file__).with_name("suite")
 GROUP: Final = "frameroom.benches"
 _OURS: Final = {"lab": "connectors.lab.bench:LabBench"}
+_NEEDS: Final = ("hypothesis", "pytest_asyncio")
 _REFERENCE: Final = re.compile(r"[\w.]+:\w+")
 
 
@@ -46,9 +48,17 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     for name in names:
         _find(name)  # a wrong name is told before anything is collected
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise pytest.UsageError(f"the kit wants {', '.join(missing)} too: pip install 'frameroom[kit]'")
     config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout, where that is installed")
     named = config.args_source is pytest.Config.ArgsSource.ARGS
-    config.args = [*(config.args if named else []), *([] if named and _of_suite(config.args) else [str(SUITE)])]
+    config.args = [*(config.args if named else []), *([] if named and _of_suite(config.args) else _files())]
+
+
+def _files() -> list[str]:
+    """By name, so that somebody's own rule of which files are tests leaves none out."""
+    return [str(file) for file in sorted(SUITE.glob("test_*.py"))]
 
 
 def _of_suite(args: list[str]) -> bool:
