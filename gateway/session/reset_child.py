@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connectors.contract import Connector, Credential, ReadsLogins, Secret, SecretKind, Target
 from connectors.errors import ConnectorError, RateLimited
-from connectors.registry import also, families
+from connectors.registry import NotOffered, also, families
 from gateway import notify
 from gateway.session.secret_shape import Shape, generate
 
@@ -166,6 +167,8 @@ def serve(control: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    also(sys.argv[2:])
+    # One that cannot be had is told by the gateway, which then does not serve, or by whoever asks for it.
+    with contextlib.suppress(NotOffered):
+        also(sys.argv[2:])
     families()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -204,7 +204,7 @@ def test_what_is_named_and_cannot_be_had_is_told_in_words(
     if content is not None:
         (site / "frameroom_toy" / "connector.py").write_text(content)
     deployment.write_text(deployment.read_text() + f"[connectors]\nalso = {names}\n")
-    for command in (["connectors"], ["config", "check"], ["engineer", "list"]):
+    for command in (["connectors"], ["config", "check"], ["engineer", "list"], ["serve"]):
         done = frameroom_says(deployment, site, *command)
         assert done.returncode != 0, command
         assert words in done.stderr, command
