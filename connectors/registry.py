@@ -13,9 +13,11 @@ from connectors.contract import Family
 def families() -> Mapping[str, Family]:
     """Every connector family by name."""
     from connectors.asterisk.connector import AsteriskRealtimeFamily
+    from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.lab.connector import LabFamily
 
-    found: dict[str, Family] = {LabFamily.name: LabFamily(), AsteriskRealtimeFamily.name: AsteriskRealtimeFamily()}
+    ours: tuple[Family, ...] = (LabFamily(), AsteriskRealtimeFamily(), AsteriskAmiFamily())
+    found: dict[str, Family] = {family.name: family for family in ours}
     for point in entry_points(group="frameroom.connectors"):
         family: Family = point.load()()
         found.setdefault(family.name, family)

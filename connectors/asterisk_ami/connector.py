@@ -1,0 +1,387 @@
+"""The operations on an Asterisk over AMI. What can be sent is in `actions`, the wire in `link`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from pydantic import BaseModel
+
+from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME, CallerId, comparable
+from connectors.asterisk_ami.answers import Answer, Events, Fields, Sections
+from connectors.asterisk_ami.capabilities import (
+    EMAIL_KEPT,
+    NO_DDI,
+    NO_DEVICES,
+    NO_DIAG,
+    PIN_IN_SPOOL,
+    PIN_KEPT,
+    capabilities,
+)
+from connectors.asterisk_ami.link import Link, connect
+from connectors.asterisk_ami.mailbox import FOUND, SHOWN, Mailbox
+from connectors.asterisk_ami.people import Directory, Endpoint, Own, device, is_person, shares
+from connectors.asterisk_ami.proof import check_lines
+from connectors.asterisk_ami.register import proven
+from connectors.asterisk_ami.search import Search
+from connectors.asterisk_ami.settings import AsteriskAmiSettings
+from connectors.callerid import name_of, renamed
+from connectors.contract import (
+    UNSET,
+    Capabilities,
+    Change,
+    CheckLine,
+    Device,
+    DiagCommand,
+    Page,
+    Person,
+    Removal,
+    ResetDone,
+    Secret,
+    SecretKind,
+    SecretRules,
+    Target,
+    Unseal,
+)
+from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, OutcomeUnknown, Refused
+
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_MOST_A_PAGE: Final = 500
+_CALLERID_LENGTH: Final = 120
+_CONTACT: Final = frozenset({b"Endpoint", b"Uri", b"ExpirationTime"})
+_STAYS: Final = (
+    "its telephones' registrations, until they expire",
+    "recorded messages and greetings on the phone system's disk",
+    "direct numbers, and dialplan, queue and group entries that name this extension",
+    "calls in progress",
+)
+_ROLES: Final = "The operator compares manager.conf with docs/connectors/asterisk-ami.md."
+_AT_THE_PBX: Final = "Change it at the phone system."
+
+
+class AmiConnector:
+    """An open connection to one Asterisk's manager interface."""
+
+    def __init__(self, link: Link, settings: AsteriskAmiSettings, host: str) -> None:
+        self._link = link
+        self._settings = settings
+        self._host = host
+        self._contexts = frozenset(context.encode() for context in settings.user_contexts)
+        self._paged: tuple[str, Directory] | None = None
+        """The directory that is being paged through, and the cursor that was handed out last."""
+
+    def capabilities(self) -> Capabilities:
+        """What this very phone system's settings permit."""
+        return capabilities(self._settings)
+
+    async def check(self) -> Sequence[CheckLine]:
+        """Reach, identity, credential, what the account could do, and who is not seen."""
+        return await check_lines(self._link, self._settings)
+
+    # --- looking ---
+
+    async def people(self, cursor: str | None, limit: int) -> Page:
+        """By account, in byte order; the cursor is the last. Asterisk has no pages: the whole is asked for once."""
+        if self._paged is None or cursor is None or self._paged[0] != cursor:
+            directory = Directory()
+            await self._sections("endpoints", lambda name, lines: self._keep(directory, name, lines))
+            directory.close()
+        else:
+            directory = self._paged[1]
+        found, more = directory.after(cursor, min(limit, _MOST_A_PAGE))
+        self._paged = (found[-1].section, directory) if more and found else None
+        people = await self._with_mailboxes(found)
+        return Page(people, people[-1].id if more and people else None)
+
+    def _keep(self, directory: Directory, name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
+        if is_person(lines, self._contexts):
+            directory.add(name, lines)
+
+    async def find(self, words: str, limit: int) -> Page:
+        """People who match every word, whatever its case, in name, address, account or extension."""
+        split = [unicodedata.normalize("NFC", word).casefold() for word in words.split()]
+        if not split:
+            return Page((), None)
+        search = Search(split, self._settings, self._contexts)
+        await self._link.ask(
+            GUARD.render("mailboxes"),
+            lambda number: Events(number, b"VoicemailUserEntry", FOUND, search.mailbox),
+        )
+        await self._sections("endpoints", search.endpoint)
+        return Page(await self._with_mailboxes(search.found(min(limit, _MOST_A_PAGE))), None)
+
+    async def view(self, person_id: str) -> Person:
+        """One person. NotFound for a trunk, too."""
+        return (await self._with_mailboxes([await self._endpoint(person_id)]))[0]
+
+    async def _sections(self, template: str, keep: object, **values: object) -> Sections:
+        answer = await self._link.ask(GUARD.render(template, **values), partial(_sections, keep))
+        _done(answer)
+        return answer
+
+    async def _endpoint(self, person_id: str) -> Endpoint:
+        found = list[Endpoint]()
+
+        def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
+            one = Endpoint.of(name, lines)
+            if one.section == person_id and is_person(lines, self._contexts):
+                found[:] = [one]
+
+        await self._sections("endpoint", keep, id=person_id)
+        if not found:
+            raise NotFound("there is no such person on the phone system")
+        return found[0]
+
+    async def _with_mailboxes(self, endpoints: Sequence[Endpoint]) -> tuple[Person, ...]:
+        boxes = await self._mailboxes(box for one in endpoints if (box := one.box(self._settings)) is not None)
+        return tuple(one.person(boxes.get(box) if (box := one.box(self._settings)) else None) for one in endpoints)
+
+    async def _mailboxes(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mailbox]:
+        """Those that there are, by (context, mailbox). One whose name cannot be sent is passed over."""
+        found, requests = dict[tuple[str, str], Mailbox](), []
+        for context, mailbox in dict.fromkeys(wanted):
+            try:
+                requests.append(GUARD.render("mailbox", context=context, mailbox=mailbox))
+            except InvalidValue:
+                continue
+
+        def keep(fields: Fields) -> None:
+            box = Mailbox.of(fields)
+            found[(box.context, box.mailbox)] = box
+
+        answers = await self._link.ask_all(requests, lambda number: Events(number, b"VoicemailUserDetail", SHOWN, keep))
+        for answer in answers:
+            if answer.refused == "denied":
+                _done(answer)
+        return found
+
+    async def _own(self, person_id: str) -> tuple[Own, Mailbox | None]:
+        """All devices of the person, whoever shares something with them, and the mailbox."""
+        first, everybody = await self._endpoint(person_id), list[Endpoint]()
+
+        def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
+            one = Endpoint.of(name, lines)
+            if first.is_same_person(one) or shares(one, first, self._settings):
+                everybody.append(one)
+
+        await self._sections("endpoints", keep)
+        devices = [one for one in everybody if first.is_same_person(one)]
+        if first not in devices:
+            raise Conflict("the person changed while it was looked at; nothing was written")
+        others = [one for one in everybody if one not in devices]
+        own = Own((first, *(one for one in devices if one != first)), tuple(others), self._settings)
+        boxes = await self._mailboxes([own.box] if own.box else [])
+        return own, boxes.get(own.box) if own.box else None
+
+    # --- altering ---
+
+    async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
+        """Caller id on all of the person's devices; address only where the PINs are in the spool."""
+        if change.ddi is not UNSET:
+            raise NotSupported(f"direct numbers cannot be changed here: {NO_DDI}", next_step=_AT_THE_PBX)
+        if change.email is not UNSET and self._settings.voicemail != "spooldir":
+            raise NotSupported(f"the address cannot be changed here: {EMAIL_KEPT}", next_step=_AT_THE_PBX)
+        own, mailbox = await self._own(person_id)
+        name = None if change.name is UNSET else change.name
+        email = None if change.email is UNSET else (change.email or "")
+        requests = []
+        # Everything is checked and made before anything is sent: two files are two requests.
+        if name is not None:
+            NAME("the name", name)
+            if name_of(own.first.callerid, mailbox.fullname if mailbox else None) != expected.name:
+                raise Conflict("the name changed since it was shown; nothing was written")
+            requests.append(GUARD.render("set-callerids", callerids=tuple(_renamed(own, name))))
+        if email is not None:
+            EMAIL("the address", email)
+            if mailbox is None:
+                raise Refused("this person has no mailbox, and an address is kept there", next_step=_AT_THE_PBX)
+            if (mailbox.email or None) != expected.email:
+                raise Conflict("the email changed since it was shown; nothing was written")
+            if sharers := own.sharers():
+                raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=_AT_THE_PBX)
+        if self._settings.voicemail == "spooldir" and mailbox is not None and not own.sharers():
+            requests.append(GUARD.render("set-mailbox", **mailbox.line("-", name=name, email=email)))
+        await self._write(requests)
+        return await self.view(person_id)
+
+    async def _write(self, requests: Sequence[object]) -> None:
+        """One after the other; what was written before one failed is said. The last waits until it counts."""
+        self._paged = None
+        for number, request in enumerate(requests):
+            try:
+                _done(await self._link.ask(GUARD.require(request), Answer))
+            except (Refused, Conflict, NotFound) as error:
+                if number:
+                    raise OutcomeUnknown(f"part of it was written, and then: {error.message}") from None
+                raise
+        # Asterisk answers a write before it loads the file again, and asks of one connection wait for that.
+        await self._link.ask(GUARD.render("ping"), Answer)
+
+    # --- removing ---
+
+    async def plan_removal(self, person_id: str) -> Removal:
+        """What goes and what stays, without touching it."""
+        own, mailbox = await self._own(person_id)
+        return _removal(own, mailbox)
+
+    async def remove(self, person_id: str, expected: Person) -> Removal:
+        """Accounts and mailbox, in two requests, if it still is the person who was shown."""
+        own, mailbox = await self._own(person_id)
+        now = (own.first.extension, name_of(own.first.callerid, mailbox.fullname if mailbox else None))
+        if now != (expected.extension, expected.name):
+            raise Conflict("the person changed since they were shown; nothing was removed")
+        requests = [
+            GUARD.render(
+                "remove-accounts", endpoints=own.ids, auths=own.alone(own.auths, "auth"),
+                aors=own.alone(own.aors, "aors"),
+            )
+        ]  # fmt: skip
+        if mailbox is not None and not own.sharers():
+            requests.append(GUARD.render("remove-mailbox", context=mailbox.context, mailbox=mailbox.mailbox))
+        await self._write(requests)
+        return _removal(own, mailbox)
+
+    async def devices(self, person_id: str) -> Sequence[Device]:
+        """Registrations of all of the person's devices; a line that says so where the account may not ask."""
+        own, _ = await self._own(person_id)
+        ids, found = {one.encode() for one in own.ids}, list[Device]()
+
+        def keep(fields: Fields) -> None:
+            if fields.get(b"Endpoint") in ids and len(found) < 100:
+                found.append(device(fields[b"Endpoint"], fields.get(b"Uri", b""), fields.get(b"ExpirationTime", b"")))
+
+        answer = await self._link.ask(
+            GUARD.render("contacts"), lambda number: Events(number, b"ContactList", _CONTACT, keep)
+        )
+        if answer.refused == "denied":
+            return (Device(f"not known: {NO_DEVICES}", None),)
+        _done(answer)
+        return tuple(found)
+
+    # --- passwords ---
+
+    async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
+        """PINs are digits, SIP passwords long; Asterisk keeps both in clear in its files."""
+        own, mailbox = await self._own(person_id)
+        _may_reset(self._settings, kind, own, mailbox)
+        if kind is SecretKind.VOICEMAIL:
+            return SecretRules("0123456789", 6, 10, False, "in clear in voicemail.conf")
+        return SecretRules(_LETTERS, 20, 64, False, "in clear in pjsip.conf")
+
+    async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
+        """Every form of the old password goes in the request that writes the new one."""
+        own, mailbox = await self._own(person_id)
+        _may_reset(self._settings, kind, own, mailbox)
+        if kind is SecretKind.VOICEMAIL and mailbox is not None:
+            return await self._reset_pin(mailbox, secret)
+        auths = own.auths
+        pairs = [tuple(auths[at : at + AUTHS_AT_ONCE]) for at in range(0, len(auths), AUTHS_AT_ONCE)]
+        await self._write([GUARD.render("set-secret", auths=pair, secret=secret.reveal()) for pair in pairs])
+        notes = [f"all {len(auths)} devices of this person take the new password"] if len(auths) > 1 else []
+        if self._settings.sip_port is not None:
+            notes.append(await proven(self._host, self._settings.sip_port, own.ids[0], secret.reveal()))
+        return ResetDone(tuple(notes))
+
+    async def _reset_pin(self, mailbox: Mailbox, secret: Secret) -> ResetDone:
+        await self._write([GUARD.render("set-mailbox", **mailbox.line(secret.reveal()))])
+        key = (mailbox.context, mailbox.mailbox)
+        if (await self._mailboxes([key])).get(key) != mailbox:
+            return ResetDone(("ATTENTION: the mailbox is shown otherwise than before: compare its options",))
+        return ResetDone(("the mailbox is shown as before; options that Asterisk does not show are gone",))
+
+    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
+        """Not over AMI."""
+        raise NotSupported(f"diagnostics are not possible here: {NO_DIAG}")
+        yield b""
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._paged = None
+        await self._link.close()
+
+
+def _sections(keep: object, number: str) -> Sections:
+    return Sections(number, keep)  # type: ignore[arg-type]
+
+
+def _done(answer: Answer) -> None:
+    """Raise what Asterisk's refusal means, in our own words. Nothing was written when it comes of a write."""
+    match answer.refused:
+        case None | "none":
+            return
+        case "denied":
+            raise Refused("the phone system does not let our account do that; nothing was written", next_step=_ROLES)
+        case "no-section":
+            raise Refused(
+                "a section that this person's telephone names is not in pjsip.conf; nothing was written",
+                next_step=_AT_THE_PBX,
+            )
+        case "not-as-it-was":
+            raise Conflict("it changed since it was shown; nothing was written")
+        case "no-file" | "bad-file" | "restricted":
+            raise Refused("the phone system cannot read its own configuration file; nothing was written")
+        case "not-saved":
+            raise OutcomeUnknown("the phone system could not save its configuration file")
+        case _:
+            raise Refused("the phone system refused it; nothing was written")
+
+
+def _renamed(own: Own, name: str) -> Iterable[CallerId]:
+    for one in own.devices:
+        becomes = renamed(one.callerid, name, own.first.extension, _CALLERID_LENGTH)
+        how = {0: "none", 1: "one"}.get(one.callerid_lines, "several")
+        yield CallerId(one.section, comparable(one.callerid), becomes, how)
+
+
+def _removal(own: Own, mailbox: Mailbox | None) -> Removal:
+    gone = [f"the telephone accounts {', '.join(own.ids)}"]
+    stays = list(_STAYS)
+    if len(own.alone(own.auths, "auth")) < len(own.auths):
+        stays.append("a SIP password that other accounts share")
+    if mailbox is not None and (sharers := own.sharers()):
+        stays.append(f"the mailbox, which {', '.join(sharers)} also uses")
+    elif mailbox is not None:
+        gone.append(f"the mailbox {mailbox.mailbox}@{mailbox.context}")
+    elif own.box is not None:
+        stays.append(f"the mailbox {own.box[1]}@{own.box[0]}, if there is one: it is not in voicemail.conf")
+    return Removal(tuple(gone), tuple(stays))
+
+
+def _may_reset(settings: AsteriskAmiSettings, kind: SecretKind, own: Own, mailbox: Mailbox | None) -> None:
+    """NotSupported or Refused where this password cannot be reset; nothing was written."""
+    if kind is SecretKind.PORTAL:
+        raise NotSupported("Asterisk has no portal password")
+    if kind is SecretKind.VOICEMAIL:
+        if settings.voicemail != "rebuilt":
+            why = PIN_IN_SPOOL if settings.voicemail == "spooldir" else PIN_KEPT
+            raise NotSupported(f"a PIN cannot be reset here: {why}", next_step=_AT_THE_PBX)
+        if mailbox is None:
+            raise NotSupported("this person has no mailbox")
+        if sharers := own.sharers():
+            raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=_AT_THE_PBX)
+        return
+    if not own.auths:
+        raise NotSupported("this person's telephones have no SIP password of their own")
+    if len(own.alone(own.auths, "auth")) < len(own.auths):
+        raise Refused("the SIP password is shared with other people", next_step=_AT_THE_PBX)
+
+
+class AsteriskAmiFamily:
+    """Asterisk over AMI, as the registry knows it."""
+
+    name = "asterisk-ami"
+    settings_model: type[BaseModel] = AsteriskAmiSettings
+    default_port = 5039
+
+    def capabilities(self) -> Capabilities:
+        """Of any system of this family."""
+        return capabilities()
+
+    async def connect(self, target: Target, unseal: Unseal) -> AmiConnector:
+        """Pinned certificate and Asterisk's greeting first, the account's secret after."""
+        settings = target.settings
+        if not isinstance(settings, AsteriskAmiSettings):
+            raise InvalidValue("the settings of this phone system are of another connector")
+        return AmiConnector(await connect(target, settings, unseal), settings, target.host)

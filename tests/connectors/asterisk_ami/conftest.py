@@ -1,0 +1,82 @@
+"""A stand-in with TLS on a loopback port, and connections to it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
+from connectors.asterisk_ami.settings import AsteriskAmiSettings
+from connectors.contract import Credential, Person, Target
+from tests.connectors.asterisk.conftest import certificate
+from tests.support.ami import site as sites
+from tests.support.ami.server import Asterisk, running
+
+
+@dataclass
+class Pbx:
+    """One Asterisk, as the connector is told of it."""
+
+    asterisk: Asterisk
+    port: int
+    pin: str
+    unsealed: list[str] = field(default_factory=list)
+
+    def target(self, **more: Any) -> Target:
+        timeout = more.pop("timeout_ms", 5_000)
+        port, pin = more.pop("port", self.port), more.pop("pin", self.pin)
+        return Target("sys_1", "127.0.0.1", port, pin, AsteriskAmiSettings.model_validate(more), timeout, timeout)
+
+    async def unseal(self) -> Credential:
+        """Noted, so that a test sees whether it came to that."""
+        self.unsealed.append("unsealed")
+        return Credential(sites.LOGIN, sites.SECRET)
+
+    async def connect(self, **more: Any) -> AmiConnector:
+        return await AsteriskAmiFamily().connect(self.target(**more), self.unseal)
+
+    def asked(self, action: str) -> list[dict[str, str]]:
+        return [headers for headers in self.asterisk.heard if headers.get("Action") == action]
+
+
+def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """A self-signed certificate in use, and it as PEM."""
+    pem, key = certificate()
+    (folder / "cert.pem").write_text(pem)
+    (folder / "key.pem").write_text(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context, pem
+
+
+@pytest.fixture
+async def pbx(tmp_path: Path) -> AsyncIterator[Pbx]:
+    """The invented site."""
+    context, pem = server_tls(tmp_path)
+    asterisk = sites.asterisk()
+    async with running(asterisk, context) as port:
+        yield Pbx(asterisk, port, pem)
+
+
+@pytest.fixture
+async def opened(pbx: Pbx) -> AsyncIterator[AmiConnector]:
+    """An open connection to it, with the settings that a site begins with."""
+    connector = await pbx.connect()
+    yield connector
+    await connector.close()
+
+
+async def everyone(connector: AmiConnector, size: int) -> list[Person]:
+    """In pages."""
+    found, cursor = list[Person](), None
+    while True:
+        page = await connector.people(cursor, size)
+        assert len(page.people) <= size
+        found += page.people
+        if (cursor := page.cursor) is None:
+            return found
