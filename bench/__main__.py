@@ -1,12 +1,12 @@
 """`make bench`: every figure beside its goal.
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
-`python -m bench.portal`.
+`python -m bench.portal`, `python -m bench.ami`.
 """
 
 from __future__ import annotations
 
-from bench import figures, portal, record
+from bench import ami, figures, portal, record
 
 if __name__ == "__main__":
     figures.main()
@@ -14,3 +14,5 @@ if __name__ == "__main__":
     record.main()
     print("\nthe customer's pages\n")
     portal.main()
+    print("\nphone systems\n")
+    ami.main()

@@ -8,8 +8,10 @@ Source: Asterisk 22, "AMI v2 Specification"; transcripts of a live 22.10.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
+
+import zstandard
 
 from connectors.errors import ProtocolViolation, SecretReadable
 
@@ -17,6 +19,8 @@ MAX_LINE: Final = 16 << 10
 """Bytes of one line that comes."""
 _HEAD_LINES: Final = 2_000
 _PACKET_LINES: Final = 200
+_PIECE: Final = 1_000
+"""Lines that are looked at in one go."""
 
 REFUSALS: Final[Mapping[bytes, str]] = {
     b"Permission denied": "denied",
@@ -54,10 +58,12 @@ class Answer:
         self.message = b""
         self.refused: str | None = None
         self.done = False
+        self.whole = False
+        """Whether what is still to come goes to `take`, unread."""
 
     def feed(self, lines: Sequence[bytes], at: int) -> int:
         """Take lines from `at` on; where the next answer begins. ProtocolViolation, SecretReadable."""
-        while at < len(lines) and not self.done:
+        while at < len(lines) and not self.done and not self.whole:
             if self._state == "body":
                 at = self._body(lines, at)
                 continue
@@ -72,6 +78,10 @@ class Answer:
             else:
                 self._headed()
         return at
+
+    def take(self, data: bytes) -> bytes | None:
+        """Bytes of an answer of which the rest is kept as it is; what comes after its end, None before that."""
+        raise NotImplementedError
 
     def _begin(self, line: bytes) -> None:
         if not line:
@@ -186,6 +196,66 @@ class Sections(Answer):
                 raise SecretReadable("the phone system did not keep to the filter; what it sent was dropped")
             self._keep(self._name, self._found)
         self._name, self._found = None, {}
+
+
+class Listing(Sections):
+    """Endpoints' sections in the order of the file, of which so many are looked at as they come; the rest is kept
+    packed, and looked at when it is wanted. A directory of 50,000 is 20 MiB as it comes, and one or two so.
+    """
+
+    def __init__(
+        self, action_id: str, keep: Callable[[bytes, Mapping[bytes, list[bytes]]], None], enough: Callable[[], bool]
+    ) -> None:
+        super().__init__(action_id, keep)
+        self._enough = enough
+        self._packer = zstandard.ZstdCompressor(level=1).compressobj()
+        self._packed: list[bytes] = []
+        self._tail = b"\r\n"
+        self._unpacked: Iterator[list[bytes]] = iter(())
+        self.over = False
+        """Whether everything of it was looked at."""
+
+    def _body(self, lines: Sequence[bytes], at: int) -> int:
+        if self._packed or not self._enough():
+            # Not all of a large piece at once: what is enough may come early in it.
+            end = super()._body(lines[at : at + _PIECE] if len(lines) - at > _PIECE else lines[at:], 0) + at
+            self.over = self.done
+            return end
+        self.whole = True
+        return at
+
+    def take(self, data: bytes) -> bytes | None:
+        """Packed as it comes, up to the empty line that ends it."""
+        ends = (self._tail + data).find(b"\r\n\r\n")
+        if ends < 0:
+            self._packed.append(self._packer.compress(data))
+            self._tail = (self._tail + data)[-3:]
+            return None
+        end = ends + 4 - len(self._tail)
+        self._packed += [self._packer.compress(data[:end]), self._packer.flush()]
+        self.whole, self.done = False, True
+        self._unpacked = self._unpack()
+        return data[end:]
+
+    def _unpack(self) -> Iterator[list[bytes]]:
+        unpacker, half = zstandard.ZstdDecompressor().decompressobj(), b""
+        self._packed.reverse()
+        while self._packed:
+            lines = (half + unpacker.decompress(self._packed.pop())).split(b"\r\n")
+            half = lines.pop()
+            if len(half) > MAX_LINE:
+                raise ProtocolViolation("the phone system's answer is too large")
+            for at in range(0, len(lines), _PIECE):
+                yield lines[at : at + _PIECE]
+
+    def more(self) -> None:
+        """Look at what was packed until there is enough, or no more."""
+        while not self._enough() and not self.over:
+            piece = next(self._unpacked, None)
+            if piece is None:
+                self.over = True
+            else:
+                super()._body(piece, 0)
 
 
 class Events(Answer):

@@ -9,25 +9,24 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME, CallerId, comparable
-from connectors.asterisk_ami.answers import Answer, Events, Fields, Sections
+from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME
+from connectors.asterisk_ami.answers import Answer, Events, Fields, Listing, Sections
 from connectors.asterisk_ami.capabilities import (
     EMAIL_KEPT,
     NO_DDI,
     NO_DEVICES,
     NO_DIAG,
-    PIN_IN_SPOOL,
-    PIN_KEPT,
     capabilities,
 )
 from connectors.asterisk_ami.link import Link, connect
 from connectors.asterisk_ami.mailbox import FOUND, SHOWN, Mailbox
-from connectors.asterisk_ami.people import Directory, Endpoint, Own, device, is_person, shares
+from connectors.asterisk_ami.people import Endpoint, Own, Paging, device, is_person, shares
 from connectors.asterisk_ami.proof import check_lines
 from connectors.asterisk_ami.register import proven
+from connectors.asterisk_ami.rules import AT_THE_PBX, done, may_reset, removal, renamings
 from connectors.asterisk_ami.search import Search
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
-from connectors.callerid import name_of, renamed
+from connectors.callerid import name_of
 from connectors.contract import (
     UNSET,
     Capabilities,
@@ -45,20 +44,24 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, OutcomeUnknown, Refused
+from connectors.errors import (
+    Conflict,
+    ConnectorError,
+    InvalidValue,
+    NotFound,
+    NotSupported,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Refused,
+    SecretReadable,
+    Unreachable,
+)
+from connectors.guard import Allowed
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _MOST_A_PAGE: Final = 500
-_CALLERID_LENGTH: Final = 120
 _CONTACT: Final = frozenset({b"Endpoint", b"Uri", b"ExpirationTime"})
-_STAYS: Final = (
-    "its telephones' registrations, until they expire",
-    "recorded messages and greetings on the phone system's disk",
-    "direct numbers, and dialplan, queue and group entries that name this extension",
-    "calls in progress",
-)
-_ROLES: Final = "The operator compares manager.conf with docs/connectors/asterisk-ami.md."
-_AT_THE_PBX: Final = "Change it at the phone system."
+_NOT_SEEN: Final = "written; the connection was lost before it was seen that the phone system loaded it"
 
 
 class AmiConnector:
@@ -69,8 +72,8 @@ class AmiConnector:
         self._settings = settings
         self._host = host
         self._contexts = frozenset(context.encode() for context in settings.user_contexts)
-        self._paged: tuple[str, Directory] | None = None
-        """The directory that is being paged through, and the cursor that was handed out last."""
+        self._paged: tuple[str, Paging, Listing] | None = None
+        """What is being paged through, after the cursor that was handed out last."""
 
     def capabilities(self) -> Capabilities:
         """What this very phone system's settings permit."""
@@ -83,21 +86,29 @@ class AmiConnector:
     # --- looking ---
 
     async def people(self, cursor: str | None, limit: int) -> Page:
-        """By account, in byte order; the cursor is the last. Asterisk has no pages: the whole is asked for once."""
-        if self._paged is None or cursor is None or self._paged[0] != cursor:
-            directory = Directory()
-            await self._sections("endpoints", lambda name, lines: self._keep(directory, name, lines))
-            directory.close()
+        """In the order of pjsip.conf; the cursor is the last account. Asterisk has no pages: all is asked for once,
+        and what a page does not show yet is kept packed until the next, or until something is written."""
+        size = max(1, min(limit, _MOST_A_PAGE))
+        last, self._paged = self._paged, None
+        if last is not None and cursor is not None and last[0] == cursor:
+            _, paging, listing = last
+            paging.size = size
         else:
-            directory = self._paged[1]
-        found, more = directory.after(cursor, min(limit, _MOST_A_PAGE))
-        self._paged = (found[-1].section, directory) if more and found else None
+            paging = Paging(self._contexts, cursor, size)
+            listing = await self._link.ask(
+                GUARD.render("endpoints"), lambda number: Listing(number, paging.keep, paging.enough)
+            )
+            done(listing)
+        try:
+            listing.more()
+        except (ProtocolViolation, SecretReadable):
+            self._link.abort()
+            raise
+        found, more = paging.page()
         people = await self._with_mailboxes(found)
-        return Page(people, people[-1].id if more and people else None)
-
-    def _keep(self, directory: Directory, name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
-        if is_person(lines, self._contexts):
-            directory.add(name, lines)
+        if more:
+            self._paged = (found[-1].section, paging, listing)
+        return Page(people, found[-1].section if more else None)
 
     async def find(self, words: str, limit: int) -> Page:
         """People who match every word, whatever its case, in name, address, account or extension."""
@@ -118,7 +129,7 @@ class AmiConnector:
 
     async def _sections(self, template: str, keep: object, **values: object) -> Sections:
         answer = await self._link.ask(GUARD.render(template, **values), partial(_sections, keep))
-        _done(answer)
+        done(answer)
         return answer
 
     async def _endpoint(self, person_id: str) -> Endpoint:
@@ -138,7 +149,9 @@ class AmiConnector:
         boxes = await self._mailboxes(box for one in endpoints if (box := one.box(self._settings)) is not None)
         return tuple(one.person(boxes.get(box) if (box := one.box(self._settings)) else None) for one in endpoints)
 
-    async def _mailboxes(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mailbox]:
+    async def _mailboxes(
+        self, wanted: Iterable[tuple[str, str]], fields: frozenset[bytes] = FOUND
+    ) -> dict[tuple[str, str], Mailbox]:
         """Those that there are, by (context, mailbox). One whose name cannot be sent is passed over."""
         found, requests = dict[tuple[str, str], Mailbox](), []
         for context, mailbox in dict.fromkeys(wanted):
@@ -151,10 +164,12 @@ class AmiConnector:
             box = Mailbox.of(fields)
             found[(box.context, box.mailbox)] = box
 
-        answers = await self._link.ask_all(requests, lambda number: Events(number, b"VoicemailUserDetail", SHOWN, keep))
+        answers = await self._link.ask_all(
+            requests, lambda number: Events(number, b"VoicemailUserDetail", fields, keep)
+        )
         for answer in answers:
             if answer.refused == "denied":
-                _done(answer)
+                done(answer)
         return found
 
     async def _own(self, person_id: str) -> tuple[Own, Mailbox | None]:
@@ -172,7 +187,7 @@ class AmiConnector:
             raise Conflict("the person changed while it was looked at; nothing was written")
         others = [one for one in everybody if one not in devices]
         own = Own((first, *(one for one in devices if one != first)), tuple(others), self._settings)
-        boxes = await self._mailboxes([own.box] if own.box else [])
+        boxes = await self._mailboxes([own.box] if own.box else [], SHOWN)
         return own, boxes.get(own.box) if own.box else None
 
     # --- altering ---
@@ -180,51 +195,64 @@ class AmiConnector:
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """Caller id on all of the person's devices; address only where the PINs are in the spool."""
         if change.ddi is not UNSET:
-            raise NotSupported(f"direct numbers cannot be changed here: {NO_DDI}", next_step=_AT_THE_PBX)
+            raise NotSupported(f"direct numbers cannot be changed here: {NO_DDI}", next_step=AT_THE_PBX)
         if change.email is not UNSET and self._settings.voicemail != "spooldir":
-            raise NotSupported(f"the address cannot be changed here: {EMAIL_KEPT}", next_step=_AT_THE_PBX)
+            raise NotSupported(f"the address cannot be changed here: {EMAIL_KEPT}", next_step=AT_THE_PBX)
         own, mailbox = await self._own(person_id)
         name = None if change.name is UNSET else change.name
         email = None if change.email is UNSET else (change.email or "")
-        requests = []
+        requests = list[Allowed]()
         # Everything is checked and made before anything is sent: two files are two requests.
         if name is not None:
             NAME("the name", name)
             if name_of(own.first.callerid, mailbox.fullname if mailbox else None) != expected.name:
                 raise Conflict("the name changed since it was shown; nothing was written")
-            requests.append(GUARD.render("set-callerids", callerids=tuple(_renamed(own, name))))
+            requests.append(GUARD.render("set-callerids", callerids=tuple(renamings(own, name))))
         if email is not None:
             EMAIL("the address", email)
             if mailbox is None:
-                raise Refused("this person has no mailbox, and an address is kept there", next_step=_AT_THE_PBX)
+                raise Refused("this person has no mailbox, and an address is kept there", next_step=AT_THE_PBX)
             if (mailbox.email or None) != expected.email:
                 raise Conflict("the email changed since it was shown; nothing was written")
             if sharers := own.sharers():
-                raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=_AT_THE_PBX)
+                raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=AT_THE_PBX)
         if self._settings.voicemail == "spooldir" and mailbox is not None and not own.sharers():
             requests.append(GUARD.render("set-mailbox", **mailbox.line("-", name=name, email=email)))
         await self._write(requests)
-        return await self.view(person_id)
+        try:
+            return await self.view(person_id)
+        except (Unreachable, ProtocolViolation, SecretReadable):
+            pass
+        raise OutcomeUnknown("it was written, and the connection was lost before it could be shown")
 
-    async def _write(self, requests: Sequence[object]) -> None:
-        """One after the other; what was written before one failed is said. The last waits until it counts."""
+    async def _write(self, requests: Sequence[Allowed]) -> bool:
+        """One after the other; what was written before one failed is said. Whether it was seen that all of it counts.
+
+        Asterisk answers a write before it loads the file again, and the next question of a connection waits for that.
+        """
         self._paged = None
         for number, request in enumerate(requests):
+            failure: ConnectorError | None = None
             try:
-                _done(await self._link.ask(GUARD.require(request), Answer))
-            except (Refused, Conflict, NotFound) as error:
-                if number:
-                    raise OutcomeUnknown(f"part of it was written, and then: {error.message}") from None
-                raise
-        # Asterisk answers a write before it loads the file again, and asks of one connection wait for that.
-        await self._link.ask(GUARD.render("ping"), Answer)
+                done(await self._link.ask(request, Answer))
+            except ConnectorError as error:
+                failure = error
+            if failure is not None and number:
+                raise OutcomeUnknown("part of it was written, and the rest was refused or lost")
+            if failure is not None:
+                raise failure
+        try:
+            await self._link.ask(GUARD.render("ping"), Answer)
+        except (Unreachable, ProtocolViolation):
+            return False
+        return True
 
     # --- removing ---
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
         own, mailbox = await self._own(person_id)
-        return _removal(own, mailbox)
+        return removal(own, mailbox)
 
     async def remove(self, person_id: str, expected: Person) -> Removal:
         """Accounts and mailbox, in two requests, if it still is the person who was shown."""
@@ -241,7 +269,7 @@ class AmiConnector:
         if mailbox is not None and not own.sharers():
             requests.append(GUARD.render("remove-mailbox", context=mailbox.context, mailbox=mailbox.mailbox))
         await self._write(requests)
-        return _removal(own, mailbox)
+        return removal(own, mailbox)
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Registrations of all of the person's devices; a line that says so where the account may not ask."""
@@ -257,7 +285,7 @@ class AmiConnector:
         )
         if answer.refused == "denied":
             return (Device(f"not known: {NO_DEVICES}", None),)
-        _done(answer)
+        done(answer)
         return tuple(found)
 
     # --- passwords ---
@@ -265,7 +293,7 @@ class AmiConnector:
     async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
         """PINs are digits, SIP passwords long; Asterisk keeps both in clear in its files."""
         own, mailbox = await self._own(person_id)
-        _may_reset(self._settings, kind, own, mailbox)
+        may_reset(self._settings, kind, own, mailbox)
         if kind is SecretKind.VOICEMAIL:
             return SecretRules("0123456789", 6, 10, False, "in clear in voicemail.conf")
         return SecretRules(_LETTERS, 20, 64, False, "in clear in pjsip.conf")
@@ -273,21 +301,28 @@ class AmiConnector:
     async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
         """Every form of the old password goes in the request that writes the new one."""
         own, mailbox = await self._own(person_id)
-        _may_reset(self._settings, kind, own, mailbox)
+        may_reset(self._settings, kind, own, mailbox)
         if kind is SecretKind.VOICEMAIL and mailbox is not None:
             return await self._reset_pin(mailbox, secret)
         auths = own.auths
         pairs = [tuple(auths[at : at + AUTHS_AT_ONCE]) for at in range(0, len(auths), AUTHS_AT_ONCE)]
-        await self._write([GUARD.render("set-secret", auths=pair, secret=secret.reveal()) for pair in pairs])
-        notes = [f"all {len(auths)} devices of this person take the new password"] if len(auths) > 1 else []
+        seen = await self._write([GUARD.render("set-secret", auths=pair, secret=secret.reveal()) for pair in pairs])
+        notes = [] if seen else [_NOT_SEEN]
+        notes += [f"all {len(auths)} devices of this person take the new password"] if len(auths) > 1 else []
         if self._settings.sip_port is not None:
             notes.append(await proven(self._host, self._settings.sip_port, own.ids[0], secret.reveal()))
         return ResetDone(tuple(notes))
 
     async def _reset_pin(self, mailbox: Mailbox, secret: Secret) -> ResetDone:
-        await self._write([GUARD.render("set-mailbox", **mailbox.line(secret.reveal()))])
         key = (mailbox.context, mailbox.mailbox)
-        if (await self._mailboxes([key])).get(key) != mailbox:
+        try:
+            seen = await self._write([GUARD.render("set-mailbox", **mailbox.line(secret.reveal()))])
+            now = (await self._mailboxes([key], SHOWN)).get(key) if seen else None
+        except (Unreachable, ProtocolViolation):
+            return ResetDone((_NOT_SEEN,))
+        if not seen:
+            return ResetDone((_NOT_SEEN,))
+        if now != mailbox:
             return ResetDone(("ATTENTION: the mailbox is shown otherwise than before: compare its options",))
         return ResetDone(("the mailbox is shown as before; options that Asterisk does not show are gone",))
 
@@ -304,68 +339,6 @@ class AmiConnector:
 
 def _sections(keep: object, number: str) -> Sections:
     return Sections(number, keep)  # type: ignore[arg-type]
-
-
-def _done(answer: Answer) -> None:
-    """Raise what Asterisk's refusal means, in our own words. Nothing was written when it comes of a write."""
-    match answer.refused:
-        case None | "none":
-            return
-        case "denied":
-            raise Refused("the phone system does not let our account do that; nothing was written", next_step=_ROLES)
-        case "no-section":
-            raise Refused(
-                "a section that this person's telephone names is not in pjsip.conf; nothing was written",
-                next_step=_AT_THE_PBX,
-            )
-        case "not-as-it-was":
-            raise Conflict("it changed since it was shown; nothing was written")
-        case "no-file" | "bad-file" | "restricted":
-            raise Refused("the phone system cannot read its own configuration file; nothing was written")
-        case "not-saved":
-            raise OutcomeUnknown("the phone system could not save its configuration file")
-        case _:
-            raise Refused("the phone system refused it; nothing was written")
-
-
-def _renamed(own: Own, name: str) -> Iterable[CallerId]:
-    for one in own.devices:
-        becomes = renamed(one.callerid, name, own.first.extension, _CALLERID_LENGTH)
-        how = {0: "none", 1: "one"}.get(one.callerid_lines, "several")
-        yield CallerId(one.section, comparable(one.callerid), becomes, how)
-
-
-def _removal(own: Own, mailbox: Mailbox | None) -> Removal:
-    gone = [f"the telephone accounts {', '.join(own.ids)}"]
-    stays = list(_STAYS)
-    if len(own.alone(own.auths, "auth")) < len(own.auths):
-        stays.append("a SIP password that other accounts share")
-    if mailbox is not None and (sharers := own.sharers()):
-        stays.append(f"the mailbox, which {', '.join(sharers)} also uses")
-    elif mailbox is not None:
-        gone.append(f"the mailbox {mailbox.mailbox}@{mailbox.context}")
-    elif own.box is not None:
-        stays.append(f"the mailbox {own.box[1]}@{own.box[0]}, if there is one: it is not in voicemail.conf")
-    return Removal(tuple(gone), tuple(stays))
-
-
-def _may_reset(settings: AsteriskAmiSettings, kind: SecretKind, own: Own, mailbox: Mailbox | None) -> None:
-    """NotSupported or Refused where this password cannot be reset; nothing was written."""
-    if kind is SecretKind.PORTAL:
-        raise NotSupported("Asterisk has no portal password")
-    if kind is SecretKind.VOICEMAIL:
-        if settings.voicemail != "rebuilt":
-            why = PIN_IN_SPOOL if settings.voicemail == "spooldir" else PIN_KEPT
-            raise NotSupported(f"a PIN cannot be reset here: {why}", next_step=_AT_THE_PBX)
-        if mailbox is None:
-            raise NotSupported("this person has no mailbox")
-        if sharers := own.sharers():
-            raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=_AT_THE_PBX)
-        return
-    if not own.auths:
-        raise NotSupported("this person's telephones have no SIP password of their own")
-    if len(own.alone(own.auths, "auth")) < len(own.auths):
-        raise Refused("the SIP password is shared with other people", next_step=_AT_THE_PBX)
 
 
 class AsteriskAmiFamily:

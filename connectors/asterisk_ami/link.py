@@ -98,6 +98,7 @@ class Link:
     async def _collect(self) -> None:
         size = 0
         while self._owed:
+            answer = self._owed[0]
             if self._at >= len(self._lines):
                 data = await self._reader.read(_CHUNK)
                 if not data:
@@ -105,15 +106,30 @@ class Link:
                 size += len(data)
                 if size > _MOST:
                     raise ProtocolViolation("the phone system's answer is too large")
-                self._lines = (self._half + data).split(b"\r\n") if self._half else data.split(b"\r\n")
-                self._half, self._at = self._lines.pop(), 0
-                if len(self._half) > MAX_LINE:
-                    raise ProtocolViolation("the phone system's answer is too large")
-            self._at = self._owed[0].feed(self._lines, self._at)
-            if self._owed[0].done:
+                self._take(answer, self._half + data if self._half else data)
+                # A large answer comes faster than it is read: others have their turn in between.
+                if size > _CHUNK:
+                    await asyncio.sleep(0)
+            if not answer.done:
+                self._at = answer.feed(self._lines, self._at)
+                if answer.whole and self._at < len(self._lines):
+                    rest = b"\r\n".join([*self._lines[self._at :], self._half])
+                    self._lines, self._half, self._at = [], b"", 0
+                    self._take(answer, rest)
+            if answer.done:
                 del self._owed[0]
-            # A large answer comes faster than it is read: others have their turn in between.
-            await asyncio.sleep(0)
+
+    def _take(self, answer: Answer, data: bytes) -> None:
+        """Bytes that came: for an answer that keeps the rest of it as it is, or in lines."""
+        self._lines, self._at, self._half = [], 0, b""
+        rest: bytes | None = data
+        if answer.whole:
+            rest = answer.take(data)
+        if rest:
+            self._lines = rest.split(b"\r\n")
+            self._half = self._lines.pop()
+            if len(self._half) > MAX_LINE:
+                raise ProtocolViolation("the phone system's answer is too large")
 
     async def close(self) -> None:
         """Sign off, as far as that goes at once, and hang up."""

@@ -44,8 +44,12 @@ class Mailbox:
         def text(key: bytes) -> str:
             return fields.get(key, b"").decode("utf-8", "replace")
 
-        options = {name: text(key).lower() if name in _ALWAYS else text(key) for key, name in _OPTIONS.items()}
-        kept = {name: value for name, value in options.items() if name in _ALWAYS or value not in _UNSET}
+        options = {name: text(key) for key, name in _OPTIONS.items() if key in fields}
+        kept = {
+            name: value.lower() if name in _ALWAYS else value
+            for name, value in options.items()
+            if name in _ALWAYS or value not in _UNSET
+        }
         return cls(text(b"VMContext"), text(b"VoiceMailbox"), text(b"Fullname"), text(b"Email"), text(b"Pager"), kept)
 
     def line(self, pin: str, *, name: str | None = None, email: str | None = None) -> dict[str, object]:

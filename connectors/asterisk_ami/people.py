@@ -1,9 +1,9 @@
-"""Endpoints' sections to persons: who is one, which sections are theirs, and a large directory in little memory."""
+"""Endpoints' sections to persons: who is one, which sections are theirs, and everybody in pages."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +12,8 @@ from connectors.asterisk_ami.mailbox import Mailbox
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.callerid import name_of, number_of, parts
 from connectors.contract import Device, Person
-from connectors.errors import ProtocolViolation
+from connectors.errors import Conflict
 
-MOST_PEOPLE: Final = 200_000
 _URI: Final = re.compile(r"sips?:(?:[^@]*@)?([A-Za-z0-9.:\[\]_-]{1,120})")
 _NOTHING: Final[list[bytes]] = [b""]
 
@@ -74,42 +73,42 @@ def is_person(lines: Lines, contexts: frozenset[bytes]) -> bool:
     return bool(lines.get(b"callerid", _NOTHING)[-1] or lines.get(b"mailboxes", _NOTHING)[-1])
 
 
-class Directory:
-    """Everybody, by name of the account: one bytes object a person, and nothing that a page does not show."""
+class Paging:
+    """Everybody in the order of the file, a page at a time; of one person's devices the first alone."""
 
-    def __init__(self) -> None:
-        self._rows: list[bytes] = []
+    def __init__(self, contexts: frozenset[bytes], after: str | None, size: int) -> None:
+        self._contexts = contexts
+        self._after = None if after is None else after.encode(errors="replace")
+        self._seen = set[int]()
+        self._waiting = deque[Endpoint]()
+        self.size = size
+        """How many a page has."""
 
-    def add(self, name: bytes, lines: Lines) -> None:
-        """One person's telephone. ProtocolViolation past what any directory holds."""
-        if len(self._rows) >= MOST_PEOPLE:
-            raise ProtocolViolation("the phone system's answer is too large")
-        values = (name, lines.get(b"callerid", _NOTHING)[-1], lines.get(b"mailboxes", _NOTHING)[-1])
-        self._rows.append(b"\0".join(value.replace(b"\0", b"?") for value in values))
+    def keep(self, name: bytes, lines: Lines) -> None:
+        """One section as it comes."""
+        if not is_person(lines, self._contexts):
+            return
+        mailboxes = lines.get(b"mailboxes", _NOTHING)[-1]
+        if mailboxes:
+            mark = hash((lines.get(b"callerid", _NOTHING)[-1], mailboxes))
+            if mark in self._seen:
+                return
+            self._seen.add(mark)
+        if self._after is None:
+            self._waiting.append(Endpoint.of(name, lines))
+        elif name == self._after:
+            self._after = None
 
-    def close(self) -> None:
-        """In order, and of one person's devices the first alone."""
-        self._rows.sort()
-        seen, kept = set[int](), list[bytes]()
-        for row in self._rows:
-            own = row.partition(b"\0")[2]
-            if own.endswith(b"\0") or (mark := hash(own)) not in seen:
-                kept.append(row)
-                if not own.endswith(b"\0"):
-                    seen.add(mark)
-        self._rows = kept
+    def enough(self) -> bool:
+        """Whether there is a page, and one more to know that it is not the last."""
+        return len(self._waiting) > self.size
 
-    def after(self, cursor: str | None, count: int) -> tuple[list[Endpoint], bool]:
-        """The next of them, and whether there are more."""
-        key = (cursor or "").encode(errors="replace")
-        at = 0 if cursor is None else bisect_right(self._rows, key, key=lambda row: row.partition(b"\0")[0])
-        rows = self._rows[at : at + count]
-        return [_endpoint(row) for row in rows], at + count < len(self._rows)
-
-
-def _endpoint(row: bytes) -> Endpoint:
-    name, callerid, mailboxes = row.split(b"\0")
-    return Endpoint(shown(name), shown(callerid), 1 if callerid else 0, "", "", shown(mailboxes))
+    def page(self) -> tuple[list[Endpoint], bool]:
+        """The next of them, and whether there are more. Conflict when the last page's last person is not there now."""
+        if self._after is not None:
+            raise Conflict("whoever was the last one shown is gone", next_step="Begin the list again.")
+        found = [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
+        return found, bool(self._waiting)
 
 
 @dataclass(frozen=True, slots=True)

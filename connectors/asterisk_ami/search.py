@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence, Sized
+from itertools import islice
 from typing import Final
 
 from connectors.asterisk_ami.answers import Fields
@@ -50,7 +51,7 @@ class Search:
         one = Endpoint.of(name, lines)
         if one.mailboxes:
             mark = hash((one.callerid, one.mailboxes))
-            self._first[mark] = min(name, self._first.get(mark, name))
+            self._first.setdefault(mark, name)
             _bounded(self._first)
         box = one.box(self._settings)
         text = _plain(one.section, one.extension, name_of(one.callerid, None))
@@ -67,4 +68,4 @@ class Search:
                 return True
             return shown(self._first[hash((one.callerid, one.mailboxes))]) == one.section
 
-        return sorted(filter(stands, self._found), key=lambda one: one.section.encode())[:limit]
+        return list(islice(filter(stands, self._found), limit))

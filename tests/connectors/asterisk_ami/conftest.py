@@ -44,6 +44,17 @@ class Pbx:
         return [headers for headers in self.asterisk.heard if headers.get("Action") == action]
 
 
+async def unseal() -> Credential:
+    return Credential(sites.LOGIN, sites.SECRET)
+
+
+async def plain(port: int, timeout_ms: int = 5_000) -> AmiConnector:
+    """Without TLS, so that bytes can be counted."""
+    return await AsteriskAmiFamily().connect(
+        Target("s", "127.0.0.1", port, "", AsteriskAmiSettings(tls="loopback"), timeout_ms, timeout_ms), unseal
+    )
+
+
 def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
     """A self-signed certificate in use, and it as PEM."""
     pem, key = certificate()

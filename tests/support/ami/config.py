@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+_COMMENT = re.compile(r"(?<!\\);.*")
 _CATEGORY = re.compile(r"\[([^\]]+)\](?:\(([^)]*)\))?")
 
 
@@ -13,7 +14,7 @@ class UpdateError(Exception):
     """What Asterisk says when an update is not done."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
     """One variable; `inherited` from a template."""
 
@@ -22,7 +23,7 @@ class Line:
     inherited: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Category:
     """One section."""
 
@@ -45,7 +46,7 @@ def parse(files: Mapping[str, str], name: str) -> list[Category]:
 
 def _parse(files: Mapping[str, str], name: str, found: list[Category]) -> None:
     for raw in files[name].splitlines():
-        text = re.sub(r"(?<!\\);.*", "", raw).strip()
+        text = (_COMMENT.sub("", raw) if ";" in raw else raw).strip()
         if not text:
             continue
         if text.startswith("#include"):

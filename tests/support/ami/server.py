@@ -55,16 +55,15 @@ class Asterisk:
     keeps_filters: bool = True
 
     def __post_init__(self) -> None:
-        self._written = {name: parse(self.files, name) for name in self.files if self._whole(name)}
-        self._loaded = copy.deepcopy(self._written)
+        self._written: dict[str, list[Category]] = {}
+        for name in self.files:
+            with contextlib.suppress(ValueError, StopIteration):  # of a file that only makes sense in another
+                self._written[name] = parse(self.files, name)
+        # One list for both until it is written: changes are made to a copy.
+        self._loaded = dict(self._written)
         self._rendered: dict[tuple[str, str, str], bytes] = {}
+        self._boxes: dict[tuple[str, str], Box] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
-
-    def _whole(self, name: str) -> bool:
-        with contextlib.suppress(ValueError, StopIteration):
-            parse(self.files, name)
-            return True
-        return False
 
     # --- from behind ---
 
@@ -74,7 +73,13 @@ class Asterisk:
 
     def boxes(self) -> list[Box]:
         """As loaded."""
-        return list(boxes(self._loaded.get("voicemail.conf", [])))
+        return list(self._by_name().values())
+
+    def _by_name(self) -> dict[tuple[str, str], Box]:
+        if self._boxes is None:
+            found = boxes(self._loaded.get("voicemail.conf", []))
+            self._boxes = {(box.context, box.mailbox): box for box in found}
+        return self._boxes
 
     def box(self, mailbox: str) -> Box | None:
         """As loaded."""
@@ -106,6 +111,7 @@ class Asterisk:
 
     def set(self, section: str, kind: str, var: str, *values: str) -> None:
         """Somebody else edits the file: these lines of that name, and no others."""
+        self._written["pjsip.conf"] = copy.deepcopy(self._written["pjsip.conf"])
         found = self.section(section, kind)
         assert found is not None
         found.lines = [line for line in found.lines if line.name != var] + [Line(var, value) for value in values]
@@ -119,6 +125,7 @@ class Asterisk:
 
     def rewrite(self, file: str, headers: Headers) -> None:
         """Somebody else's change, written and loaded."""
+        self._written[file] = copy.deepcopy(self._written[file])
         update(self._written[file], headers)
         self._write(file, "yes")
 
@@ -132,7 +139,8 @@ class Asterisk:
         """What counts from now on."""
         for name, belongs in (("pjsip.conf", "res_pjsip.so"), ("voicemail.conf", "app_voicemail.so")):
             if module in ("yes", belongs) and name in self._written:
-                self._loaded[name] = copy.deepcopy(self._written[name])
+                self._loaded[name] = self._written[name]
+                self._boxes = None
 
     # --- the protocol ---
 
@@ -142,7 +150,7 @@ class Asterisk:
         assert task is not None
         self.tasks.add(task)
         try:
-            with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError):
+            with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError, asyncio.CancelledError):
                 await self._session(reader, writer)
         finally:
             self.tasks.discard(task)
@@ -244,11 +252,10 @@ class Asterisk:
         return _list(headers, "Voicemail user list will follow", "VoicemailUserEntryComplete", rows)
 
     def _do_voicemailuserstatus(self, headers: Headers, _: frozenset[str]) -> bytes:
-        wanted = (headers.get("Context"), headers.get("Mailbox"))
-        found = [box for box in self.boxes() if (box.context, box.mailbox) == wanted]
-        if not found:
+        found = self._by_name().get((headers.get("Context", ""), headers.get("Mailbox", "")))
+        if found is None:
             return _ok(headers, "There is no voicemail user of the given info.")
-        rows = [("VoicemailUserDetail", found[0].shown())]
+        rows = [("VoicemailUserDetail", found.shown())]
         return _list(headers, "Voicemail user detail will follow", "VoicemailUserDetailComplete", rows)
 
     def _do_pjsipshowcontacts(self, headers: Headers, _: frozenset[str]) -> bytes:

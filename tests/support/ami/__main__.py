@@ -1,0 +1,35 @@
+"""`python -m tests.support.ami COUNT`: the stand-in with so many people; prints where it is, ends with its input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from tests.support.ami.server import Account, Asterisk, running
+from tests.support.ami.site import LOGIN, RIGHTS, SECRET, account, files
+
+
+def large(count: int) -> Asterisk:
+    """Only people, each with a mailbox."""
+    made = files()
+    head = made["pjsip.conf"].partition("; people")[0]
+    people = (account(f"{n:06d}", f'"Person {n}" <{n:06d}>', f"{n:06d}@default") for n in range(count))
+    made["pjsip.conf"] = head + "".join(people)
+    boxes = "".join(f"{n:06d} => 91820,Person {n},person{n}@example.test\n" for n in range(count))
+    made["voicemail.conf"] = f"[general]\nattach=yes\n\n[default]\n{boxes}"
+    return Asterisk(made, {LOGIN: Account(SECRET, RIGHTS)})
+
+
+async def main() -> None:
+    """Until there is nothing more to read."""
+    asterisk = large(int(sys.argv[1]))
+    # An Asterisk sends what it holds; this one makes its long answer before it is asked.
+    asterisk.answer({"Action": "GetConfig", "Filename": "pjsip.conf", "Filter": "type=endpoint"}, RIGHTS)
+    async with running(asterisk) as port:
+        print(json.dumps({"port": port}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
