@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,8 @@ import pytest
 from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.contract import Credential, Person, Target
-from tests.connectors.asterisk.conftest import certificate
 from tests.support.ami import site as sites
-from tests.support.ami.server import Asterisk, running
+from tests.support.ami.server import Asterisk, running, server_tls
 
 
 @dataclass
@@ -53,16 +51,6 @@ async def plain(port: int, timeout_ms: int = 5_000) -> AmiConnector:
     return await AsteriskAmiFamily().connect(
         Target("s", "127.0.0.1", port, "", AsteriskAmiSettings(tls="loopback"), timeout_ms, timeout_ms), unseal
     )
-
-
-def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
-    """A self-signed certificate in use, and it as PEM."""
-    pem, key = certificate()
-    (folder / "cert.pem").write_text(pem)
-    (folder / "key.pem").write_text(key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context, pem
 
 
 @pytest.fixture

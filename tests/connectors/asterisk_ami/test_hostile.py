@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connectors.asterisk_ami import answers
 from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
@@ -30,9 +25,9 @@ from connectors.errors import (
     SecretReadable,
     Unreachable,
 )
-from tests.connectors.asterisk.conftest import certificate
 from tests.support.ami import site as sites
 from tests.support.ami.server import running
+from tests.support.certificates import certificate, signed
 
 from .conftest import Pbx, everyone, plain
 
@@ -97,32 +92,6 @@ async def test_an_authority_as_pin_wants_the_servers_name(tmp_path: Path) -> Non
         assert pbx.unsealed == []
         await (await pbx.connect(server_name="pbx.customer.example")).close()
         await (await pbx.connect(pin=leaf)).close()
-
-
-def signed() -> tuple[str, str, str]:
-    """An authority's certificate, and a server's that it signed, with its key."""
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("authority", "pbx.customer.example")]
-    now = dt.datetime.now(dt.UTC)
-    made = []
-    for number in range(2):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(names[number])
-            .issuer_name(names[0])
-            .public_key(keys[number].public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
-        )
-        if number:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("pbx.customer.example")]), False)
-        made.append(builder.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode())
-    key = keys[1].private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made[0], made[1], key.decode()
 
 
 async def test_without_tls_only_this_machine_and_nobody_there(pbx: Pbx) -> None:

@@ -1,12 +1,16 @@
-"""`python -m tests.support.ami COUNT`: the stand-in with so many people; prints where it is, ends with its input."""
+"""`python -m tests.support.ami COUNT [FOLDER]`: the stand-in with so many people, until its input ends.
+
+It prints where it is (JSON). With a folder it speaks TLS, and its certificate is kept there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from pathlib import Path
 
-from tests.support.ami.server import Account, Asterisk, running
+from tests.support.ami.server import Account, Asterisk, running, server_tls
 from tests.support.ami.site import LOGIN, RIGHTS, SECRET, account, files
 
 
@@ -26,8 +30,9 @@ async def main() -> None:
     asterisk = large(int(sys.argv[1]))
     # An Asterisk sends what it holds; this one makes its long answer before it is asked.
     asterisk.answer({"Action": "GetConfig", "Filename": "pjsip.conf", "Filter": "type=endpoint"}, RIGHTS)
-    async with running(asterisk) as port:
-        print(json.dumps({"port": port}), flush=True)
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    async with running(asterisk, server_tls(folder)[0] if folder else None) as port:
+        print(json.dumps({"port": port, "pin": str(folder / "cert.pem") if folder else ""}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -10,9 +10,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support.ami.config import Category, Line, UpdateError, browse, parse, read_again, update
 from tests.support.ami.voicemail import Box, boxes
+from tests.support.certificates import certificate
 
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 # Which of a live Asterisk's classes may send what (60-permission-matrix).
@@ -331,3 +333,13 @@ async def running(asterisk: Asterisk, tls: ssl.SSLContext | None = None) -> Asyn
         for task in list(asterisk.tasks):
             task.cancel()
         await asyncio.gather(*asterisk.tasks, return_exceptions=True)
+
+
+def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """A self-signed certificate in use, and it as PEM."""
+    pem, key = certificate()
+    (folder / "cert.pem").write_text(pem)
+    (folder / "key.pem").write_text(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context, pem
