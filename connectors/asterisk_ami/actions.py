@@ -26,7 +26,7 @@ _PEOPLE: Final = "pjsip.conf"
 _WIZARDS: Final = "pjsip_wizard.conf"
 _MAILBOXES: Final = "voicemail.conf"
 
-SECTION: Final = text(80, pattern=r"[\w.@+*~-](?:[\w.@+*~ -]*[\w.@+*~-])?")
+SECTION: Final = text(80, pattern=r"[\w.@+*~/:'&-](?:[\w.@+*~/:'& -]*[\w.@+*~/:'&-])?")
 CONTEXT: Final = text(79, pattern=r"[A-Za-z0-9_.-]+")
 MAILBOX: Final = text(79, pattern=r"[A-Za-z0-9_.*#+-]+")
 NAME: Final = text(80, pattern=r'[^"\\<>;,|#\s](?:[^"\\<>;,|]*[^"\\<>;,|\s])?')

@@ -19,6 +19,7 @@ MAX_LINE: Final = 16 << 10
 """Bytes of one line that comes."""
 _HEAD_LINES: Final = 2_000
 _PACKET_LINES: Final = 200
+_LINES_OF_A_NAME: Final = 100
 _PIECE: Final = 1_000
 """Lines that are looked at in one go."""
 
@@ -176,6 +177,8 @@ class Sections(Answer):
                 key = line[start:equals]
                 if key in wanted:
                     if key in found:
+                        if len(found[key]) >= _LINES_OF_A_NAME:
+                            raise ProtocolViolation("the phone system's answer is too large")
                         found[key].append(line[equals + 1 :])
                     else:
                         found[key] = [line[equals + 1 :]]

@@ -60,6 +60,7 @@ from connectors.guard import Allowed
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _MOST_A_PAGE: Final = 500
+_MOST_SHARERS: Final = 1_000
 _CONTACT: Final = frozenset({b"Endpoint", b"Uri", b"ExpirationTime"})
 _NOT_SEEN: Final = "written; the connection was lost before it was seen that the phone system loaded it"
 
@@ -179,6 +180,8 @@ class AmiConnector:
         def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
             one = Endpoint.of(name, lines)
             if first.is_same_person(one) or shares(one, first, self._settings):
+                if len(everybody) >= _MOST_SHARERS:
+                    raise ProtocolViolation("more accounts share something with this one than can be looked at")
                 everybody.append(one)
 
         await self._sections("endpoints", keep)

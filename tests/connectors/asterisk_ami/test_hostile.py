@@ -233,12 +233,14 @@ async def test_what_a_change_is_answered_is_dropped(pbx: Pbx, opened: AmiConnect
     assert NEW not in told(caught.value).replace(f'NEW = "{NEW}"', "")
 
 
-@pytest.mark.parametrize("shape", ["sections", "events", "lines"])
+@pytest.mark.parametrize("shape", ["sections", "events", "lines", "one section", "shared"])
 async def test_an_answer_without_end_ends_in_time(shape: str) -> None:
     piece = {
         "sections": b"".join(b"Category-%06d: u\r\nLine-%06d-000000: type=endpoint\r\n" % (n, n) for n in range(900)),
         "events": b"Event: Other\r\nActionID: other\r\nNewPassword: CANARY\r\n\r\n" * 900,
         "lines": b"Line-000000-000000: x=y\r\n" * 2_000,
+        "one section": b"Line-000000-000000: type=endpoint\r\n" * 2_000,
+        "shared": b"Category-000000: u\r\nLine-000000-000000: type=endpoint\r\nLine-000000-000000: auth=a\r\n" * 900,
     }[shape]  # fmt: skip
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -248,6 +250,11 @@ async def test_an_answer_without_end_ends_in_time(shape: str) -> None:
         await reader.readuntil(b"\r\n\r\n")
         if shape != "events":
             writer.write(b"Response: Success\r\nActionID: f2\r\n")
+        if shape == "shared":  # the person's own section first, and then everybody's
+            section = b"Category-000000: u\r\nLine-000000-000000: type=endpoint\r\nLine-000000-000000: auth=a\r\n"
+            writer.write(section + b"Line-000000-000000: callerid=U <1>\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"Response: Success\r\nActionID: f3\r\n")
         while True:
             writer.write(piece)
             await writer.drain()
@@ -255,7 +262,7 @@ async def test_an_answer_without_end_ends_in_time(shape: str) -> None:
     async with serving(serve) as port:
         connector = await plain(port, timeout_ms=700)
         with pytest.raises((ProtocolViolation, Unreachable)):
-            await connector.people(None, 5)
+            await (connector.people(None, 5) if shape != "shared" else connector.devices("u"))
         with pytest.raises(Unreachable):
             await connector.view("2001")
 

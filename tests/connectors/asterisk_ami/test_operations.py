@@ -251,6 +251,17 @@ async def test_a_shared_password_or_mailbox_is_not_reset(pbx: Pbx) -> None:
     await connector.close()
 
 
+@pytest.mark.parametrize("odd", ["a/desk", "o'brien", "x:1", "Zoë.büro", "two words"])
+async def test_accounts_of_odd_names(pbx: Pbx, opened: AmiConnector, odd: str) -> None:
+    pbx.asterisk.files["pjsip_more.conf"] += account(odd, '"Odd One" <2040>', "2040@default")
+    pbx.asterisk.__post_init__()
+    shown = await opened.view(odd)
+    assert (await opened.alter(odd, Change(name="Even One"), shown)).name == "Even One"
+    await opened.reset(odd, SecretKind.SIP, Secret(NEW))
+    await opened.remove(odd, await opened.view(odd))
+    assert odd not in [p.id for p in await everyone(opened, 500)]
+
+
 async def test_a_section_that_is_not_there_and_nothing_is_written(pbx: Pbx, opened: AmiConnector) -> None:
     pbx.asterisk.files["pjsip_more.conf"] += (
         '[2031](phone)\nauth=elsewhere\naors=2031\ncallerid="Eve" <2031>\n\n[2031](place)\n'
