@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,10 @@ from audit.checked import Checked, Fault
 from audit.reportfile import Entry
 from audit.signed import EnrolledKeys
 from audit.told import harmless
+
+COUNTS_AS_ONE_MS: Final = 7 * 86_400_000
+"""As gateway/access/persons.py counts, which says why."""
+_APPROVER: Final = "apr_"
 
 
 @dataclass(slots=True)
@@ -47,11 +51,27 @@ class _Seen:
     """Who signed which version of the agreement."""
     terms: Mapping[str, Any] = field(default_factory=dict)
     """What the log says in clear of the confirmed agreement."""
+    named: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Approvers whom another one named: by whom, and when."""
 
     @property
     def needed(self) -> int:
         """How many persons have to say yes."""
         return int(self.terms.get("approvals_needed", 1))
+
+    def persons(self, approvers: Collection[str], at_ms: int) -> int:
+        """How many persons they count as: a newcomer together with whoever named them, for a week."""
+
+        def origin(approver: str) -> str:
+            # Each step at most once: a log that was made up may go round in circles.
+            for _ in range(len(self.named)):
+                by, since_ms = self.named.get(approver, ("", 0))
+                if not by or at_ms - since_ms >= COUNTS_AS_ONE_MS:
+                    break
+                approver = by
+            return approver
+
+        return len({origin(approver) for approver in approvers})
 
 
 def check_approvals(by: Checked, *, whole: bool) -> None:
@@ -64,6 +84,12 @@ def check_approvals(by: Checked, *, whole: bool) -> None:
             _STEPS[kind](seen, index, body, data, one)
 
 
+def _named(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    by, approver = str(body["actor"]), str(data["approver"])
+    if by.startswith(_APPROVER) and by != approver and approver not in seen.named:
+        seen.named[approver] = by, int(body["time"])
+
+
 def _drawn_up(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     seen.drawn_up[int(data["version"])] = data
 
@@ -73,8 +99,9 @@ def _confirmed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[s
     persons = seen.agreed.get(version, set())
     if not persons and seen.keys.held:
         raise Fault(f"the agreement in entry {index} was confirmed without a signature, though the customer has keys")
-    if persons and len(persons) < seen.needed:
-        raise Fault(f"the agreement in entry {index} has {len(persons)} signatures, the one before wants {seen.needed}")
+    count = seen.persons(persons, int(body["time"]))
+    if persons and count < seen.needed:
+        raise Fault(f"the agreement in entry {index} has {count} signatures, the one before wants {seen.needed}")
     signed = f"signed by {len(persons)} approvers with their own keys" if persons else "NOT signed"
     seen.by.told.append(f"the agreement, version {version}, was {signed}: {one.told().partition('  ')[2]}")
     seen.terms = seen.drawn_up.get(version, {})
@@ -166,29 +193,31 @@ def _granted(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str
     if not operations <= asked.operations or until_ms > asked.until_ms:
         raise Fault(f"the permission in entry {index} goes further than what was said yes to")
     if asked.job:
-        _rests_on_job(seen, index, grant, asked)
+        _rests_on_job(seen, index, grant, asked, int(body["time"]))
         return
     persons = asked.signed | asked.spoken.keys()
+    count = seen.persons(persons, int(body["time"]))
     if not persons:
         _rests_on_agreement(seen, index, grant, asked, str(data.get("how", "")))
         return
-    if len(persons) < seen.needed:
-        raise Fault(f"the permission in entry {index} has {len(persons)} yeses, the agreement wants {seen.needed}")
+    if count < seen.needed:
+        raise Fault(f"the permission in entry {index} has {count} yeses, the agreement wants {seen.needed}")
     if asked.signed:
         seen.by.told.append(f"the permission {grant} was signed by {len(asked.signed)} approvers with their own keys")
     for words in asked.spoken.values():
         seen.by.told.append(f"the permission {grant} was NOT signed: {words}")
 
 
-def _rests_on_job(seen: _Seen, index: int, grant: str, asked: _Asked) -> None:
+def _rests_on_job(seen: _Seen, index: int, grant: str, asked: _Asked, at_ms: int) -> None:
     job = seen.jobs.get(asked.job)
     if job is None and not seen.whole:
         seen.by.told.append(f"the permission {grant} rests on a job from before this report: not checked here")
         return
     if job is None or not job.signed:
         raise Fault(f"the permission in entry {index} rests on no approval: nobody of the customer's asked for the job")
-    if len(job.signed) < seen.needed:
-        raise Fault(f"the job behind entry {index} has {len(job.signed)} signatures, the agreement wants {seen.needed}")
+    count = seen.persons(job.signed, at_ms)
+    if count < seen.needed:
+        raise Fault(f"the job behind entry {index} has {count} signatures, the agreement wants {seen.needed}")
     if not asked.operations <= job.operations or asked.until_ms > job.until_ms or asked.system != job.system:
         raise Fault(f"the permission in entry {index} goes further than the job that was signed")
     signed = f"{len(job.signed)} approvers with their own keys"
@@ -242,6 +271,7 @@ def _check_words(index: int, asked: _Asked, one: Entry, field_name: str) -> None
 
 
 _STEPS: Final = {
+    "approver.added": _named,
     "agreement.set": _drawn_up, "agreement.signed": _agreed, "agreement.confirmed": _confirmed,
     "agreement.withdrawn": _withdrawn, "job.asked": _job, "job.signed": _job_signed,
     "request.submitted": _submitted, "request.narrowed": _narrowed, "consent.recorded": _spoken,

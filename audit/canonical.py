@@ -6,7 +6,8 @@ keys that are not text, and any type JSON does not have.
 
 from __future__ import annotations
 
-import json
+import json.encoder
+from collections.abc import Callable
 from typing import Any, Final
 
 import rfc8785
@@ -20,6 +21,19 @@ _MAX_DEPTH: Final = 16
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def _built_once() -> Callable[[Any], str]:
+    """`_encoder.encode`, which makes its C part anew for every value: most of what a short value costs."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # an interpreter without it
+        return _encoder.encode
+    # No guard against circles: `_check` has walked the value, and not too deeply.
+    in_c = make(None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
+    return lambda value: "".join(in_c(value, 0))
+
+
+_written: Final = _built_once()
+
+
 class CanonicalError(ValueError):
     """A value that cannot be canonical: a float, an integer beyond 2^53-1, a lone surrogate, another type."""
 
@@ -28,7 +42,7 @@ def encode(value: Any) -> bytes:
     """The canonical bytes of `value`. CanonicalError when it has none."""
     ascii_keys = _check(value, _MAX_DEPTH)
     try:
-        return _encoder.encode(value).encode() if ascii_keys else rfc8785.dumps(value)
+        return _written(value).encode() if ascii_keys else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise CanonicalError("text with a lone surrogate is not canonical JSON") from error
 
@@ -52,7 +66,8 @@ def _check(value: Any, depth: int) -> bool:
         for key, item in value.items():
             if type(key) is not str:
                 raise CanonicalError("a key that is not text")
-            if type(item) is not str and not _check(item, depth - 1):
+            kind = type(item)
+            if kind is not str and not (kind is int and 0 <= item <= MAX_INT) and not _check(item, depth - 1):
                 ascii_keys = False
             if not key.isascii():
                 ascii_keys = False

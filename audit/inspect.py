@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import checkpoint, restored
+from audit import checkpoint, finding, restored
 from audit.checks import LATE_MS
 from audit.events import PROMISES
 from audit.log import AuditLog, Erased, Row, all_entries, parse_entry
@@ -97,6 +97,8 @@ class _OneLog:
         if hashed != row.leaf:
             self.fault(index, "the entry is not what was hashed when it was appended")
         self.frontier.append(hashed)
+        if row.found_by != finding.columns_of(row.body):
+            self.fault(index, "a search would not find it by what it says: the columns beside its bytes were altered")
         try:
             self.read(index, row.body)
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -203,7 +203,13 @@ class FileKeyStore:
     def alias(self, customer: str, what: str, text: str) -> str:
         """The key id for a person of whom only an address or a name is known: the same for the same text."""
         told = "\0".join(("alias", customer, what, text.strip().casefold())).encode()
-        return f"subject:{what}_{hmac.new(self._index, told, hashlib.sha256).hexdigest()[:32]}"
+        return f"subject:{what}_{hmac.digest(self._index, told, 'sha256').hex()[:32]}"
+
+    def keyed(self, customer: str, what: str, text: str) -> str:
+        """What stands in an index for something personal (32 hex digits): the same for the same text, and nothing
+        without the key store."""
+        told = "\0".join(("index", customer, what, text.strip().casefold())).encode()
+        return hmac.digest(self._index, told, "sha256").hex()[:32]
 
     def has(self, customer: str, key_id: str) -> bool:
         """True when there is such a key and it was not destroyed."""

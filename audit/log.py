@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import canonical
+from audit import canonical, finding
 from audit.clock import LogClock
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
-from audit.sealing import FileKeyStore, KeyDestroyed, open_personal, seal_personal
+from audit.sealing import FileKeyStore, KeyDestroyed, SealingError, open_personal, seal_personal
 from audit.tables import entries, payloads
 
 
@@ -26,8 +27,6 @@ class Erased(str):
 
 
 ERASED: Final = Erased("(erased)")
-# Built once: what it costs to build a statement is a good part of what a short one costs.
-_ENTRIES: Final = insert(entries)
 # Written out, not bound: only then does a database see that its partial index serves.
 _CONFIRMED: Final = (
     select(entries)
@@ -37,7 +36,12 @@ _CONFIRMED: Final = (
     )
     .order_by(entries.c.seq)
 )
-_PAYLOADS: Final = insert(payloads)
+_COLUMNS: Final = ("log_id", "event_id", "kind", "time_ms", "entry", "leaf_hash", "ticket", *finding.COLUMNS)
+_PAYLOAD: Final = ("log_id", "event_id", "key_id", "sealed")
+_KNOWN_BY: Final = ("log_id", "word", "subject")
+_ID_BYTES: Final = 12
+_TOGETHER: Final = 500
+"""Entries whose sealed fields are asked for in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Row:
     entry: bytes
     body: dict[str, Any]
     leaf: bytes = b""
+    found_by: tuple[Any, ...] = ()
+    """What the columns beside the bytes say (audit/finding.py), of a row that was read to be judged."""
 
 
 def parse_entry(entry: bytes) -> dict[str, Any]:
@@ -72,8 +78,12 @@ def parse_entry(entry: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _plain(r: Any) -> tuple[str, int, int | None, bytes, dict[str, Any], bytes]:
+    return r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash
+
+
 def _row(r: Any) -> Row:
-    return Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash)
+    return Row(*_plain(r))
 
 
 class AuditLog:
@@ -91,36 +101,31 @@ class AuditLog:
 
     async def append_many(self, connection: AsyncConnection, events: Sequence[Event]) -> list[Appended]:
         """Append several in one statement, in order, in the caller's transaction."""
-        appended: list[Appended] = []
-        rows: list[dict[str, Any]] = []
-        sealed_rows: list[dict[str, Any]] = []
         await self._prepare_keys(events)
-        for event in events:
-            event_id, now = "evt_" + secrets.token_hex(12), self.clock.now()
+        # One time for all: they commit together. Random bytes are asked of the system once.
+        now, ids = self.clock.now(), secrets.token_hex(_ID_BYTES * len(events))
+        appended: list[Appended] = []
+        rows: list[tuple[Any, ...]] = []
+        sealed_rows: list[tuple[Any, ...]] = []
+        words: dict[tuple[str, str, str], None] = {}
+        for number, event in enumerate(events):
+            event_id = "evt_" + ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
             commitments, sealed = seal_personal(self.keys, event.log, event_id, event.personal)
             entry = canonical.encode(event.body(event_id, now, commitments))
             if len(entry) > MAX_ENTRY:
                 raise EventError(f"{event.kind}: an entry of {len(entry)} bytes is over {MAX_ENTRY}")
-            rows.append(
-                {
-                    "log_id": event.log,
-                    "event_id": event_id,
-                    "kind": event.kind,
-                    "time_ms": now,
-                    "session_id": event.session,
-                    "operation_id": event.operation,
-                    "subject": event.subject,
-                    "entry": entry,
-                    "leaf_hash": leaf_hash(entry),
-                }
-            )
-            sealed_rows.extend(
-                {"log_id": event.log, "event_id": event_id, "key_id": key_id, "sealed": data} for key_id, data in sealed
-            )
+            ticket = finding.ticket(event) if event.personal else None
+            keyed = None if ticket is None else self.keys.keyed(event.log, "ticket", ticket)
+            found_by = finding.columns(event)
+            rows.append((event.log, event_id, event.kind, now, entry, leaf_hash(entry), keyed, *found_by))
+            for key_id, data in sealed:
+                sealed_rows.append((event.log, event_id, key_id, data))
+            for word in finding.words(event) if event.personal else ():
+                words[event.log, self.keys.keyed(event.log, "word", word), str(event.subject)] = None
             appended.append(Appended(event_id, now))
-        await connection.execute(_ENTRIES, rows)
-        if sealed_rows:
-            await connection.execute(_PAYLOADS, sealed_rows)
+        await _insert(connection, "entries", _COLUMNS, rows)
+        await _insert(connection, "payloads", _PAYLOAD, sealed_rows)
+        await _insert(connection, "known_by", _KNOWN_BY, list(words), " ON CONFLICT DO NOTHING")
         self.on_appended()
         return appended
 
@@ -191,23 +196,70 @@ class AuditLog:
 
     async def personal_of(self, connection: AsyncConnection, row: Row) -> tuple[dict[str, Any], frozenset[str]]:
         """The same, and the keys that were destroyed under this event: they explain what is missing."""
-        commitments: dict[str, str] = row.body.get("commit", {})
-        if not commitments:
+        if not row.body.get("commit"):
             return {}, frozenset()
+        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == str(row.body["id"]))
+        sealed = (await connection.execute(select(payloads).where(where))).all()
+        await self._unwrapped(row.log, {found.key_id for found in sealed})
+        return self._open(row, sealed)
+
+    async def personal_of_many(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
+        """Personal fields in clear of each; None of a row of which something sealed is false."""
+        sealed = [(row.log, str(row.body.get("id"))) for row in rows if row.body.get("commit")]
+        by_event: dict[tuple[str, str], list[Any]] = {}
+        for at in range(0, len(sealed), _TOGETHER):
+            some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(sealed[at : at + _TOGETHER])
+            for found in await connection.execute(select(payloads).where(some)):
+                by_event.setdefault((found.log_id, found.event_id), []).append(found)
+        # In a thread: each visit's key is a file, and a token may have to be asked for it.
+        return await self.keys.off_the_loop(lambda: [self._clear(row, by_event) for row in rows])
+
+    def _clear(self, row: Row, by_event: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, Any] | None:
+        if not row.body.get("commit"):
+            return {}
+        try:
+            return self._open(row, by_event.get((row.log, str(row.body.get("id"))), ()))[0]
+        except (SealingError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def _open(self, row: Row, found: Sequence[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+        commitments: dict[str, str] = row.body["commit"]
         event_id = str(row.body["id"])
         opened: dict[str, Any] = {}
         destroyed: dict[str, str] = {}
-        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event_id)
-        sealed = list(await connection.execute(select(payloads).where(where)))
-        await self._unwrapped(row.log, {found.key_id for found in sealed})
-        for found in sealed:
+        for one in found:
             try:
-                opened |= open_personal(self.keys, row.log, event_id, found.key_id, found.sealed, commitments)
+                opened |= open_personal(self.keys, row.log, event_id, one.key_id, one.sealed, commitments)
             except KeyDestroyed as error:
-                destroyed[found.key_id] = error.day
+                destroyed[one.key_id] = error.day
         day = max(destroyed.values(), default="")
         gone = Erased(f"(erased on {day})") if day else ERASED
         return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)
+
+
+async def _insert(
+    connection: AsyncConnection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], then: str = ""
+) -> None:
+    """Insert rows as the driver takes them: what SQLAlchemy makes of each is more work than all the rest of it.
+
+    A driver that can put an insert off (gateway/store/sqlite.py) is told directly: it raises what is wrong with it at
+    the transaction's next statement or its COMMIT.
+    """
+    if not rows:
+        return
+    sql = _statement(connection.dialect.paramstyle, table, tuple(columns), then)
+    opened = connection.sync_connection if connection.in_transaction() else None
+    put_off = None if opened is None else getattr(opened.connection.driver_connection, "put_off", None)
+    if put_off is not None:
+        put_off(sql, rows)
+    else:
+        await connection.exec_driver_sql(sql, rows[0] if len(rows) == 1 else rows)
+
+
+@cache
+def _statement(style: str, table: str, columns: tuple[str, ...], then: str) -> str:
+    marks = ", ".join(["?" if style == "qmark" else "%s"] * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}){then}"  # noqa: S608 - names of ours alone
 
 
 async def all_entries(connection: AsyncConnection, log: str, page: int = 1000) -> AsyncIterator[Row]:
@@ -222,7 +274,7 @@ async def all_entries(connection: AsyncConnection, log: str, page: int = 1000) -
         )
         found = (await connection.execute(query)).all()
         for r in found:
-            yield _row(r)
+            yield Row(*_plain(r), (r.kind, r.time_ms, *(getattr(r, name) for name in finding.COLUMNS)))
         if len(found) < page:
             return
         following = found[-1].idx + 1

@@ -1,17 +1,20 @@
 """`make bench`: every figure beside its goal.
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
-`python -m bench.portal`, `python -m bench.ami`.
+`python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
+10000000` is its goal's size), `python -m bench.ami`.
 """
 
 from __future__ import annotations
 
-from bench import ami, figures, portal, record
+from bench import ami, figures, long_recording, portal, record, search
 
 if __name__ == "__main__":
     figures.main()
     print("\nthe record\n")
     record.main()
+    long_recording.main()
+    search.main()
     print("\nthe customer's pages\n")
     portal.main()
     print("\nphone systems\n")

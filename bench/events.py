@@ -25,12 +25,13 @@ from audit.log import AuditLog
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
-from audit.tables import checkpoints, entries, logs, payloads
+from audit.tables import TABLES
 from gateway.store.engine import Store
 
 CUSTOMER = "cus_" + "1" * 24
 DEPLOYMENT = "bench.example"
 BATCHES = (1, 64, 256)
+CALLERS = 128
 
 
 def fdatasync_ms(folder: Path, rounds: int = 100) -> float:
@@ -71,12 +72,26 @@ async def appended_a_second(engine: AsyncEngine, audit: AuditLog, batch: int, to
     return len(events) / (time.perf_counter() - before)
 
 
+async def one_by_one_a_second(store: Store, audit: AuditLog, callers: int, total: int) -> float:
+    """Events a second, each in a transaction of its own that its caller waits for, of so many callers at once."""
+    events = iter([event for number in range(total // 4) for event in an_operation(number)])
+
+    async def call() -> None:
+        for event in events:
+            async with store.scope(CUSTOMER) as scope:
+                await audit.append(scope.connection, event)
+
+    before = time.perf_counter()
+    await asyncio.gather(*(call() for _ in range(callers)))
+    return total / (time.perf_counter() - before)
+
+
 async def batched_a_second(folder: Path) -> float:
     """Durable events a second, 256 a transaction, into a log of their own in an empty folder."""
     store = Store(f"sqlite:///{folder}/log.db")
     audit = AuditLog(FileKeyStore(folder / "keys", FileMasterKey.create(folder / "master.key")), LogClock())
     async with store.engine.begin() as connection:
-        for table in (logs, entries, payloads):
+        for table in TABLES:
             await connection.run_sync(table.create)
     rate = await appended_a_second(store.engine, audit, BATCHES[-1], 10_000)
     await store.close()
@@ -103,12 +118,14 @@ async def measure(folder: Path) -> None:
     objects, audit = LocalObjects(folder / "objects"), AuditLog(keys, LogClock())
     signer = Signer(DEPLOYMENT, Ed25519PrivateKey.generate())
     async with store.engine.begin() as connection:
-        for table in (logs, entries, payloads, checkpoints):
+        for table in TABLES:
             await connection.run_sync(table.create)
     print(f"fdatasync here: {fdatasync_ms(folder):.3f} ms")
     for batch in BATCHES:
         rate = await appended_a_second(store.engine, audit, batch, 2_000 if batch == 1 else 20_000)
         print(f"durable events/s, {batch:>3} a transaction: {rate:>9,.0f}")
+    rate = await one_by_one_a_second(store, audit, CALLERS, 8_000)
+    print(f"durable events/s, one by one, {CALLERS} callers: {rate:>9,.0f}")
     print(
         f"sequenced entries/s: {await sequenced_a_second(store.engine, Sequencer(signer, DEPLOYMENT, objects)):>9,.0f}"
     )

@@ -3,7 +3,7 @@
 # run at a time; whatever plays visits has the machine to itself, as a gateway has.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-together="access audit cli config connectors gateway identity keeping notify portal reconciling store streams"
+together="access audit cli config connectors gateway identity keeping notify portal reconciling session/door session/resets store streams"
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 folders=() rest=()
 for name in $together; do folders+=("tests/$name") rest+=("--ignore=tests/$name"); done

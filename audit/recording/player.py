@@ -26,11 +26,39 @@ class Player:
 
     def frames(self, from_us: int = 0) -> Iterator[Frame]:
         """Frames from an offset on, segment by segment."""
-        number = 0
-        while (data := self._objects.get(f"recordings/{self._customer}/{self._session}/{number}")) is not None:
-            _, packed = open_segment(self._key, self._customer, self._session, number, data)
-            yield from (frame for frame in unpack(packed) if frame.offset_us >= from_us)
+        return (frame for frame in self._frames_around(from_us) if frame.offset_us >= from_us)
+
+    def _frames_around(self, from_us: int) -> Iterator[Frame]:
+        """Frames from the beginning of the segment on that an offset lies in."""
+        number = self._number_at(from_us)
+        while (packed := self._segment(number)) is not None:
+            yield from unpack(packed)
             number += 1
+
+    def _segment(self, number: int) -> bytes | None:
+        data = self._objects.get(f"recordings/{self._customer}/{self._session}/{number}")
+        return None if data is None else open_segment(self._key, self._customer, self._session, number, data)[1]
+
+    def _begins_by(self, number: int, at_us: int) -> bool:
+        """True when there is such a segment and it begins no later."""
+        packed = self._segment(number)
+        if packed is None:
+            return False
+        first = next(unpack(packed), None)
+        return first is not None and first.offset_us <= at_us
+
+    def _number_at(self, at_us: int) -> int:
+        """The last segment that begins no later: by doubling and halving, so that twelve hours take some two dozen
+        segments to find a place in, and not all that come before it."""
+        if at_us <= 0 or not self._begins_by(1, at_us):
+            return 0
+        low, high = 1, 2
+        while self._begins_by(high, at_us):
+            low, high = high, high * 2
+        while low + 1 < high:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._begins_by(middle, at_us) else (low, middle)
+        return low
 
     def text(self, from_us: int = 0) -> Iterator[tuple[int, str]]:
         """(offset µs, sanitised text) of the output; characters and sequences split across frames come whole."""
@@ -39,17 +67,19 @@ class Player:
     def _shown(self, sanitiser: Sanitiser, from_us: int = 0) -> Iterator[tuple[int, str]]:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         last = from_us
-        for frame in self.frames(from_us):
-            last = frame.offset_us
-            if frame.direction == OUTPUT and (shown := sanitiser.feed(decoder.decode(frame.data))):
+        for frame in self._frames_around(from_us):
+            last = max(from_us, frame.offset_us)
+            # What comes before in the segment is read too: a sequence or character may have begun in it.
+            shown = sanitiser.feed(decoder.decode(frame.data)) if frame.direction == OUTPUT else ""
+            if shown and frame.offset_us >= from_us:
                 yield last, shown
         if shown := sanitiser.feed(decoder.decode(b"", True)):
             yield last, shown
 
-    def search(self, words: str) -> Iterator[tuple[int, str]]:
-        """(offset µs, line) of the lines that hold `words`, in whatever case."""
+    def search(self, words: str, from_us: int = 0) -> Iterator[tuple[int, str]]:
+        """(offset µs, line) of the lines that hold `words`, in whatever case, from an offset on."""
         line, started = "", 0
-        for offset, shown in self._shown(Sanitiser(plain=True)):
+        for offset, shown in self._shown(Sanitiser(plain=True), from_us):
             for piece in shown.replace("\r", "").splitlines(keepends=True):
                 started = started if line else offset
                 line += piece

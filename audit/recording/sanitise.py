@@ -6,6 +6,7 @@ dropped never joins what stood on either side of it into a new sequence: after i
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from typing import Final
 
@@ -14,6 +15,9 @@ _KEPT: Final = frozenset("mABCDEFGHJKdfPX@LM")
 _STRINGS: Final = frozenset("]P^_X\x90\x98\x9d\x9e\x9f")
 _LONGEST: Final = 64
 _REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_HARMLESS: Final = re.compile("[^\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+"""A run of what `_text` lets through, so that plain output is not looked at character by character."""
 
 
 class _State(Enum):
@@ -36,7 +40,16 @@ class Sanitiser:
         """The harmless part of `text`, given everything fed before."""
         if self._state is _State.TEXT and text.isprintable():
             return text
-        return "".join([self._one(character) for character in text])
+        shown, place = [], 0
+        while place < len(text):
+            run = _HARMLESS.match(text, place) if self._state is _State.TEXT else None
+            if run is not None:
+                shown.append(run.group())
+                place = run.end()
+            else:
+                shown.append(self._one(text[place]))
+                place += 1
+        return "".join(shown)
 
     def _one(self, c: str) -> str:
         if self._state is _State.TEXT:

@@ -17,6 +17,7 @@ from gateway.access.directory import Directory
 from gateway.access.ending import end_permissions
 from gateway.access.facts import agreement_from
 from gateway.access.permission import Permission
+from gateway.access.persons import persons
 from gateway.access.signing import Keys, Words, sign, signers
 from gateway.errors import NotFoundError, StateError
 from gateway.lifecycle import AgreementState
@@ -33,6 +34,8 @@ class Drawn:
     words: Words
     needed: int
     signers: list[str]
+    given: int
+    """As how many persons they count (persons.py)."""
 
 
 class Agreeing:
@@ -54,7 +57,9 @@ class Agreeing:
             {"v": 1, "customer": scope.customer_id, "agreement": row.version, "terms": row.terms}
         ).decode()
         words = Words(row.id, text, f"customer:{scope.customer_id}")
-        return Drawn(agreement_from(row), words, await self._needed(scope), await signers(scope, words))
+        signed = await signers(scope, words)
+        given = await persons(scope, signed, self._permission.now)
+        return Drawn(agreement_from(row), words, await self._needed(scope), signed, given)
 
     @staticmethod
     async def _needed(scope: Scope) -> int:
@@ -82,7 +87,7 @@ class Agreeing:
                 scope, self._audit, self._keys, approver_id, drawn.words, answer, "agreement.signed", {},
                 version=version,
             )  # fmt: skip
-            done = len(signed) >= drawn.needed
+            done = await persons(scope, signed, self._permission.now) >= drawn.needed
             if done:
                 how = f"signed with {len(signed)} own keys" if len(signed) > 1 else "signed with the approver's own key"
                 await self._directory.confirm(scope, approver_id, how)

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from connectors.contract import Operation
 from gateway.access.directory import agreement_of
+from gateway.access.persons import persons
 from gateway.errors import InvalidError, NotPermittedError, StateError
 from gateway.harmless import CONTROL
 from gateway.lifecycle import AgreementState, RequestState
@@ -66,7 +67,7 @@ async def check_askable(scope: Scope, request: Request, now: int) -> Agreement:
         if len(words) > most or CONTROL.search(words):
             raise InvalidError(f"A {what} is at most {most} characters, in one line, without control characters.")
     if agreement.terms.approvals_needed > 1:
-        await _check_enough_approvers(scope, agreement.terms.approvals_needed)
+        await _check_enough_approvers(scope, agreement.terms.approvals_needed, now)
     waiting = select(requests.c.id).where(
         requests.c.customer_id == scope.customer_id,
         requests.c.engineer_id == request.engineer_id,
@@ -92,13 +93,14 @@ async def _check_not_denied(scope: Scope, request: Request, now: int) -> None:
         )
 
 
-async def _check_enough_approvers(scope: Scope, needed: int) -> None:
-    query = select(approvers.c.email).where(
+async def _check_enough_approvers(scope: Scope, needed: int, now: int) -> None:
+    query = select(approvers.c.email, approvers.c.id).where(
         approvers.c.customer_id == scope.customer_id, approvers.c.removed_ms.is_(None)
     )
-    persons = {email.casefold() for email in (await scope.execute(query)).scalars()}
-    if len(persons) < needed:
+    by_address = {row.email.casefold(): row.id for row in await scope.execute(query)}
+    count = await persons(scope, by_address.values(), now)
+    if count < needed:
         raise NotPermittedError(
-            f"This customer wants {needed} people to say yes, and has {len(persons)} who may.",
-            next_step="The customer has to name more approvers; nobody was asked.",
+            f"This customer wants {needed} people to say yes, and has {count} who may.",
+            next_step="They have to name more, each of whom counts for themselves a week later. Nobody was asked.",
         )

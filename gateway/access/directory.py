@@ -131,10 +131,11 @@ class Directory:
             held = (await scope.execute(select(approvers.c.email).where(mine))).scalars()
             if any(same_address(email, other) for other in held):
                 raise ConflictError(f"{email} is an approver of theirs already.")
+            namer = None if by in {BY_OPERATOR, BY_RECOVERY} else by
             await scope.execute(
                 insert(approvers).values(
                     customer_id=customer_id, id=approver_id, name=name, email=email, phone=phone,
-                    added_ms=self._audit.clock.now(), confirmed_by=None if by in {BY_OPERATOR, BY_RECOVERY} else by,
+                    added_ms=self._audit.clock.now(), named_by=namer, confirmed_by=namer,
                 )
             )  # fmt: skip
             key = f"subject:{approver_id}"

@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
-from audit.tables import entries, payloads
+from audit.tables import entries, known_by, payloads
 from gateway.access.baseline import forget
 from gateway.access.leaving import forget_ways_in
 from gateway.access.proposals import ERASE, Proposals, holds_on
@@ -285,6 +285,8 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
     if subject.kind == "user":
         known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
         await scope.execute(delete(directory).where(known))
+        words = (known_by.c.log_id == subject.log) & (known_by.c.subject == subject.id)
+        await scope.execute(delete(known_by).where(words))
         await forget(scope, subject.id)
         live = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
         mine = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)

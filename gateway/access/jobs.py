@@ -20,6 +20,7 @@ from connectors.contract import Operation
 from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.permission import Permission
+from gateway.access.persons import persons
 from gateway.access.signing import Keys, Words, sign
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, GrantState, JobState, advance
@@ -165,7 +166,8 @@ class Jobs(JobRows):
             {"system": job.system_id}, job=job_id,
         )  # fmt: skip
         agreement = await agreement_of(scope)
-        missing = 0 if agreement is None else max(0, agreement.terms.approvals_needed - len(signed))
+        count = await persons(scope, signed, self._permission.now)
+        missing = 0 if agreement is None else max(0, agreement.terms.approvals_needed - count)
         if not missing:
             await self._move(scope, job, state)
         await notify.job_asked(scope, job.number, job.canonical, missing, self._permission.now)

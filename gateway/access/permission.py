@@ -16,6 +16,7 @@ from gateway.access.asked import request_of, written
 from gateway.access.directory import agreement_of
 from gateway.access.facts import grant_of
 from gateway.access.permitted import Permitted
+from gateway.access.persons import persons
 from gateway.access.proposals import RECOVER, pending
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState, GrantState, RequestState, advance
@@ -189,11 +190,11 @@ class Permission(Permitted):
         found = await self.yeses(scope, request)
         # Calls are entered with the minute they were made in: whoever comes last stands last.
         yeses = dict(sorted(found.items(), key=lambda item: bool(item[1].approver_id == to.approver.id)))
-        how, missing = _how(list(yeses.values())), max(0, to.needed - len(yeses))
+        given = tuple(str(yes.approver_id) for yes in yeses.values())
+        how, missing = _how(list(yeses.values())), max(0, to.needed - await persons(scope, given, self.now))
         if missing:
             return None, missing, how
-        persons = tuple(str(yes.approver_id) for yes in yeses.values())
-        return await self._write_grant(scope, actor, request, how, persons), 0, how
+        return await self._write_grant(scope, actor, request, how, given), 0, how
 
     @staticmethod
     async def yeses(scope: Scope, request: Request) -> dict[str, Any]:
@@ -300,7 +301,7 @@ class Permission(Permitted):
         async with self._store.scope(customer_id) as scope:
             grant = await self.grant(scope, grant_id, lock=True)
             state = advance(grant.state, GrantState.REVOKED)
-            await self._end(scope, grant, state)
+            await self._end(scope, grant, state, how)
             busy = select(operations.c.id).where(
                 operations.c.customer_id == customer_id,
                 operations.c.grant_id == grant_id,
@@ -314,9 +315,9 @@ class Permission(Permitted):
             await notify.revoked(scope, grant, reason, self.now)
         return len(in_flight)
 
-    async def _end(self, scope: Scope, grant: Grant, state: GrantState) -> None:
+    async def _end(self, scope: Scope, grant: Grant, state: GrantState, how: str | None = None) -> None:
         here = (grants.c.customer_id == scope.customer_id) & (grants.c.id == grant.id)
-        await scope.execute(update(grants).where(here).values(state=state, version=grant.version + 1))
+        await scope.execute(update(grants).where(here).values(state=state, version=grant.version + 1, ended_how=how))
 
     async def expire(self) -> None:
         """End every grant and request that is past its time."""

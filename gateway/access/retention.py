@@ -19,7 +19,7 @@ from audit.events import Event
 from audit.log import AuditLog
 from audit.sealing import KeyMissing
 from audit.storage import Objects, StorageError
-from audit.tables import entries, payloads
+from audit.tables import entries, known_by, payloads
 from gateway.access.erasing import blank_rows
 from gateway.access.proposals import HOLD
 from gateway.access.subjects import Subject, Subjects
@@ -215,6 +215,7 @@ class Retention:
         async with self._store.scope(customer) as scope:
             if due.kind is RecordKind.ACCESS_LOG:
                 await _empty(scope, payloads.c.event_id, due.ids)
+                await _unfind(scope, due.ids)
             elif due.kind is RecordKind.PEOPLE:
                 await _empty(scope, payloads.c.key_id, due.keys)
                 for person in due.ids:
@@ -336,6 +337,21 @@ async def _empty(scope: Scope, column: Any, values: list[str]) -> None:
     for at in range(0, len(values), _PART):
         here = (table.c.log_id == scope.customer_id) & column.in_(values[at : at + _PART])
         await scope.execute(update(table).where(here).values(sealed=b""))
+
+
+async def _unfind(scope: Scope, events: list[str]) -> None:
+    """Of entries whose personal fields went, no keyed digest stays either: neither of a ticket, nor of the words for
+    a person of whom nothing else is told."""
+    here = entries.c.log_id == scope.customer_id
+    for at in range(0, len(events), _PART):
+        some = here & entries.c.event_id.in_(events[at : at + _PART])
+        about = list((await scope.execute(select(entries.c.subject).where(some).distinct())).scalars())
+        await scope.execute(update(entries).where(some, entries.c.ticket.is_not(None)).values(ticket=None))
+        joined = (payloads.c.log_id == entries.c.log_id) & (payloads.c.event_id == entries.c.event_id)
+        told = select(entries.c.subject).join(payloads, joined).where(here, entries.c.subject.in_(about))
+        left = set((await scope.execute(told.where(payloads.c.sealed != b"").distinct())).scalars())
+        gone = known_by.c.subject.in_([one for one in about if one is not None and one not in left])
+        await scope.execute(delete(known_by).where(known_by.c.log_id == scope.customer_id, gone))
 
 
 async def _in_use(scope: Scope, key: str) -> bool:

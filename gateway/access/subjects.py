@@ -14,7 +14,7 @@ from sqlalchemy import Table, func, or_, select
 from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, Row, parse_entry
 from audit.sealing import SealingError
-from audit.tables import entries, payloads
+from audit.tables import entries, known_by, payloads
 from gateway.errors import AmbiguousError, NotFoundError
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import approvers, contacts, directory, engineers, systems
@@ -22,7 +22,6 @@ from gateway.vault import Vault
 
 _PAGE: Final = 500
 PEOPLE: Final[Mapping[str, Table]] = {"con": contacts, "apr": approvers}
-_PERSON_FIELDS: Final = ("id", "extension", "name", "email")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +105,22 @@ class Subjects:
         keyed = {self._vault.subject(scope.customer_id, place, given) for place in places}
         here = (directory.c.customer_id == scope.customer_id) & directory.c.subject.in_(keyed)
         ids = set((await scope.execute(select(directory.c.subject).where(here))).scalars())
-        told = entries.c.subject.is_not(None) & (entries.c.kind == "operation.done")
-        async for row in self._entries(scope, told):
-            if system is not None and row.body.get("system") != system:
-                continue
-            if _same(given, _names_in(await self.opened(scope, row))):
-                ids.add(str(row.body["subject"]))
-        return ids
+        word = self._audit.keys.keyed(scope.customer_id, "word", given)
+        called = (known_by.c.log_id == scope.customer_id) & (known_by.c.word == word)
+        named = set((await scope.execute(select(known_by.c.subject).where(called))).scalars())
+        if named and system is not None:
+            there = (entries.c.log_id == scope.customer_id) & entries.c.subject.in_(named)
+            seen = select(entries.c.subject).where(there, entries.c.system_id == system).distinct()
+            named = set((await scope.execute(seen)).scalars())
+        return ids | named
 
     async def user(self, scope: Scope, subject: str) -> Subject | None:
         """A phone system's user by id, with every name and address that the log still tells; None for nobody."""
         names: set[str] = set()
         addresses: set[str] = set()
         places: set[str] = set()
-        async for row in self._entries(scope, entries.c.subject == subject):
+        async for row, told in self._opened(scope, entries.c.subject == subject):
             places |= {row.body["system"]} if "system" in row.body else set()
-            told = await self.opened(scope, row)
             for side in ("before", "after"):
                 value = told.get(side)
                 if isinstance(value, dict):
@@ -209,13 +208,23 @@ class Subjects:
         except SealingError:
             return {}
 
+    async def _opened(self, scope: Scope, which: Any) -> AsyncIterator[tuple[Row, dict[str, Any]]]:
+        async for rows in self._pages(scope, which):
+            clear = await self._audit.personal_of_many(scope.connection, rows)
+            for row, told in zip(rows, clear, strict=True):
+                yield row, told or {}
+
     async def _entries(self, scope: Scope, which: Any) -> AsyncIterator[Row]:
+        async for rows in self._pages(scope, which):
+            for row in rows:
+                yield row
+
+    async def _pages(self, scope: Scope, which: Any) -> AsyncIterator[list[Row]]:
         after = 0
         while True:
             query = select(entries).where(entries.c.log_id == scope.customer_id, entries.c.seq > after, which)
             rows = (await scope.execute(query.order_by(entries.c.seq).limit(_PAGE))).all()
-            for r in rows:
-                yield Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash)
+            yield [Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash) for r in rows]
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
@@ -223,13 +232,3 @@ class Subjects:
 
 def _same(given: str, among: Any) -> bool:
     return given.strip().casefold() in {str(one).casefold() for one in among if one}
-
-
-def _names_in(told: Mapping[str, Any]) -> set[str]:
-    found: set[str] = set()
-    for side in ("before", "after"):
-        value = told.get(side)
-        if isinstance(value, dict):
-            found |= {str(value[field]) for field in _PERSON_FIELDS if value.get(field)}
-            found |= {str(number) for number in value.get("ddis") or ()}
-    return found

@@ -11,6 +11,7 @@ from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.facts import grant_of, operations_of
 from gateway.access.jobs import JobRows, words_of
+from gateway.access.persons import persons
 from gateway.access.signing import signers
 from gateway.errors import NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState, GrantState, JobState, advance
@@ -80,13 +81,13 @@ class Taking(JobRows):
         agreement = await agreement_of(scope)
         if agreement is None or agreement.state is not AgreementState.CONFIRMED:
             raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
-        persons = tuple(await signers(scope, words_of(job)))
-        if len(persons) < agreement.terms.approvals_needed:
+        signed = tuple(await signers(scope, words_of(job)))
+        if await persons(scope, signed, self._permission.now) < agreement.terms.approvals_needed:
             raise NotPermittedError("Whoever signed it may not any more.", next_step="The customer has to ask again.")
         until_ms = min(job.until_ms, self._permission.now + agreement.terms.max_minutes * MINUTE)
         grant = await self._permission.permit_job(
             scope, engineer_id, job.id, job.system_id, operations_of(job.operations), until_ms, job.what,
-            str(job.number), persons,
+            str(job.number), signed,
         )  # fmt: skip
         here = (jobs.c.customer_id == scope.customer_id) & (jobs.c.id == job.id)
         await scope.execute(update(jobs).where(here).values(request_id=grant.request_id))

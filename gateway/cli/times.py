@@ -136,3 +136,12 @@ class Offset(click.ParamType[int]):
 
 
 OFFSET: Final = Offset()
+
+
+def place_of(seconds: float) -> str:
+    """A place in a recording as `--at` takes it, never later than it is: 1:30.25 or 2:01:30.00."""
+    hundredths = int(seconds * 100)
+    minutes, rest = divmod(hundredths, 6_000)
+    hours, minutes = divmod(minutes, 60)
+    small = f"{rest // 100:02d}.{rest % 100:02d}"
+    return f"{hours}:{minutes:02d}:{small}" if hours else f"{minutes}:{small}"

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 
@@ -16,11 +16,18 @@ from gateway.cli.calling import run, simple
 from gateway.cli.permitting import limit
 from gateway.cli.playing import Screen
 from gateway.cli.render import to_json
-from gateway.cli.times import OFFSET, WHEN
+from gateway.cli.times import OFFSET, WHEN, place_of
 from gateway.cli.words import Group, argument, as_json, command, may, option
 from gateway.errors import ConflictError
 from gateway.harmless import shown as harmless
 from gateway.lifecycle import SessionState
+
+_PASSED_OVER: Final = {
+    "not permitted": "were passed over: they show somebody who was erased, and a look takes two people "
+    "(`frameroom recording propose`).",
+    "gone": "are no more: their period is over, or their key was destroyed.",
+    "damaged": "could not be read to their end: `frameroom audit verify` says what is wrong.",
+}
 
 
 def _since(given: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +74,15 @@ def register(main: click.Group) -> None:
         recording, "play", "Show one: in its own time on a terminal, all at once to a pipe. Sanitised.",
         "recording play ses_77b1 --why 'complaint of 25 November' --speed 4 --skip-idle 2", _play, argument("session"),
         why, option("speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True),
-        click.Option(["--from", "from_us"], type=OFFSET, default=0, help="Begin at 90, 1m30s or 1:30."),
+        click.Option(["--at", "--from", "from_us"], type=OFFSET, default=0, help="Begin at 90, 1m30s or 1:30."),
         may("skip-idle", type=click.FloatRange(0, 3600), metavar="SECONDS", help="Wait no longer than this."),
         may("find", help="Only lines that hold these words, with their time."),
+    )  # fmt: skip
+    command(
+        recording, "search", "Lines that hold some words, over all the recordings that you may see, newest first. Each "
+        "recording that is looked through stands in its customer's log.",
+        "recording search 'Grace Bell' --customer 'Brook & Sons' --since '30d ago' --why 'complaint of 25 November'",
+        _search, argument("words"), why, *_narrow(),
     )  # fmt: skip
     command(
         recording, "export", "Write one as asciicast v2. An existing file is left alone.",
@@ -136,6 +149,49 @@ def _play(session: str, why: str, speed: float, from_us: int, skip_idle: float |
         run(context, "recording play", stream=_Showing(screen), **given)
     finally:
         screen.leave()
+
+
+class _Found:
+    """A Stream of lines that were found, shown as they come."""
+
+    def __init__(self) -> None:
+        self.all: list[dict[str, Any]] = []
+        self._terminal = sys.stderr.isatty()
+
+    async def rows(self, rows: list[dict[str, Any]]) -> None:
+        """More of them."""
+        self.clear()
+        if as_json():
+            self.all += rows
+            return
+        for row in rows:
+            about = f"{row['session']}  {place_of(row['at']):>10}  {row['customer']}, {row['system']}"
+            click.echo(harmless(f"{about}: {plain(row['text'])}"))
+
+    async def progress(self, told: dict[str, Any]) -> None:
+        """One line, written over."""
+        if self._terminal and not as_json():
+            click.echo(f"\r\x1b[K{told['visits']} of {told['of']} recordings", nl=False, err=True)
+
+    def clear(self) -> None:
+        """Take the line of progress away."""
+        if self._terminal and not as_json():
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _search(since: int | None, **given: Any) -> None:
+    found = _Found()
+    told = run(click.get_current_context(), "recording search", stream=found, since_ms=since, **given)
+    found.clear()
+    if as_json():
+        click.echo(to_json({"found": found.all, "searched": told}))
+        return
+    click.echo(f"{told['found']} lines in {told['of']} recordings.", err=True)
+    if told["found"]:
+        click.echo("`frameroom recording play SESSION --at PLACE --why …` shows the moment.", err=True)
+    for what, words in _PASSED_OVER.items():
+        if told[what]:
+            click.echo(f"{told[what]} {words}", err=True)
 
 
 class _IntoFile:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from audit.events import Event
 from audit.log import AuditLog
@@ -30,6 +30,7 @@ from gateway.store.telling_tables import chases, deliveries
 
 _POLL_S: Final = 1.0
 _REMIND, _NEXT, _DEPUTIES, _REST = 1, 2, 3, 4
+_DUE: Final = select(chases).where(chases.c.since_ms <= bindparam("before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Chaser:
         now, taken = self._audit.clock.now(), 0
         least = min(self._waits.before(step) for step in (_REMIND, _NEXT, _DEPUTIES))
         async with self._store.look_at_everyone() as scope:
-            rows = (await scope.execute(select(chases).where(chases.c.since_ms <= now - least))).all()
+            rows = (await scope.execute(_DUE, {"before": now - least})).all()
         for row in rows:
             if row.since_ms + self._waits.before(row.step) <= now:
                 taken += await self._step(row, now)

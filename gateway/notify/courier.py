@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from audit.events import Event
 from audit.log import AuditLog
@@ -33,6 +33,13 @@ _CLAIM_MS: Final = 2 * MINUTE
 _RETRY_MS: Final = 10_000
 _TRIES: Final = 9
 """10 s after the first, doubled each time, ten minutes at most: about an hour in all."""
+
+_DUE: Final = (
+    select(outbox)
+    .where(outbox.c.channel_id.is_not(None), outbox.c.due_ms <= bindparam("now"))
+    .order_by(outbox.c.due_ms, outbox.c.id)
+    .limit(_AT_ONCE)
+)
 
 
 def context_of(customer_id: str, channel_id: str) -> str:
@@ -59,9 +66,8 @@ class Courier:
     async def send_due(self) -> None:
         """Send once what is due, a few at a time."""
         now = self._audit.clock.now()
-        query = select(outbox).where(outbox.c.channel_id.is_not(None), outbox.c.due_ms <= now)
         async with self._store.look_at_everyone() as scope:
-            due = (await scope.execute(query.order_by(outbox.c.due_ms, outbox.c.id).limit(_AT_ONCE))).all()
+            due = (await scope.execute(_DUE, {"now": now})).all()
         beside = asyncio.Semaphore(_BESIDE)
 
         async def one(row: Any) -> None:

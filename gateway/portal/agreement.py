@@ -43,7 +43,8 @@ class AgreementPages:
         terms = drawn.agreement.terms
         return asked.show(
             "agreement.html", agreement=drawn.agreement, says=_says(terms), needed=drawn.needed,
-            given=len(drawn.signers), mine=asked.who.approver_id in drawn.signers, digest=drawn.words.digest,
+            given=drawn.given, together=len(drawn.signers) > drawn.given,
+            mine=asked.who.approver_id in drawn.signers, digest=drawn.words.digest,
             operations=[(notify.WORDS[o], o in terms.standing) for o in sorted(terms.operations)], ring=self._ring,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from gateway import notify
 from gateway.access.approving import Approving
 from gateway.access.directory import agreement_of
 from gateway.access.permission import BY_PHONE, Permission
+from gateway.access.persons import persons
 from gateway.errors import InvalidError
 from gateway.identity.passkeys import Passkeys
 from gateway.model import MINUTE, Request
@@ -83,6 +84,7 @@ class Requests:
             zone, agreement = await notify.zone_of(scope), await agreement_of(scope)
             row = (await scope.execute(_with_names(requests, scope).where(requests.c.id == request.id))).one()
             yeses = await self._permission.yeses(scope, request)
+            given = await persons(scope, [yes.approver_id for yes in yeses.values()], self._permission.now)
             answers = await _answers(scope, request, zone)
             last = await _last_visit(scope, request.system_id, zone)
         needed = agreement.terms.approvals_needed if agreement is not None else 1
@@ -92,7 +94,8 @@ class Requests:
                 "state": request.state.value, "answer": notify.plain(row.answer or ""),
             },
             wanted=[(name, notify.WORDS[name]) for name in sorted(request.operations)],
-            ends=_ends(request, self._permission.now), answers=answers, needed=needed, given=len(yeses),
+            ends=_ends(request, self._permission.now), answers=answers, needed=needed, given=given,
+            together=len(yeses) > given,
             mine=asked.who.email.casefold() in yeses, ensured=_ensured(row.connector), last=last, ring=self._ring,
         )  # fmt: skip
 

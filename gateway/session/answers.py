@@ -22,6 +22,13 @@ _STILL: Final = select(requests.c.id).where(
     requests.c.state == RequestState.WAITING, requests.c.engineer_id.in_(bindparam("listening", expanding=True))
 )
 
+_ANSWERED: Final = (
+    select(requests, customers.c.name.label("customer"), systems.c.name.label("system"))
+    .join(customers, customers.c.id == requests.c.customer_id)
+    .join(systems, (systems.c.customer_id == requests.c.customer_id) & (systems.c.id == requests.c.system_id))
+    .where(requests.c.id.in_(bindparam("gone", expanding=True)))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -79,16 +86,7 @@ class Answers:
         async with self._visits.store.look_at_everyone() as scope:
             now = set((await scope.execute(_STILL, {"listening": list(listening)})).scalars())
             gone = before - now
-            query = (
-                select(requests, customers.c.name.label("customer"), systems.c.name.label("system"))
-                .join(customers, customers.c.id == requests.c.customer_id)
-                .join(
-                    systems,
-                    (systems.c.customer_id == requests.c.customer_id) & (systems.c.id == requests.c.system_id),
-                )
-                .where(requests.c.id.in_(gone))
-            )
-            rows = (await scope.execute(query)).all() if gone else []
+            rows = (await scope.execute(_ANSWERED, {"gone": list(gone)})).all() if gone else []
         # What was named for the first time while we asked stays for the next tick.
         self._waiting = (self._waiting - gone) | now
         for row in rows:

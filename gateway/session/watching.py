@@ -24,7 +24,7 @@ _CONFIRM_WITHIN_S: Final = 0.9
 """A second, less what telling the channels takes."""
 _POLL_S: Final = 0.3
 _HELD: Final = (
-    select(grants.c.id, grants.c.state, grants.c.until_ms, roster.c.vetoed, *SWITCH)
+    select(grants.c.id, grants.c.state, grants.c.until_ms, grants.c.ended_how, roster.c.vetoed, *SWITCH)
     .join(
         roster,
         (roster.c.customer_id == grants.c.customer_id) & (roster.c.engineer_id == grants.c.engineer_id),
@@ -110,7 +110,7 @@ class Watch:
                 continue
             row = held.get(visit.grant.id)
             if row is None or row.state == GrantState.REVOKED:
-                self._end(visit, "the customer ended the permission")
+                self._end(visit, f"the permission was ended {row.ended_how}" if row else "the permission is gone")
             elif row.state == GrantState.EXPIRED or row.until_ms <= now:
                 self._end(visit, "the permitted time is over")
             elif why := why_not_stay(on_roster=row.vetoed is False, access=switch_of(row), at_ms=now):

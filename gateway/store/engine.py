@@ -2,7 +2,8 @@
 
 On PostgreSQL a scope names its customer to row-level security for its transaction; the role Frameroom works under
 owns nothing. On SQLite the one process holds the file, and a scope's transaction is BEGIN IMMEDIATE,
-so that it never has to give up halfway; what only reads (`look`) takes no lock.
+so that it never has to give up halfway, and those that come at once share a COMMIT (grouped.py); what only reads
+(`look`) takes no lock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from audit.events import OPERATOR_LOG
 from audit.sealing import MasterKeyAway
 from gateway.errors import UnavailableError
 from gateway.store import postgres, sqlite
+from gateway.store.grouped import Writer
 
 EVERYONE = "*"
 _ONE_VIEW = text("set transaction isolation level repeatable read, read only")
@@ -62,6 +64,8 @@ class Store:
         )
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _sqlite_connect)
+            event.listen(self.engine.sync_engine, "handle_error", _sqlite_error)
+        self._writer = Writer(self.engine) if self.is_sqlite else None
         # Connections of their own, so that whoever holds a lock for long takes none that others wait for.
         self._holding = (
             self.engine if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool, connect_args=rest)
@@ -83,7 +87,8 @@ class Store:
     @asynccontextmanager
     async def _transaction(self, customer_id: str, *, reads: bool) -> AsyncIterator[Scope]:
         try:
-            async with self.engine.connect() as connection, connection.begin():
+            writer = None if reads else self._writer
+            async with self.engine.begin() if writer is None else writer.turn() as connection:
                 if self.is_sqlite:
                     if reads:
                         _sqlite_reads(connection)
@@ -158,6 +163,8 @@ class Store:
 
     async def close(self) -> None:
         """Let go of every connection."""
+        if self._writer is not None:
+            await self._writer.close()
         await self.engine.dispose()
         await self._holding.dispose()
 
@@ -188,9 +195,18 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         "secure_delete=ON",
         "foreign_keys=ON",
         "busy_timeout=5000",
+        # Room for the pages that a busy log's indexes grow at: with SQLite's 2 MB each append reads some again.
+        "cache_size=-16384",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _sqlite_error(context: Any) -> None:
+    # SQLAlchemy gives a connection up after a cancellation, since it may stand in the middle of an answer. This one
+    # never does (sqlite.py), and others may have written on it.
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 def _sqlite_reads(connection: AsyncConnection) -> None:

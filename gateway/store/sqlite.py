@@ -19,6 +19,7 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -31,11 +32,26 @@ from gateway.store.settled import settled
 UNASKED: Final = "/* unasked */"
 """Stands before the table of an UPDATE (`prefix_with`) of which nobody asks how many rows it changed."""
 _LATER: Final = re.compile(
-    r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)$|UPDATE /\* unasked \*/ (?!.* RETURNING )", re.DOTALL
+    r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)(?: ON CONFLICT DO NOTHING)?$|"
+    r"UPDATE /\* unasked \*/ (?!.* RETURNING )",
+    re.DOTALL,
 )
-"""One row of values, or a change, with nothing to give back."""
+"""Rows of values, or a change, with nothing to give back."""
+_SAVE, _KEEP, _UNDO = "SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """One of several transactions that share a COMMIT (grouped.py): a savepoint, which ends alone.
+
+    `left` is what is to be done for it at the next trip to SQLite's thread; `error` why nothing of it was kept.
+    """
+
+    left: list[tuple[bool, str, Any]] = field(default_factory=list)
+    saved: bool = False
+    error: BaseException | None = None
 
 
 class Cursor(aiosqlite.Cursor):
@@ -72,7 +88,7 @@ class Cursor(aiosqlite.Cursor):
         await self.close()
         values = () if parameters is None else parameters
         if _LATER.match(sql):
-            self._conn.later.append((sql, values))
+            self._conn.later.append((False, sql, values))
             self._about = (None, 1 if sql.startswith("INSERT") else -1, None)
         else:
             await self._conn._execute(self._run, False, sql, values)
@@ -81,7 +97,12 @@ class Cursor(aiosqlite.Cursor):
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
         """Run it once for each."""
         await self.close()
-        await self._conn._execute(self._run, True, sql, parameters)
+        if _LATER.match(sql):
+            rows = list(parameters)
+            self._conn.later.append((True, sql, rows))
+            self._about = (None, len(rows) if sql.startswith("INSERT") else -1, None)
+        else:
+            await self._conn._execute(self._run, True, sql, parameters)
         return self
 
     async def fetchall(self) -> list[Any]:
@@ -142,25 +163,78 @@ class Connection(aiosqlite.Connection):
         super().__init__(connector, 64)
         self._thread.daemon = True
         self.to_begin = ""
-        self.later: list[tuple[str, Any]] = []
+        self.later: list[tuple[bool, str, Any]] = []
         self._reads = self._ending = False
+        self._unit: Unit | None = None
+        self._ended: list[tuple[Unit, bool]] = []
+        self._began = False
+        self._lost: sqlite3.Error | None = None
 
     def catch_up(self, cursor: sqlite3.Cursor) -> None:
         """In SQLite's thread: do what was left for the next trip there."""
+        if self._lost is not None:
+            raise self._lost
         begin, self.to_begin = self.to_begin, ""
+        ended, self._ended = self._ended, []
         later, self.later = self.later, []
-        if begin:
-            cursor.execute(begin)
-        for sql, values in later:
-            cursor.execute(sql, values)
+        try:
+            if begin:
+                cursor.execute(begin)
+                self._began = True
+            for unit, keep in ended:
+                self._finish(cursor, unit, keep)
+        except sqlite3.Error as error:
+            # What units that ended before had left is gone with it: no COMMIT may say that it was kept.
+            self._lost = error
+            raise
+        if self._unit is not None and not self._unit.saved:
+            cursor.execute(_SAVE)
+            self._unit.saved = True
+        _do(cursor, later)
+
+    def _finish(self, cursor: sqlite3.Cursor, unit: Unit, keep: bool) -> None:
+        """The rest of a unit that has ended, or all of it."""
+        try:
+            if not unit.saved:
+                cursor.execute(_SAVE)
+            _do(cursor, unit.left)
+        except sqlite3.Error as error:
+            if not self._conn.in_transaction:
+                raise  # SQLite gave up the whole transaction (a full disk): that is everybody's error
+            unit.error, keep = error, False
+        if not keep:
+            cursor.execute(_UNDO)
+        cursor.execute(_KEEP)
 
     def _catch_up_and_commit(self) -> None:
         cursor = self._conn.cursor()
         try:
             self.catch_up(cursor)
             self._conn.commit()
+            self._began = False
         finally:
             cursor.close()
+
+    def begun(self) -> bool:
+        """True while a transaction is open."""
+        return self._connection is not None and self._connection.in_transaction
+
+    def put_off(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows at the next trip, in the transaction that is open: what is wrong with them is said then."""
+        self.later.append((True, sql, rows))
+
+    def open_unit(self) -> Unit:
+        """Begin one of the transactions that share this one's COMMIT."""
+        self._unit = unit = Unit()
+        return unit
+
+    def close_unit(self, *, keep: bool) -> None:
+        """End it: what is left of it is done, or it is undone, at the next trip to SQLite's thread."""
+        unit, self._unit = self._unit, None
+        later, self.later = self.later, []
+        if unit is not None and (unit.saved or (keep and later)):
+            unit.left = later if keep else []
+            self._ended.append((unit, keep))
 
     def cursor(self, *_: Any, **__: Any) -> Any:
         """A Cursor, without a trip."""
@@ -172,7 +246,12 @@ class Connection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit. The end of what only read has nothing that could fail: the next statement comes after it anyway."""
-        if self.later:
+        if self._lost is not None:
+            raise self._lost
+        if self._began and not self.begun():
+            # A full disk, say: SQLite undid all of it, and a COMMIT would say that it was kept.
+            raise sqlite3.OperationalError("the transaction was given up")
+        if self.later or self._ended:
             await self._execute(self._catch_up_and_commit)
             return
         self.to_begin = ""
@@ -183,10 +262,12 @@ class Connection(aiosqlite.Connection):
             self._tx.put_nowait((None, self._connection.commit))
         else:
             await super().commit()
+        self._began = False
 
     async def rollback(self) -> None:
         """Roll back, where there is something to roll back: SQLAlchemy asks after every commit too."""
-        self.to_begin, self.later = "", []
+        self.to_begin, self.later, self._ended = "", [], []
+        self._began, self._lost = False, None
         if self._connection is not None and self._connection.in_transaction and not self._ending:
             await super().rollback()
 
@@ -224,6 +305,14 @@ class Connection(aiosqlite.Connection):
             self.stop()
             raise
         return self
+
+
+def _do(cursor: sqlite3.Cursor, statements: Iterable[tuple[bool, str, Any]]) -> None:
+    for many, sql, values in statements:
+        if many:
+            cursor.executemany(sql, values)
+        else:
+            cursor.execute(sql, values)
 
 
 class Dialect(SQLiteDialect_aiosqlite):

@@ -95,13 +95,15 @@ contacts = customer_table(
     CheckConstraint("notices in ('each', 'changes', 'daily', 'none')", name="notices_known"),
     CheckConstraint("standing in ('prospective', 'current', 'former')", name="standing_known"),
 )
-# `confirmed_by`: another approver of the customer's, or the agreement that was confirmed when this one was named.
+# `named_by`: the approver who named this one, None where staff did. `confirmed_by`: another approver of the customer's,
+# or the agreement that was confirmed when this one was named.
 approvers = customer_table(
     "approvers",
     Column("name", Text, nullable=False),
     Column("email", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("added_ms", BigInteger, nullable=False),
+    Column("named_by", ID),
     Column("confirmed_by", ID),
     Column("removed_ms", BigInteger),
 )
@@ -191,6 +193,7 @@ grants = customer_table(
     Column("how", Text, nullable=False),
     Column("approver_ids", Text, nullable=False),
     Column("job_id", ID),
+    Column("ended_how", Text),
     within("request_id", "requests"),
     within("system_id", "systems"),
     Index("grants_of_engineer", "engineer_id", "state"),

@@ -18,7 +18,7 @@ from audit.log import AuditLog
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
-from audit.tables import checkpoints, entries, logs, payloads
+from audit.tables import TABLES
 
 DEPLOYMENT = "frameroom.example"
 CUSTOMER = "cus_" + "1" * 24
@@ -96,7 +96,7 @@ async def house(tmp_path: Path, keys: FileKeyStore, objects: LocalObjects, signe
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/log.db")
     tell_sqlite(engine)
     async with engine.begin() as connection:
-        for table in (logs, entries, payloads, checkpoints):
+        for table in TABLES:
             await connection.run_sync(table.create)
     wall = [1_764_000_000_000]
     audit = AuditLog(keys, LogClock(lambda: wall[0]))

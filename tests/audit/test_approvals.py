@@ -150,6 +150,17 @@ async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, se
     assert ("signed by 2 approvers" if fine else "has 1 yeses, the agreement wants 2") in said
 
 
+@pytest.mark.parametrize(("by", "count"), [(APPROVER, 1), ("lee", 2), ("apr_" + "1" * 24, 2)])
+async def test_a_newcomer_and_who_named_them_are_one_person(house: House, desk: Desk, by: str, count: int) -> None:
+    """Whoever may name another approver alone has not two yeses; staff who name the first ones have none."""
+    story, other, key = Story(house), "apr_" + "1" * 24, Passkey()
+    named = story.event("approver.added", {"approver": other}, actor=by)
+    both = (named, story.enrolled(key, other), story.signed(), story.signed(key, approver=other))
+    code, said = await heard(house, desk, story, *agreed(story, approvals_needed=2), *both)
+    assert (code == 0) is (count == 2), said
+    assert ("signed by 2 approvers" if count == 2 else "has 1 yeses, the agreement wants 2") in said
+
+
 # --- jobs and what stands agreed ---
 
 JOB = "job_" + "1" * 24

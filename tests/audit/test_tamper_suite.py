@@ -18,6 +18,8 @@ from sqlalchemy import delete, insert, select, update
 
 from audit.checkpoint import Signer
 from audit.clock import LogClock
+from audit.finding import COLUMNS, columns_of
+from audit.log import parse_entry
 from audit.merkle import leaf_hash
 from audit.publisher import prefix
 from audit.report import Reporter
@@ -50,7 +52,11 @@ async def _alter(house: House, index: int, change: Callable[[bytes], bytes]) -> 
     async with house.engine.begin() as connection:
         here = (entries.c.log_id == CUSTOMER) & (entries.c.idx == index)
         entry = change((await connection.execute(select(entries.c.entry).where(here))).scalar_one())
-        await connection.execute(update(entries).where(here).values(entry=entry, leaf_hash=leaf_hash(entry)))
+        # And what a search finds it by, so that nothing in the database contradicts it.
+        body = parse_entry(entry)
+        found_by = dict(zip(("kind", "time_ms", *COLUMNS), columns_of(body), strict=True)) if body else {}
+        new = update(entries).where(here).values(entry=entry, leaf_hash=leaf_hash(entry), **found_by)
+        await connection.execute(new)
 
 
 async def flip(house: House) -> None:

@@ -30,6 +30,8 @@ async def test_the_providers_answer_survives_our_cookies_and_policy_and_reads_al
             "customer oidc set", customer=CUSTOMER, name="Brook account", issuer=provider.issuer, client_id=CLIENT,
             secret=SECRET, domains=[kate["email"].partition("@")[2]],
         )  # fmt: skip
+        about = await demo.admin("customer show", customer=CUSTOMER)
+        assert about["sign-in provider"] == f"Brook account, {provider.issuer}"
         phone = await telephone(browser)
         page = phone.page
         # Another site than ours (127.0.0.1, not localhost): a Strict cookie would not come back with the answer.

@@ -100,14 +100,14 @@ async def test_a_full_database_refuses_and_recovers(
     store = demo.app.parts.store
     with monkeypatch.context() as disk:
         disk.setattr(sqlite3, "connect", _no_larger(sqlite3.connect))
-        await store.engine.dispose()
+        await store.close()  # every connection is opened anew
         for _ in range(200):
             ran = await ssh.run("set 2001 name=Fill")
             if ran.code:
                 break
         assert ran.code in {1, 5}, ran
         assert "full" in ran.err
-    await store.engine.dispose()
+    await store.close()  # every connection is opened anew
     for visit in [visit for visit in demo.app.visits.all() if visit.ended is not None]:
         await visit.over.wait()
     await permit(demo, "view")

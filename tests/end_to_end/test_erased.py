@@ -57,6 +57,8 @@ async def test_a_recording_of_somebody_erased_takes_a_purpose_and_two_people(dem
     for name in ("recording play", "recording export"):
         with pytest.raises(NotPermittedError, match="two people"):
             await by(demo, "tom", name, **look)
+    found = await by(demo, "tom", "recording search", words="Graciela", why="claim 7")
+    assert (found["found"], found["not permitted"]) == (0, 1)
     asked = await by(demo, "tom", "recording propose", session=visit["id"], purpose="claim")
     with pytest.raises(NotPermittedError):
         await by(demo, "tom", "recording permit", proposal=asked["proposal"])

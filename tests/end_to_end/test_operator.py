@@ -177,6 +177,35 @@ async def test_a_visit_and_its_recording_as_they_were(demo: Demo, ssh: Master, t
     assert (code, "say why you look" in err) == (2, True)
 
 
+async def test_words_are_found_in_recordings_with_the_moment_to_play(demo: Demo, ssh: Master) -> None:
+    grant = await permit(demo, "view,alter")
+    assert (await ssh.run('set 2001 name="Grace Bell"')).code == 0
+    (visit,) = demo.app.visits.all()
+    await demo.admin("grant revoke", grant=grant, reason="enough")
+    await visit.over.wait()
+    code, out, err = await typed(demo, "recording", "search", "grace BELL", "--why", "complaint 7")
+    assert (code, "recording play SESSION --at PLACE" in err) == (0, True)
+    session, place, *_ = out.splitlines()[0].split()
+    assert session == visit.id
+    code, out, _ = await typed(demo, "recording", "play", session, "--at", place, "--why", "c")
+    assert (code, "Grace Bell" in out) == (0, True)
+    found = await told(demo, "recording", "search", "grace bell", "--why", "again", "--engineer", "ana")
+    assert found["searched"]["found"] == len(found["found"]) > 0
+    nothing = await told(demo, "recording", "search", "no such words", "--why", "third")
+    assert (nothing["found"], nothing["searched"]["visits"]) == ([], 1)
+    # Nothing found is a look too, and what was looked for stands nowhere.
+    looks = await told(demo, "audit", "search", "--why", "t", "--kind", "looked.recording")
+    assert len(looks) == 4
+    assert "why=complaint 7" in looks[0]["told"]
+    assert "no such words" not in str(looks)
+    code, _, err = await typed(demo, "recording", "search", " ", "--why", "x")
+    assert (code, "say what to look for" in err) == (2, True)
+    assert (await typed(demo, "recording", "search", "x", "--why", " "))[0] == 2
+    await demo.admin("customer add", name="Neighbour", region="uk")
+    other = await told(demo, "recording", "search", "grace bell", "--why", "n", "--customer", "Neighbour")
+    assert other["searched"]["of"] == 0
+
+
 async def test_playing_on_a_terminal_leaves_it_as_it_was(demo: Demo, ssh: Master) -> None:
     grant = await permit(demo, "view")
     assert (await ssh.run("show 2001")).code == 0
@@ -211,7 +240,7 @@ async def test_watching_a_live_visit(demo: Demo, ssh: Master) -> None:
     assert shown.out.splitlines()[1].strip() in out.decode().replace("\r", "")
     assert "red" in out.decode()
     assert not set(out.decode()) & set("\x1b\x07\x9b")
-    assert "The visit has ended: the customer ended the permission." in err.decode()
+    assert "The visit has ended: the permission was ended by staff." in err.decode()
     code, _, err_text = await typed(demo, "session", "watch", visit.id, "--why", "again")
     assert (code, "that visit is over" in err_text) == (2, True)
 

@@ -44,7 +44,7 @@ async def test_3_a_visit_is_watched_live_and_ended_from_the_page(demo: Demo, ssh
         await page.locator("#done").get_by_text("to Grace Bell-Ng").wait_for()
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         await page.get_by_role("button", name="End now").click()
-        await page.get_by_text(re.compile("The visit has ended: the customer ended the permission")).wait_for()
+        await page.get_by_text(re.compile("The visit has ended: the permission was ended by the customer")).wait_for()
         assert await asyncio.wait_for(engineer.process.wait(), 30) == 3
     assert demo.app.visits.all() == []
     assert seen.trouble == []

@@ -59,7 +59,7 @@ async def test_3_revoked_on_one_node_ends_the_visit_on_the_other(nodes: tuple[Ru
     await shell.stdout.readuntil(b"user2001@")
     await here.admin("grant revoke", grant=grant, reason="enough")
     said, _ = await shell.communicate()
-    assert b"the customer ended the permission" in said
+    assert b"the permission was ended by staff" in said
     assert shell.returncode == 3
     assert await until_closed(here) == ["closed"]
     assert (await there.ssh("show 2001")).code == 3

@@ -12,9 +12,9 @@ from audit import assertions
 from audit.assertions import Assertion, from_text
 from gateway.errors import NotPermittedError
 from gateway.lifecycle import GrantState, RequestState
-from gateway.model import MINUTE, Request
-from gateway.store.tables import approvals, engineers, grants, requests
-from tests.portal.approver import approver
+from gateway.model import DAY, MINUTE, Request
+from gateway.store.tables import approvals, approvers, engineers, grants, requests
+from tests.portal.approver import Approver, approver
 from tests.portal.conftest import SITE, Site
 
 
@@ -120,6 +120,48 @@ async def test_two_persons_have_to_say_yes_and_one_twice_is_one(site: Site) -> N
     assert await site.brook.rows(grants) == []
     assert (await omar.yes(request)).status_code == 200
     assert set((await the_grant(site)).approver_ids.split()) == {kate.id, omar.id}
+
+
+async def test_whoever_was_just_named_and_who_named_them_are_one_person_for_a_week(site: Site) -> None:
+    await site.brook.agree(approvals_needed=2)
+    kate = await approver(site)
+    stooge = await approver(site, "Stooge", kate.id)
+    theirs = await approver(site, "Theirs", stooge.id)
+    await just_named(site, stooge, theirs)
+    with pytest.raises(NotPermittedError, match="has 1 who may"):
+        await site.brook.ask()
+    zoe = await approver(site, "Zoe", kate.id)
+    request = await site.brook.ask()
+    for one in (kate, stooge, theirs):
+        assert (await one.yes(request)).status_code == 200
+    page = await zoe.page(f"/requests/{request.id}")
+    assert "1 of 2 people have said yes" in page
+    assert "counts together with the person who named them" in page
+    assert await site.brook.rows(grants) == []
+    assert (await zoe.yes(request)).status_code == 200
+    assert zoe.id in (await the_grant(site)).approver_ids
+
+
+async def test_after_a_week_in_which_nobody_took_them_away_a_newcomer_counts(site: Site) -> None:
+    await site.brook.agree(approvals_needed=2)
+    kate = await approver(site)
+    omar = await approver(site, "Omar", kate.id)
+    await just_named(site, omar)
+    site.brook.clock.at_ms += 7 * DAY
+    request = await site.brook.ask()
+    for one in (kate, omar):
+        one.cookie = await site.cookie(one.key)
+        assert (await one.yes(request)).status_code == 200
+    assert set((await the_grant(site)).approver_ids.split()) == {kate.id, omar.id}
+
+
+async def just_named(site: Site, *newcomers: Approver) -> None:
+    """As the portal has it: the fixtures name everybody long ago."""
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        mine = approvers.c.customer_id == site.brook.customer
+        ids = [one.id for one in newcomers]
+        now = site.brook.clock.now()
+        await scope.execute(update(approvers).where(mine, approvers.c.id.in_(ids)).values(added_ms=now))
 
 
 async def test_a_yes_to_less_voids_the_yes_to_more(site: Site) -> None:

@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, systems, permission, visits, log, tail, importing, keeping, master keys,
-erasing, subjects, retention, recovering, telling, providers.
+file: engineers, customers, months, access, systems, permission, visits, log, searching, tail, importing, keeping,
+master keys, erasing, subjects, retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from gateway.wiring.admin.readers import ReaderCommands
 from gateway.wiring.admin.recovering import RecoveryCommands
 from gateway.wiring.admin.reports import ReportCommands
 from gateway.wiring.admin.retention import RetentionCommands
+from gateway.wiring.admin.searching import Searching
 from gateway.wiring.admin.subjects import SubjectCommands
 from gateway.wiring.admin.systems import SystemCommands
 from gateway.wiring.admin.tail import TailCommands
@@ -36,7 +37,7 @@ class Admin(
     EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
     PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands,
+    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands, Searching,
 ):  # fmt: skip
     """Every command."""
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, Select, Table, select
 
 from audit.events import OPERATOR_LOG, Event, Personal
+from audit.log import Row as Entry
 from gateway.access.places import system_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.model import Engineer, PhoneSystem
@@ -124,6 +125,21 @@ class Base:
         personal = (Personal("why", why, key),)
         event = Event(kind, scope.customer_id, actor, data=data, personal=personal, **rest)
         await self._parts.audit.append(scope.connection, event)
+
+
+def told(row: Entry, personal: Mapping[str, Any] | None) -> Row:
+    """An entry of the log as it is shown; `personal` None when what was sealed of it does not hold."""
+    body = row.body
+    if personal is None:
+        personal = {"sealed": "(does not hold: `frameroom audit verify` says where)"}
+    ids = {name: body[name] for name in ("system", "session", "request", "grant", "operation") if name in body}
+    data = body.get("data")
+    words = (data if isinstance(data, dict) else {}) | dict(personal)
+    at = body.get("time")
+    return {
+        "index": row.index, "time": when(at if isinstance(at, int) else None), "kind": body.get("kind", "?"),
+        "actor": body.get("actor", "?"), "told": "; ".join(f"{k}={v}" for k, v in (words | ids).items()),
+    }  # fmt: skip
 
 
 def with_names(table: Table) -> Select[Any]:

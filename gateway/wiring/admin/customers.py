@@ -15,7 +15,7 @@ from gateway.model import Terms
 from gateway.store.tables import approvers, contacts, customers, engineers, grants, roster, systems
 from gateway.wiring.admin.base import SHORTEST_PREFIX, Row, invalid, when
 from gateway.wiring.admin.ends import EndingCommands
-from gateway.wiring.duties import passkeys_of
+from gateway.wiring.duties import passkeys_of, providers_of
 
 _CONTACT: Final = ("id", "name", "position", "email", "phone", "mobile", "notices", "standing", "marketing_out")
 _APPROVER: Final = ("id", "name", "email", "phone")
@@ -61,6 +61,7 @@ class CustomerCommands(EndingCommands):
             .order_by(engineers.c.login)
         )
         has = select(systems).where(systems.c.customer_id == customer_id, systems.c.removed_ms.is_(None))
+        provider = await providers_of(self._parts).of(customer_id)
         open_now = (grants.c.customer_id == customer_id) & (grants.c.state == "open")
         async with self._parts.store.look(customer_id) as scope:
             row = (await scope.execute(select(customers).where(customers.c.id == customer_id))).one()
@@ -73,6 +74,7 @@ class CustomerCommands(EndingCommands):
             "agreement": f"version {agreement.version}, {agreement.state.value}" if agreement else "none yet",
             "open permissions": permitted, "log": origin(self._parts.settings.deployment.name, row.id),
             "log key": self._parts.signer.vkey,
+            "sign-in provider": f"{provider.name}, {provider.issuer}" if provider else "none of their own",
             "engineers": [{"login": e.login, "name": e.name, "struck off": bool(e.vetoed)} for e in people],
             "systems": [{"id": s.id, "name": s.name, "connector": s.connector} for s in places],
             "contacts": await self._people(customer_id, contacts, _CONTACT),

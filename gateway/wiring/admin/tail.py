@@ -13,7 +13,8 @@ from audit.ocsf import to_ocsf
 from audit.tables import entries
 from gateway.errors import UsageError
 from gateway.wiring.admin.base import Row, Stream, when
-from gateway.wiring.admin.log import LogCommands, entry_of
+from gateway.wiring.admin.log import LogCommands
+from gateway.wiring.admin.searching import entry_of
 from gateway.wiring.streams import behind
 
 _POLL_S: Final = 0.3
@@ -62,7 +63,7 @@ class TailCommands(LogCommands):
         async with self._parts.store.look(log) as scope:
             rows = [entry_of(r) for r in (await scope.execute(query)).all()]
             rows = rows[::-1] if newest_first else rows
-            told = [_ocsf(row) if form == "ocsf" else await self._told(scope, row) for row in rows]
+            told = [_ocsf(row) for row in rows] if form == "ocsf" else await self._told(scope, rows)
         if told:
             await stream.rows(told)
         return max((row.index for row in rows if row.index is not None), default=None)

@@ -10,9 +10,10 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from audit.log import AuditLog, Erased
+from audit.recording.frames import RecordingError
 from audit.recording.live import LiveView
 from audit.recording.player import Player
-from audit.sealing import SealingError
+from audit.sealing import KeyDestroyed, KeyMissing, SealingError
 from gateway import notify
 from gateway.access.looking import erased_in
 from gateway.access.proposals import LOOK
@@ -160,9 +161,42 @@ class VisitCommands(Base):
     ) -> None:
         """What the terminal showed from an offset on, or the lines that hold some words."""
         player = await self._player(actor, session, why)
-        pieces = player.search(find) if find else player.text(from_us)
-        told = ({"at": offset / 1_000_000, "text": text} for offset, text in pieces if offset >= from_us)
+        pieces = player.search(find, from_us) if find else player.text(from_us)
+        told = ({"at": offset / 1_000_000, "text": text} for offset, text in pieces)
         await _in_pieces(told, stream)
+
+    async def do_recording_search(
+        self, actor: str, words: str, why: str, customer: str | None = None, system: str | None = None,
+        engineer: str | None = None, since_ms: int | None = None, limit: int = LIMIT, *, stream: Stream,
+    ) -> Row:  # fmt: skip
+        """Lines of recordings that hold some words, newest visit first, each look logged before it is had. What may
+        not be looked at, or is no more, is passed over and counted."""
+        if not words.strip():
+            raise InvalidError("say what to look for", next_step="`frameroom recording search --help` has an example.")
+        if not why.strip():
+            raise InvalidError("say why you look: it stands in the customer's log", next_step='Add --why "…".')
+        rows = await self._visits(None, since_ms, limit, customer, system, engineer)
+        told = {"visits": 0, "of": len(rows), "found": 0, "not permitted": 0, "gone": 0, "damaged": 0}
+        for row in rows:
+            told["visits"] += 1
+            try:
+                await self._may_look(row, actor)
+                player = Player(self._parts.objects, self._parts.keys, row.customer_id, row.id)
+                await self._looked(row, actor, "looked.recording", why)
+                visit = {"session": row.id, "customer": row.customer, "system": row.system, "engineer": row.engineer,
+                         "opened": when(row.opened_ms)}  # fmt: skip
+                found = player.search(words)
+                told["found"] += await _in_pieces(
+                    (visit | {"at": offset / 1_000_000, "text": text} for offset, text in found), stream
+                )
+            except NotPermittedError:
+                told["not permitted"] += 1
+            except (KeyDestroyed, KeyMissing):
+                told["gone"] += 1
+            except (SealingError, RecordingError):
+                told["damaged"] += 1
+            await stream.progress(told)
+        return told
 
     async def do_recording_export(self, actor: str, session: str, why: str, *, stream: Stream) -> None:
         """asciicast v2, line by line."""
@@ -170,10 +204,13 @@ class VisitCommands(Base):
         await _in_pieces(({"line": line} for line in player.asciicast(session)), stream)
 
 
-async def _in_pieces(told: Iterator[Row], stream: Stream) -> None:
+async def _in_pieces(told: Iterator[Row], stream: Stream) -> int:
     # Read and opened in a thread, a piece at a time: visits go on meanwhile, and memory stays flat.
+    count = 0
     while rows := await asyncio.to_thread(lambda: list(itertools.islice(told, _PIECES))):
         await stream.rows(rows)
+        count += len(rows)
+    return count
 
 
 async def _operations(scope: Scope, audit: AuditLog, visit: Any) -> list[Row]:

@@ -216,3 +216,40 @@ def test_hostile_journals_and_segments(data: bytes) -> None:
             found.open(KEY)
     with pytest.raises((SealingError, RecordingError)):
         open_segment(KEY, CUSTOMER, SESSION, 0, data)
+
+
+@given(st.text(max_size=60))
+def test_a_run_of_text_is_let_through_as_its_characters_are(text: str) -> None:
+    one_by_one = Sanitiser()
+    assert sanitise(text) == "".join(one_by_one._one(character) for character in text)
+
+
+class Counting(LocalObjects):
+    """A store that counts what is fetched from it."""
+
+    fetched = 0
+
+    def get(self, name: str) -> bytes | None:
+        self.fetched += 1
+        return super().get(name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 200])
+def test_a_place_is_found_without_opening_what_comes_before(tmp_path: Path, keys: FileKeyStore, count: int) -> None:
+    objects = Counting(tmp_path / "counted")
+    made = record(objects, keys, [[pack(n * 5_000_000, OUTPUT, b"%d\n" % n)] for n in range(count)])
+    for at in {0, 1, count // 2, count - 1}:
+        objects.fetched = 0
+        first = next(iter(made.text(at * 5_000_000)), None)
+        assert first == ((at * 5_000_000, f"{at}\n") if at < count else None)
+        assert objects.fetched <= 20
+        if at < count - 1:
+            assert next(made.frames(at * 5_000_000 + 1)).offset_us == (at + 1) * 5_000_000
+    assert list(made.frames(count * 5_000_000)) == []
+    assert list(made.search("0", 5_000_001)) == [o for o in made.search("0") if o[0] >= 5_000_001]
+
+
+def test_a_sequence_that_began_before_the_place_is_still_seen_as_one(objects: LocalObjects, keys: FileKeyStore) -> None:
+    frames = [pack(0, OUTPUT, b"a"), pack(1_000, OUTPUT, b"\x1b]0;ti"), pack(2_000, OUTPUT, b"tle\x07shown")]
+    player = record(objects, keys, [frames])
+    assert list(player.text(2_000)) == [(2_000, "shown")]

@@ -21,6 +21,7 @@ COLUMNS: Final = {
     "access": "customer_id",
     "engineers": "",
     "entries": "log_id",
+    "known_by": "log_id",
     "logs": "log_id",
     "payloads": "log_id",
     "agreements": "customer_id",
@@ -72,6 +73,26 @@ COLUMNS: Final = {
     "baselines": "customer_id",
     "baseline_rows": "customer_id",
 }
+
+
+# What a search finds entries by: index to columns, each in order of appending and only of entries that have the thing.
+FOUND_BY: Final = {
+    "entries_system": ("system_id",),
+    "entries_subject": ("subject",),
+    "entries_operation": ("operation_id",),
+    "entries_permission": ("permission_id",),
+    "entries_ticket": ("ticket",),
+    "entries_engineer": ("engineer_id",),
+    "entries_log_engineer": ("log_id", "engineer_id"),
+    "entries_name": ("operation_name",),
+    "entries_log_name": ("log_id", "operation_name"),
+    "entries_kind": ("kind",),
+    "entries_log_kind": ("log_id", "kind"),
+}
+_UNCOMMON: Final = (
+    "kind NOT IN ('operation.intended', 'operation.done', 'session.opened', 'session.closed', 'recording.segment', "
+    "'recording.closed', 'heartbeat')"
+)
 
 
 def upgrade() -> None:
@@ -133,6 +154,11 @@ def upgrade() -> None:
         sa.Column("session_id", sa.String(length=40), nullable=True),
         sa.Column("operation_id", sa.String(length=40), nullable=True),
         sa.Column("subject", sa.String(length=80), nullable=True),
+        sa.Column("system_id", sa.String(length=40), nullable=True),
+        sa.Column("engineer_id", sa.String(length=40), nullable=True),
+        sa.Column("operation_name", sa.Text(), nullable=True),
+        sa.Column("permission_id", sa.String(length=40), nullable=True),
+        sa.Column("ticket", sa.String(length=32), nullable=True),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
@@ -143,6 +169,7 @@ def upgrade() -> None:
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index("entries_session", ["log_id", "session_id"], unique=False)
         batch_op.create_index("entries_time", ["log_id", "time_ms"], unique=False)
+        batch_op.create_index("entries_log", ["log_id", "seq"], unique=False)
         batch_op.create_index(
             "entries_unsequenced",
             ["log_id", "seq"],
@@ -157,6 +184,19 @@ def upgrade() -> None:
             sqlite_where=sa.text("kind = 'addresses.confirmed'"),
             postgresql_where=sa.text("kind = 'addresses.confirmed'"),
         )
+        for name, columns in FOUND_BY.items():
+            where = sa.text(_UNCOMMON if columns[-1] == "kind" else f"{columns[-1]} IS NOT NULL")
+            batch_op.create_index(name, [*columns, "seq"], sqlite_where=where, postgresql_where=where)
+
+    op.create_table(
+        "known_by",
+        sa.Column("log_id", sa.String(length=40), nullable=False),
+        sa.Column("word", sa.String(length=32), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "word", "subject"),
+    )
+    with op.batch_alter_table("known_by", schema=None) as batch_op:
+        batch_op.create_index("known_by_subject", ["log_id", "subject"], unique=False)
 
     op.create_table(
         "logs",
@@ -174,6 +214,9 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("log_id", "event_id", "key_id"),
     )
+    with op.batch_alter_table("payloads", schema=None) as batch_op:
+        batch_op.create_index("payloads_key", ["log_id", "key_id"], unique=False)
+
     op.create_table(
         "agreements",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
@@ -197,6 +240,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("phone", sa.Text(), nullable=False),
         sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("named_by", sa.String(length=40), nullable=True),
         sa.Column("confirmed_by", sa.String(length=40), nullable=True),
         sa.Column("removed_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -477,6 +521,7 @@ def upgrade() -> None:
         sa.Column("how", sa.Text(), nullable=False),
         sa.Column("approver_ids", sa.Text(), nullable=False),
         sa.Column("job_id", sa.String(length=40), nullable=True),
+        sa.Column("ended_how", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["customer_id", "request_id"],
             ["requests.customer_id", "requests.id"],
@@ -1092,6 +1137,7 @@ def downgrade() -> None:
     op.drop_table("approvers")
     op.drop_table("agreements")
     op.drop_table("payloads")
+    op.drop_table("known_by")
     op.drop_table("logs")
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.drop_index("entries_confirmed")

@@ -1,0 +1,131 @@
+"""Transactions that share a COMMIT on SQLite: each is undone alone, and nobody goes on before theirs is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
+
+from gateway.errors import UnavailableError
+from gateway.store.engine import Store
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> Store:
+    """With an empty table, and `slow(n)`, which waits until it is let go."""
+    opened = Store(f"sqlite:///{tmp_path}/x.db")
+    async with opened.everyone() as scope:
+        await scope.execute(text("create table t (n integer primary key)"))
+    return opened
+
+
+def kept(store: Store) -> list[int]:
+    """What another connection sees: what was committed."""
+    with sqlite3.connect(store.url.partition("///")[2]) as connection:
+        return [n for (n,) in connection.execute("select n from t order by n")]
+
+
+async def put(store: Store, *numbers: int, fail: bool = False) -> None:
+    async with store.everyone() as scope:
+        for number in numbers:
+            await scope.execute(text("insert into t (n) values (:n)"), {"n": number})
+        if fail:
+            raise LookupError
+    assert set(numbers) <= set(kept(store))
+
+
+async def test_each_is_durable_when_it_ends_and_fewer_commits_were_made_than_there_were(store: Store) -> None:
+    commits = 0
+
+    def count(_connection: Any) -> None:
+        nonlocal commits
+        commits += 1
+
+    event.listen(store.engine.sync_engine, "commit", count)
+    await asyncio.gather(*(put(store, n) for n in range(40)))
+    assert kept(store) == list(range(40))
+    assert 1 <= commits < 20
+    await store.close()
+
+
+async def test_one_that_fails_takes_nobody_along(store: Store) -> None:
+    await put(store, 7)
+    tried = [put(store, 1), put(store, 2, 7), put(store, 3, fail=True), put(store, 4), put(store, 5, 5), put(store, 6)]
+    done = await asyncio.gather(*tried, return_exceptions=True)
+    assert [type(one) for one in done] == [
+        type(None), IntegrityError, LookupError, type(None), IntegrityError, type(None),
+    ]  # fmt: skip
+    assert kept(store) == [1, 4, 6, 7]
+    await store.close()
+
+
+async def test_one_that_is_cancelled_in_its_statement_takes_nobody_along(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/x.db")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(value: int) -> int:
+        begun.set()
+        assert go_on.wait(20)
+        return value
+
+    @event.listens_for(store.engine.sync_engine, "connect")
+    def add(connection: object, _record: object) -> None:
+        connection.create_function("slow", 1, slow)  # type: ignore[attr-defined]
+
+    async with store.everyone() as scope:
+        await scope.execute(text("create table t (n integer primary key)"))
+
+    async def slowly() -> None:
+        async with store.everyone() as scope:
+            await scope.execute(text("insert into t (n) select slow(2)"))
+
+    before, one = asyncio.ensure_future(put(store, 1)), asyncio.ensure_future(slowly())
+    await asyncio.to_thread(begun.wait, 20)
+    after = asyncio.ensure_future(put(store, 3))
+    one.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await one
+    await asyncio.gather(before, after)
+    assert kept(store) == [1, 3]
+    await put(store, 4)
+    await store.close()
+
+
+async def test_when_the_disk_is_full_all_are_told_and_the_next_goes_on(store: Store) -> None:
+    async with store.everyone() as scope:
+        await scope.execute(text("create table filler (x blob)"))
+        pages = (await scope.execute(text("pragma page_count"))).scalar_one()
+        await scope.execute(text(f"pragma max_page_count = {pages + 2}"))
+
+    async def flood() -> None:
+        async with store.everyone() as scope:
+            await scope.execute(text("insert into filler (x) values (zeroblob(1000000))"))
+
+    done = await asyncio.gather(put(store, 1), flood(), put(store, 2), return_exceptions=True)
+    assert isinstance(done[1], UnavailableError)
+    told = [number for number, one in ((1, done[0]), (2, done[2])) if one is None]
+    assert kept(store) == told
+    await put(store, 3)
+    assert kept(store) == [*told, 3]
+    await store.close()
+
+
+async def test_a_lock_that_another_process_holds_is_told_to_all_who_waited(store: Store) -> None:
+    other = sqlite3.connect(store.url.partition("///")[2], isolation_level=None)
+    other.execute("begin immediate")
+    async with store.look_at_everyone() as scope:
+        await scope.execute(text("select 1"))
+    done = await asyncio.gather(*(put(store, n) for n in range(3)), return_exceptions=True)
+    assert [type(one) for one in done] == [UnavailableError] * 3
+    other.execute("rollback")
+    assert kept(store) == []
+    await put(store, 9)
+    assert kept(store) == [9]
+    await store.close()
