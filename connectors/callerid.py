@@ -15,7 +15,7 @@ def name_of(callerid: str | None, fullname: str | None) -> str:
     """The name in a caller id (`"Name" <1001>`, `Name <1001>`), else the mailbox's, else nothing."""
     raw = callerid or ""
     if quoted := _QUOTED.fullmatch(raw):
-        name = re.sub(r"\\(.)", r"\1", quoted[1])
+        name = re.sub(r"\\(.)", r"\1", quoted[1]) if "\\" in quoted[1] else quoted[1]
     elif bare := _BARE.fullmatch(raw):
         name = bare[1]
     else:

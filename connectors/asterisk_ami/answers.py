@@ -46,6 +46,7 @@ _SECRETS: Final = frozenset(
 _AT: Final = len(b"Line-000000-000000: ")
 
 Fields = Mapping[bytes, bytes]
+Keep = Callable[[bytes, Mapping[bytes, list[bytes]]], None]
 
 
 class Answer:
@@ -155,7 +156,7 @@ class Sections(Answer):
     `keep` gets a section's name and its wanted lines; of a line that comes several times all values, in order.
     """
 
-    def __init__(self, action_id: str, keep: Callable[[bytes, Mapping[bytes, list[bytes]]], None]) -> None:
+    def __init__(self, action_id: str, keep: Keep) -> None:
         super().__init__(action_id)
         self._keep = keep
         self._name: bytes | None = None
@@ -206,9 +207,7 @@ class Listing(Sections):
     packed, and looked at when it is wanted. A directory of 50,000 is 20 MiB as it comes, and one or two so.
     """
 
-    def __init__(
-        self, action_id: str, keep: Callable[[bytes, Mapping[bytes, list[bytes]]], None], enough: Callable[[], bool]
-    ) -> None:
+    def __init__(self, action_id: str, keep: Keep, enough: Callable[[], bool]) -> None:
         super().__init__(action_id, keep)
         self._enough = enough
         self._packer = zstandard.ZstdCompressor(level=1).compressobj()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel
 
 from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME
-from connectors.asterisk_ami.answers import Answer, Events, Fields, Listing, Sections
+from connectors.asterisk_ami.answers import Answer, Events, Fields, Keep, Listing, Sections
 from connectors.asterisk_ami.capabilities import (
     EMAIL_KEPT,
     NO_DDI,
@@ -126,14 +128,25 @@ class AmiConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person. NotFound for a trunk, too."""
-        return (await self._with_mailboxes([await self._endpoint(person_id)]))[0]
+        keep, ends = self._only(person_id)
+        boxes = dict[tuple[str, str], Mailbox]()
+        questions: list[tuple[Allowed, Callable[[str], Answer]]] = [
+            (GUARD.render("endpoint", id=person_id), partial(_sections, keep))
+        ]
+        # Most mailboxes bear the account's name: asked for along with it, a person is one round trip and not two.
+        questions += self._mailbox_questions([(self._settings.voicemail_context, person_id)], FOUND, boxes)
+        section, *mailboxes = await self._link.ask_all(questions)
+        done(section)
+        _may_look(mailboxes)
+        return (await self._with_mailboxes([ends()], boxes))[0]
 
-    async def _sections(self, template: str, keep: object, **values: object) -> Sections:
+    async def _sections(self, template: str, keep: Keep, **values: object) -> Sections:
         answer = await self._link.ask(GUARD.render(template, **values), partial(_sections, keep))
         done(answer)
         return answer
 
-    async def _endpoint(self, person_id: str) -> Endpoint:
+    def _only(self, person_id: str) -> tuple[Keep, Callable[[], Endpoint]]:
+        """What keeps a person's section as it comes, and what says it then (NotFound when it did not come)."""
         found = list[Endpoint]()
 
         def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
@@ -141,41 +154,49 @@ class AmiConnector:
             if one.section == person_id and is_person(lines, self._contexts):
                 found[:] = [one]
 
-        await self._sections("endpoint", keep, id=person_id)
-        if not found:
-            raise NotFound("there is no such person on the phone system")
-        return found[0]
+        def ends() -> Endpoint:
+            if not found:
+                raise NotFound("there is no such person on the phone system")
+            return found[0]
 
-    async def _with_mailboxes(self, endpoints: Sequence[Endpoint]) -> tuple[Person, ...]:
-        boxes = await self._mailboxes(box for one in endpoints if (box := one.box(self._settings)) is not None)
+        return keep, ends
+
+    async def _with_mailboxes(
+        self, endpoints: Sequence[Endpoint], known: Mapping[tuple[str, str], Mailbox] = MappingProxyType({})
+    ) -> tuple[Person, ...]:
+        wanted = [box for one in endpoints if (box := one.box(self._settings)) is not None and box not in known]
+        boxes = {**known, **(await self._mailboxes(wanted) if wanted else {})}
         return tuple(one.person(boxes.get(box) if (box := one.box(self._settings)) else None) for one in endpoints)
 
     async def _mailboxes(
         self, wanted: Iterable[tuple[str, str]], fields: frozenset[bytes] = FOUND
     ) -> dict[tuple[str, str], Mailbox]:
-        """Those that there are, by (context, mailbox). One whose name cannot be sent is passed over."""
-        found, requests = dict[tuple[str, str], Mailbox](), []
-        for context, mailbox in dict.fromkeys(wanted):
-            try:
-                requests.append(GUARD.render("mailbox", context=context, mailbox=mailbox))
-            except InvalidValue:
-                continue
+        """Those that there are, by (context, mailbox)."""
+        found = dict[tuple[str, str], Mailbox]()
+        _may_look(await self._link.ask_all(self._mailbox_questions(wanted, fields, found)))
+        return found
 
-        def keep(fields: Fields) -> None:
-            box = Mailbox.of(fields)
+    @staticmethod
+    def _mailbox_questions(
+        wanted: Iterable[tuple[str, str]], fields: frozenset[bytes], found: dict[tuple[str, str], Mailbox]
+    ) -> list[tuple[Allowed, Callable[[str], Answer]]]:
+        """One whose name cannot be sent is passed over."""
+
+        def keep(kept: Fields) -> None:
+            box = Mailbox.of(kept)
             found[(box.context, box.mailbox)] = box
 
-        answers = await self._link.ask_all(
-            requests, lambda number: Events(number, b"VoicemailUserDetail", fields, keep)
-        )
-        for answer in answers:
-            if answer.refused == "denied":
-                done(answer)
-        return found
+        made, questions = partial(_detail, fields, keep), list[tuple[Allowed, Callable[[str], Answer]]]()
+        for context, mailbox in dict.fromkeys(wanted):
+            with suppress(InvalidValue):
+                questions.append((GUARD.render("mailbox", context=context, mailbox=mailbox), made))
+        return questions
 
     async def _own(self, person_id: str) -> tuple[Own, Mailbox | None]:
         """All devices of the person, whoever shares something with them, and the mailbox."""
-        first, everybody = await self._endpoint(person_id), list[Endpoint]()
+        only, ends = self._only(person_id)
+        await self._sections("endpoint", only, id=person_id)
+        first, everybody = ends(), list[Endpoint]()
 
         def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
             one = Endpoint.of(name, lines)
@@ -340,8 +361,19 @@ class AmiConnector:
         await self._link.close()
 
 
-def _sections(keep: object, number: str) -> Sections:
-    return Sections(number, keep)  # type: ignore[arg-type]
+def _sections(keep: Keep, number: str) -> Sections:
+    return Sections(number, keep)
+
+
+def _may_look(answers: Iterable[Answer]) -> None:
+    """Refused where the account may not ask for mailboxes; an Asterisk without voicemail knows no such question."""
+    for answer in answers:
+        if answer.refused == "denied":
+            done(answer)
+
+
+def _detail(fields: frozenset[bytes], keep: Callable[[Fields], None], number: str) -> Events:
+    return Events(number, b"VoicemailUserDetail", fields, keep)
 
 
 class AsteriskAmiFamily:

@@ -57,28 +57,29 @@ class Link:
 
     async def ask(self, request: Allowed, made: Callable[[str], A]) -> A:
         """The answer to one request; `made` makes it for an id. OutcomeUnknown when a write's answer is lost."""
-        return (await self.ask_all([request], made))[0]
+        return (await self.ask_all([(request, made)]))[0]
 
-    async def ask_all(self, requests: Sequence[Allowed], made: Callable[[str], A]) -> list[A]:
+    async def ask_all(self, questions: Sequence[tuple[Allowed, Callable[[str], A]]]) -> list[A]:
         """The same of several reads, a window of them on their way at once; all within one deadline."""
         async with self._lock:
-            return await self._asked(requests, made)
+            return await self._asked(questions)
 
-    async def _asked(self, requests: Sequence[Allowed], made: Callable[[str], A]) -> list[A]:
+    async def _asked(self, questions: Sequence[tuple[Allowed, Callable[[str], A]]]) -> list[A]:
         if self.broken:
             raise Unreachable(_LOST)
         written, failure, answers = False, None, list[A]()
         try:
             async with asyncio.timeout(self._timeout):
                 await self._collect()  # what an operation that was broken off left on the way
-                for at in range(0, len(requests), _WINDOW):
-                    for request in requests[at : at + _WINDOW]:
+                for at in range(0, len(questions), _WINDOW):
+                    data = []
+                    for request, made in questions[at : at + _WINDOW]:
                         self._count += 1
-                        data, answer = render(request, f"f{self._count}"), made(f"f{self._count}")
+                        data.append(render(request, f"f{self._count}"))
+                        answers.append(made(f"f{self._count}"))
                         written = written or request.writes
-                        self._writer.write(data)
-                        self._owed.append(answer)
-                        answers.append(answer)
+                    self._owed += answers[at:]
+                    self._writer.write(b"".join(data))
                     await self._writer.drain()
                     await self._collect()
         except TimeoutError:

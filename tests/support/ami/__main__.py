@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+import uvloop
+
 from tests.support.ami.server import Account, Asterisk, running, server_tls
 from tests.support.ami.site import LOGIN, RIGHTS, SECRET, account, files
 
@@ -37,4 +39,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
