@@ -14,7 +14,8 @@ from connectors.callerid import name_of, number_of, parts
 from connectors.contract import Device, Person
 from connectors.errors import Conflict
 
-_URI: Final = re.compile(r"sips?:(?:[^@]*@)?([A-Za-z0-9.:\[\]_-]{1,120})")
+_URI: Final = re.compile(r"sips?:(.*)", re.S)
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,120}")
 _NOTHING: Final[list[bytes]] = [b""]
 
 Lines = Mapping[bytes, list[bytes]]
@@ -168,6 +169,8 @@ def shares(one: Endpoint, mine: Endpoint, settings: AsteriskAmiSettings) -> bool
 def device(endpoint: bytes, uri: bytes, seconds: bytes) -> Device:
     """A registered telephone by account and network address; what else its contact says is dropped."""
     found = _URI.match(shown(uri))
-    where = found[1] if found else "an address that cannot be shown"
+    # What stands before the last @ may hold a password (RFC 3261 section 19.1.1), whatever comes after it.
+    host = _HOST.match(found[1].rpartition("@")[2]) if found else None
+    where = host[0] if host else "an address that cannot be shown"
     expires = int(seconds) * 1000 if re.fullmatch(rb"[0-9]{1,12}", seconds) else None
     return Device(f"{shown(endpoint)[:80]} at {where}", expires)

@@ -368,7 +368,7 @@ async def test_voicemail_in_a_database_shows_nobodys_address_and_check_says_so(p
 
 async def test_registered_telephones_are_told_only_where_the_account_may_ask(pbx: Pbx, opened: AmiConnector) -> None:
     pbx.asterisk.contacts = [
-        ("2020-mobile", "sip:2020@10.0.0.9:5060;secret=x", 1795471715),
+        ("2020-mobile", "sip:2020:CANARY@x@10.0.0.9:5060;secret=x", 1795471715),
         ("2001", "sip:x@1.2.3.4", 0),
     ]
     (unknown,) = await opened.devices("2020")
