@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.events import Personal
 from audit.steps import Step
@@ -35,10 +36,19 @@ _DECIDED: Final = (
     .where(operations.c.customer_id == bindparam("of_customer"), operations.c.id == bindparam("of_operation"))
     .prefix_with(UNASKED)
 )
-_HELD: Final = select(directory.c.subject, directory.c.email_digest).where(
-    directory.c.customer_id == bindparam("of_customer"), directory.c.system_id == bindparam("of_system"),
-    directory.c.subject.in_(bindparam("of_subjects", expanding=True)),
-)  # fmt: skip
+
+
+def _remembering(insert_into: Any) -> Any:
+    """Who has which address since when: an address that stayed the same keeps its time, and whoever confirmed it."""
+    row = insert_into(directory)
+    return row.on_conflict_do_update(
+        index_elements=[directory.c.customer_id, directory.c.system_id, directory.c.subject],
+        set_={"email_digest": row.excluded.email_digest, "since_ms": row.excluded.since_ms, "confirmed_by": None},
+        where=directory.c.email_digest != row.excluded.email_digest,
+    )
+
+
+_REMEMBERED: Final = {"sqlite": _remembering(sqlite.insert), "postgresql": _remembering(postgresql.insert)}
 
 _UNFINISHED: Final = (Unreachable, ProtocolViolation, IdentityMismatch)
 
@@ -185,16 +195,13 @@ class Performing:
         }
         if not seen:
             return
-        keys = {"of_customer": scope.customer_id, "of_system": system_id, "of_subjects": list(seen)}
-        held = {row.subject: row.email_digest for row in await scope.execute(_HELD, keys)}
-        for subject, digest in seen.items():
-            values = {"email_digest": digest, "since_ms": self._tools.audit.clock.now(), "confirmed_by": None}
-            if subject not in held:
-                await scope.execute(
-                    insert(directory).values(
-                        customer_id=scope.customer_id, id=new_id("dir"), system_id=system_id, subject=subject, **values
-                    )
-                )
-            elif held[subject] != digest:
-                here = (directory.c.customer_id == scope.customer_id) & (directory.c.system_id == system_id)
-                await scope.execute(update(directory).where(here, directory.c.subject == subject).values(**values))
+        now = self._tools.audit.clock.now()
+        rows = [
+            {
+                "customer_id": scope.customer_id, "id": new_id("dir"), "system_id": system_id, "subject": subject,
+                "email_digest": digest, "since_ms": now, "confirmed_by": None,
+            }
+            # In one order: two that look at the same people at once must not wait for each other.
+            for subject, digest in sorted(seen.items())
+        ]  # fmt: skip
+        await scope.execute(_REMEMBERED[scope.connection.dialect.name], rows if len(rows) > 1 else rows[0])

@@ -32,7 +32,7 @@ from gateway.store.settled import settled
 UNASKED: Final = "/* unasked */"
 """Stands before the table of an UPDATE (`prefix_with`) of which nobody asks how many rows it changed."""
 _LATER: Final = re.compile(
-    r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)(?: ON CONFLICT DO NOTHING)?$|"
+    r"INSERT INTO \w+ \([^()]*\) VALUES \([?, ]*\)(?: ON CONFLICT (?!.* RETURNING ).*)?$|"
     r"UPDATE /\* unasked \*/ (?!.* RETURNING )",
     re.DOTALL,
 )
