@@ -79,3 +79,9 @@ async def everyone(connector: AmiConnector, size: int) -> list[Person]:
         found += page.people
         if (cursor := page.cursor) is None:
             return found
+
+
+def line(pbx: Pbx, mailbox: str) -> str:
+    """As it stands in voicemail.conf."""
+    section = next(c for c in pbx.asterisk._written["voicemail.conf"] if c.name == "default")
+    return section.last(mailbox) or ""
