@@ -83,7 +83,7 @@ class Answer:
 
     def take(self, data: bytes) -> bytes | None:
         """Bytes of an answer of which the rest is kept as it is; what comes after its end, None before that."""
-        raise NotImplementedError
+        raise ProtocolViolation("the phone system's answer makes no sense")
 
     def _begin(self, line: bytes) -> None:
         if not line:
@@ -122,7 +122,7 @@ class Answer:
         self.done = True
 
     def _body(self, lines: Sequence[bytes], at: int) -> int:
-        raise NotImplementedError
+        raise ProtocolViolation("the phone system's answer makes no sense")
 
 
 class Words(Answer):

@@ -250,10 +250,8 @@ class AmiConnector:
         if self._settings.voicemail == "spooldir" and mailbox is not None and not own.sharers():
             requests.append(GUARD.render("set-mailbox", **mailbox.line("-", name=name, email=email)))
         await self._write(requests)
-        try:
+        with suppress(Unreachable, ProtocolViolation, SecretReadable):
             return await self.view(person_id)
-        except (Unreachable, ProtocolViolation, SecretReadable):
-            pass
         raise OutcomeUnknown("it was written, and the connection was lost before it could be shown")
 
     async def _write(self, requests: Sequence[Allowed]) -> bool:
