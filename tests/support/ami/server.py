@@ -7,7 +7,7 @@ import contextlib
 import copy
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,8 @@ class Asterisk:
     silent: bool = False
     twist: Callable[[Headers, bytes], bytes] | None = None
     """Makes another answer of the right one."""
+    enemy: Callable[[asyncio.StreamWriter, bytes], Awaitable[None]] | None = None
+    """Answers in its own way, once somebody is signed in."""
     keeps_filters: bool = True
 
     def __post_init__(self) -> None:
@@ -177,6 +179,9 @@ class Asterisk:
                 return
             else:
                 answer = self.answer(headers, account.write)
+            if self.enemy is not None and action != "Login":
+                await self.enemy(writer, answer)
+                continue
             await self._say(writer, answer if self.twist is None else self.twist(headers, answer))
             if account is None:
                 return
