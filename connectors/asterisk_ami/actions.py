@@ -103,7 +103,7 @@ _BOX: Final = {"context": CONTEXT, "mailbox": MAILBOX}
 _PIN: Final = _secret(r"[0-9]{4,16}|-")
 
 GUARD: Final = Guard(
-    Template("login", False, {"login": text(79, pattern=r"[!-:<-~]+"), "secret": _secret(r"[^\x00-\x1f\x7f]{1,256}")}),
+    Template("login", False, {"login": text(79, pattern=r"[!-:<-~]+"), "secret": text(256, pattern=r".+")}),
     Template("ping", False),
     Template("logoff", False),
     Template("commands", False),

@@ -63,6 +63,7 @@ from connectors.guard import Allowed
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _MOST_A_PAGE: Final = 500
 _MOST_SHARERS: Final = 1_000
+_MOST_ACCOUNTS: Final = 200_000
 _CONTACT: Final = frozenset({b"Endpoint", b"Uri", b"ExpirationTime"})
 _NOT_SEEN: Final = "written; the connection was lost before it was seen that the phone system loaded it"
 
@@ -196,10 +197,13 @@ class AmiConnector:
         """All devices of the person, whoever shares something with them, and the mailbox."""
         only, ends = self._only(person_id)
         await self._sections("endpoint", only, id=person_id)
-        first, everybody = ends(), list[Endpoint]()
+        first, everybody, names, twins = ends(), list[Endpoint](), set[bytes](), set[bytes]()
 
         def keep(name: bytes, lines: Mapping[bytes, list[bytes]]) -> None:
-            one = Endpoint.of(name, lines)
+            one, plain = Endpoint.of(name, lines), name.lower()
+            (twins if plain in names else names).add(plain)
+            if len(names) > _MOST_ACCOUNTS:
+                raise ProtocolViolation("the phone system's answer is too large")
             if first.is_same_person(one) or shares(one, first, self._settings):
                 if len(everybody) >= _MOST_SHARERS:
                     raise ProtocolViolation("more accounts share something with this one than can be looked at")
@@ -209,6 +213,9 @@ class AmiConnector:
         devices = [one for one in everybody if first.is_same_person(one)]
         if first not in devices:
             raise Conflict("the person changed while it was looked at; nothing was written")
+        if any(one.section.encode().lower() in twins for one in devices):
+            # Asterisk finds sections whatever their case, and would write to all of them.
+            raise Refused("two accounts bear this name but for its case; nothing was written", next_step=AT_THE_PBX)
         others = [one for one in everybody if one not in devices]
         own = Own((first, *(one for one in devices if one != first)), tuple(others), self._settings)
         boxes = await self._mailboxes([own.box] if own.box else [], SHOWN)

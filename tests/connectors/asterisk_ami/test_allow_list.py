@@ -154,6 +154,13 @@ def test_a_pin_that_is_none_is_not_told(pin: object) -> None:
     assert not pin or str(pin) not in caught.value.message
 
 
+@pytest.mark.parametrize("bad", ["", "a\x85b", "a\r\nAction: Command", "a\u2028b", "a" * 257, "a\x00", None])
+def test_a_secret_of_the_account_that_would_end_a_line(bad: object) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        GUARD.render("login", login="frameroom", secret=bad)
+    assert not bad or str(bad) not in caught.value.message
+
+
 @pytest.mark.parametrize("option", ["attach=yes|x=y", "attach", "a=b;c", "tz=a,b", "tz=\r\nX: y", "Tz=uk", "tz=", 3])
 def test_options_that_would_be_another(option: object) -> None:
     with pytest.raises(InvalidValue):

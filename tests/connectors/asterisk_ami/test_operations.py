@@ -262,6 +262,24 @@ async def test_accounts_of_odd_names(pbx: Pbx, opened: AmiConnector, odd: str) -
     assert odd not in [p.id for p in await everyone(opened, 500)]
 
 
+@pytest.mark.parametrize("twin", ["Alice.Wong", "alice.wong"])
+async def test_who_bears_anothers_name_but_for_its_case_is_left_alone(
+    pbx: Pbx, opened: AmiConnector, twin: str
+) -> None:
+    """Asterisk finds sections whatever their case: both would be written to."""
+    pbx.asterisk.files["pjsip_more.conf"] += account(twin, '"Another One" <2041>', "2041@default")
+    pbx.asterisk.__post_init__()
+    shown = await opened.view("alice.wong")
+    for act in (
+        opened.alter("alice.wong", Change(name="Alice Bell"), shown),
+        opened.remove("alice.wong", shown),
+        opened.reset("alice.wong", SecretKind.SIP, Secret(NEW)),
+    ):
+        with pytest.raises(Refused, match="case"):
+            await act
+    assert not pbx.asked("UpdateConfig")
+
+
 async def test_a_section_that_is_not_there_and_nothing_is_written(pbx: Pbx, opened: AmiConnector) -> None:
     pbx.asterisk.files["pjsip_more.conf"] += (
         '[2031](phone)\nauth=elsewhere\naors=2031\ncallerid="Eve" <2031>\n\n[2031](place)\n'
