@@ -65,7 +65,7 @@ def _places(bench: Bench, total: int, every: bool) -> list[int]:
     edge = _PLACES // 3
     step = max(1, (total - 2 * edge) // edge)
     # A write's own answer need not be the last: what was written may be looked at again.
-    last = range(max(edge, total - 10 * edge), total - edge, 5)
+    last = range(max(edge, total - 30 * edge), total - edge, 10)
     return sorted({*range(edge), *range(edge, total - edge, step), *last, *range(total - edge, total + 1)})
 
 
