@@ -30,6 +30,18 @@ check:  ## lint, types, imports
 	@scripts/venv.sh dev
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
+conformance:  ## the kit that every connector passes, on ours; CONNECTOR=NAME on one
+	@scripts/venv.sh dev
+	@scripts/conformance.sh $(CONNECTOR) $(ARGS)
+
+mutate:  ## does a test notice when a guard or a parser is broken? Takes long; ARGS=FILE… for some of them
+	@scripts/venv.sh dev
+	@$(PY) -m connectors.conformance.mutate $(ARGS)
+
+tables:  ## the table of connectors in README.md and docs/, from the code
+	@scripts/venv.sh run
+	@PYTHONPATH=. $(PY) scripts/tables.py
+
 bench:  ## the figures
 	@scripts/venv.sh dev
 	@$(PY) -m bench
@@ -41,4 +53,4 @@ lock:  ## pin the requirements again
 clean:  ## take the environment and caches away
 	@rm -rf .venv node_modules tests/support/oidc_provider/node_modules gateway/portal/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache screenshots
 
-.PHONY: venv frontend help demo test screenshots check bench lock clean
+.PHONY: venv frontend help demo test screenshots check conformance mutate tables bench lock clean

@@ -295,6 +295,16 @@ class Process(_Section):
     dumpable: bool = Field(False, description="true leaves core dumps on and the memory readable: for tests alone")
 
 
+class Connectors(_Section):
+    """Kinds of phone system besides Frameroom's own."""
+
+    also: tuple[str, ...] = Field(
+        (),
+        description="connectors of other distributions, by the names of their entry points; what is not named here is "
+        "never loaded",
+    )
+
+
 class Settings(_Section):
     """The whole file."""
 
@@ -310,6 +320,7 @@ class Settings(_Section):
     recording: Recording = Recording()
     reconcile: Reconcile = Reconcile()
     streams: Streams = Streams()
+    connectors: Connectors = Connectors()
     log: Log = Log()
     process: Process = Process()
 

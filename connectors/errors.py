@@ -6,6 +6,8 @@ contains a request or a response of the phone system: those may carry secrets (c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -129,3 +131,15 @@ class RequestNotAllowed(ConnectorError):
     code = "request-not-allowed"
     fault = Fault.FRAMEROOM
     default_next = "Report this: a connector tried to send something it may not."
+
+
+@contextmanager
+def looking_again() -> Iterator[None]:
+    """Around looking at what was just written: that look may fail, and the write was done nevertheless.
+
+    "Unreachable" alone would read as if nothing had happened. OutcomeUnknown in its place.
+    """
+    try:
+        yield
+    except (Unreachable, ProtocolViolation) as error:
+        raise OutcomeUnknown("it was written, and the connection was lost before it could be shown again") from error

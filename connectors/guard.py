@@ -6,6 +6,7 @@ part of a request; control characters are refused in every one of them.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -132,9 +133,19 @@ class Guard:
             raise RequestNotAllowed(f"{name} is not a request that this connector may make")
         if set(values) != set(template.fields):
             raise RequestNotAllowed(f"{name} has other fields than its template")
+        # Copied before they are checked: what the connector still holds of them may change, what is sent may not.
+        own = copy.deepcopy(values)
         for key, check in template.fields.items():
-            check(key, values[key])
-        return Allowed(self, template, values, self.token)
+            check(key, own[key])
+        return Allowed(self, template, own, self.token)
+
+    def names(self) -> frozenset[str]:
+        """The requests that can be made."""
+        return frozenset(self._templates)
+
+    def writes(self, name: str) -> bool:
+        """Whether that request writes; False for one that is not on the list."""
+        return name in self._templates and self._templates[name].writes
 
     def require(self, request: object) -> Allowed:
         """For transports: the request, if this guard made it."""

@@ -1,33 +1,111 @@
-"""Which connectors there are: ours, and those that other distributions offer as entry points."""
+"""Which connectors there are: ours, and those of other distributions that the configuration names.
+
+Loading a stranger's module runs its code in the process that holds keys: an entry point that is not named is never
+loaded, whatever happens to be installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
 
 from connectors.contract import Family
+from connectors.errors import Fault, NotSupported
+
+GROUP: Final = "frameroom.connectors"
+_HOUSE: Final = "frameroom"
+_named: tuple[str, ...] = ()
 
 
-@cache
-def families() -> Mapping[str, Family]:
-    """Every connector family by name."""
+class NotOffered(Exception):
+    """The configuration names a connector that cannot be had; says why, and what to do."""
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(f"{message} {next_step}")
+        self.message, self.next_step = message, next_step
+
+
+def also(names: Iterable[str]) -> None:
+    """The connectors of other distributions that the configuration names. NotOffered when one cannot be had."""
+    global _named
+    wanted = tuple(dict.fromkeys(names))
+    if wanted != _named:
+        before, _named = _named, wanted
+        _found.cache_clear()
+        try:
+            _found()
+        except NotOffered:
+            _named = before
+            _found.cache_clear()
+            raise
+
+
+def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.lab.connector import LabFamily
 
-    ours: tuple[Family, ...] = (LabFamily(), AsteriskRealtimeFamily(), AsteriskAmiFamily())
-    found: dict[str, Family] = {family.name: family for family in ours}
-    for point in entry_points(group="frameroom.connectors"):
-        family: Family = point.load()()
-        found.setdefault(family.name, family)
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskAmiFamily()
+
+
+@cache
+def _found() -> Mapping[str, tuple[Family, str]]:
+    """Family and distribution, by name."""
+    found = {family.name: (family, _HOUSE) for family in _ours()}
+    for name in _named:
+        if name in found:
+            raise NotOffered(f"The connector {name} is one of Frameroom's own.", "Take it out of connectors.also.")
+        found[name] = _load(name)
     return found
 
 
+def _load(name: str) -> tuple[Family, str]:
+    points: list[EntryPoint] = list(entry_points(group=GROUP, name=name))
+    if len(points) != 1:
+        there = "no installed distribution offers it" if not points else "several distributions offer it"
+        raise NotOffered(
+            f"connectors.also names {name}, and {there}.",
+            "Install it in Frameroom's own environment, or take it out of connectors.also.",
+        )
+    (point,) = points
+    whose = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+    try:
+        family: Family = point.load()()
+        known = family.name
+        family.capabilities()
+    except Exception as error:
+        raise NotOffered(
+            f"The connector {name} of {whose} cannot be loaded ({type(error).__name__}).",
+            "Tell its author, or take it out of connectors.also.",
+        ) from error
+    if known != name:
+        raise NotOffered(
+            f"The connector {name} of {whose} calls itself {known!r:.80}.", "Its entry point has to bear its own name."
+        )
+    return family, whose
+
+
+class _Families(dict[str, Family]):
+    def __missing__(self, name: str) -> Family:
+        fault = NotSupported(
+            f"this phone system's connector, {name}, is not there",
+            next_step="The operator installs it and names it in connectors.also of the configuration.",
+        )
+        fault.fault = Fault.OPERATOR
+        raise fault
+
+
+def families() -> Mapping[str, Family]:
+    """Every connector family by name; NotSupported, in words for an engineer, where one is looked up that is none."""
+    return _Families({name: family for name, (family, _) in _found().items()})
+
+
 def rows() -> list[dict[str, str]]:
-    """For `frameroom connectors` and the README: name, operations, how secrets are kept, proof."""
+    """For `frameroom connectors`: name, operations, how secrets are kept, proof, whose it is."""
     table = []
-    for name, family in families().items():
+    for name, (family, whose) in _found().items():
         can = family.capabilities()
         table.append(
             {
@@ -38,6 +116,26 @@ def rows() -> list[dict[str, str]]:
                 "proven": ", ".join(proof.value for proof in can.proven),
                 "login record": can.login_record
                 or f"cannot be read: {can.cannot.get('logins', 'it does not say why')}",
+                "from": whose,
             }
         )
     return table
+
+
+def markdown(pages: str | None = None) -> str:
+    """The same as a Markdown table, with the connector's own reasons. `pages`: where the pages of ours are, to be
+    linked; without it nothing is."""
+    lines = [
+        "| connector | phone system | operations | how passwords are kept | proven against |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (family, whose) in _found().items():
+        can = family.capabilities()
+        kinds = ", ".join(f"{kind.value}: **{secrecy.value}**" for kind, secrecy in can.secrecy.items())
+        cells = (
+            f"`{name}`" if pages is None or whose != _HOUSE else f"[`{name}`]({pages}{name}.md)", can.title,
+            ", ".join(sorted(operation.value for operation in can.operations)), f"{kinds}: {can.secrecy_why}",
+            f"{', '.join(proof.value for proof in can.proven)}: {can.proven_how}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"

@@ -11,4 +11,6 @@ for name in $together; do folders+=("tests/$name") rest+=("--ignore=tests/$name"
 first=$?
 .venv/bin/python -m pytest "${rest[@]}"
 second=$?
-[ "$first" = 0 ] && [ "$second" = 0 ]
+scripts/conformance.sh -n 2 --dist loadgroup
+third=$?
+[ "$first" = 0 ] && [ "$second" = 0 ] && [ "$third" = 0 ]

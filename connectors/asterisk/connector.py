@@ -38,7 +38,16 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, ProtocolViolation, Refused
+from connectors.errors import (
+    Conflict,
+    InvalidValue,
+    NotFound,
+    NotSupported,
+    ProtocolViolation,
+    Refused,
+    looking_again,
+)
+from connectors.guard import secret as fit_to_send
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _CACHED: Final = (
@@ -143,7 +152,8 @@ class AsteriskConnector:
                 await self._mail(work, own, boxes, change.email, expected)
             if change.ddi is not UNSET:
                 await self._number(work, own, change.ddi, expected)
-        return await self.view(person_id)
+        with looking_again():
+            return await self.view(person_id)
 
     async def _rename(self, work: Transaction, own: _Own, boxes: list[Row], name: str, expected: Person) -> None:
         fullname = boxes[0][1] if boxes else None
@@ -300,6 +310,7 @@ class AsteriskConnector:
     async def _reset_sip(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
         if not own.auths:
             raise NotSupported("this person's telephones have no SIP password of their own")
+        fit_to_send("the new password", secret.reveal())  # only its digest is sent, which every text has one of
         shared = await work.read("parts-others", ids=own.ids)
         if set(own.auths) & set(parts(*(row[1] for row in shared))):
             raise Refused("the SIP password is shared with other people", next_step="Change it at the phone system.")
@@ -364,7 +375,8 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
-        proven_how="tables and role of Asterisk 22.10.1 on a real PostgreSQL; captures of a live Asterisk",
+        proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
+        "of that Asterisk, live",
         cannot=cannot,
         login_record=RECORD,
     )

@@ -11,7 +11,8 @@ from connectors.callerid import name_of
 from connectors.contract import Device, Person
 from connectors.errors import ProtocolViolation
 
-_URI: Final = re.compile(r"sips?:(?:[^@]*@)?([A-Za-z0-9.:\[\]_-]{1,120})")
+_URI: Final = re.compile(r"sips?:(.*)", re.S)
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,120}")
 CALLERID_LENGTH: Final = 40
 """Characters that the column holds."""
 
@@ -36,5 +37,7 @@ def person(row: Sequence[Any], settings: AsteriskRealtimeSettings) -> Person:
 def device(endpoint: str, uri: str | None, seconds: int | None) -> Device:
     """A registered telephone by device and network address; what else its contact says is dropped."""
     found = _URI.match(uri or "")
-    where = found[1] if found else "an address that cannot be shown"
+    # What stands before the last @ may hold a password (RFC 3261 section 19.1.1), whatever comes after it.
+    host = _HOST.match(found[1].rpartition("@")[2]) if found else None
+    where = host[0] if host else "an address that cannot be shown"
     return Device(f"{endpoint} at {where}", None if seconds is None else seconds * 1000)

@@ -96,11 +96,27 @@ _USER: Final = """
     where (cardinality(%(contexts)s::text[]) = 0 or e.context = any(%(contexts)s::text[]))
       and (coalesce(e.mailboxes, '') <> '' or coalesce(e.callerid, '') <> '')
 """
-_SHOWN: Final = """
-    select p.id, p.callerid, p.extension, v.fullname, v.email, {ddis} as ddis from {source} p
-    left join lateral (select x.fullname, x.email from {voicemail} x
-        where x.mailbox = p.box and x.context = p.boxcontext order by x.uniqueid limit 1) v on true
-"""
+
+
+def _shown(source: str, more: str = "") -> str:
+    """What is shown of the persons in `source`. Direct numbers are read once for all of them: the site's own table
+    need have no index on the extension, and a look at it for each person would take minutes where there are many."""
+    return (
+        "select p.id, p.callerid, p.extension, v.fullname, v.email, {ddis} as ddis"  # noqa: S608 - of this file
+        + more
+        + " from "
+        + source
+        + """ p left join lateral (select x.fullname, x.email from {voicemail} x
+        where x.mailbox = p.box and x.context = p.boxcontext order by x.uniqueid limit 1) v on true {numbers_of_"""
+        + source
+        + "} "
+    )
+
+
+_NUMBERS: Final = """left join (
+    select d.{ext}::text as extension, array_agg(d.{number}::text order by d.{number}::text) as numbers
+    from {ddi} d where d.{ext}::text in (select s.extension from {source} s) group by d.{ext}::text) n
+    on n.extension = p.extension"""
 # Two endpoints with one caller id and one mailbox are one person's two devices; the first stands for both.
 # Concatenated from constants of this file, never from values: hence the noqa of S608.
 _PERSONS: Final = (
@@ -124,7 +140,11 @@ _BOX_ROW: Final = (
     "where x.context = %(context)s and x.mailbox = %(mailbox)s order by x.uniqueid"
 )
 _DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
-_HAY: Final = "concat_ws(' ', p.id, p.extension, p.callerid, v.fullname, v.email, array_to_string({ddis}, ' '))"
+# Quotes and brackets are how a caller id is written, and nobody's name: whoever looks for one finds not everybody.
+_HAY: Final = (
+    "concat_ws(' ', p.id, p.extension, translate(p.callerid, '\"<>\\', '    '), v.fullname, v.email, "
+    "array_to_string({ddis}, ' '))"
+)
 
 _LOGIN: Final = """select a.pid, (extract(epoch from a.backend_start) * 1000000)::bigint,
     pg_catalog.host(a.client_addr), a.application_name,
@@ -171,11 +191,16 @@ _TEXTS: Final[Mapping[str, str]] = {
     "own-login": _LOGIN + "where a.pid = pg_catalog.pg_backend_pid()",
     "logins": _LOGIN + """where a.usesysid = (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user)
         and a.backend_type <> 'parallel worker' order by a.backend_start, a.pid""",  # noqa: S608
-    "people": _PERSONS + _SHOWN + 'where p.id collate "C" > %(cursor)s order by p.id collate "C" limit %(limit)s',
-    "find": _PERSONS + _SHOWN + """where not exists (select 1 from unnest(%(words)s::text[]) w(word)
-        where position(lower(normalize(w.word){collate}) in lower(normalize(""" + _HAY + """){collate})) = 0)
-        order by p.id collate "C" limit %(limit)s""",  # noqa: S608
-    "view": "with persons as (" + _USER + "and e.id = %(id)s)" + _SHOWN,
+    "people": _PERSONS + """, page as (select p.* from persons p where p.id collate "C" > %(cursor)s
+        order by p.id collate "C" limit %(limit)s)""" + _shown("page") + 'order by p.id collate "C"',  # noqa: S608
+    # Words and what is searched are made once: lower-casing by language is what takes the time.
+    "find": _PERSONS + ", words as materialized (select lower(normalize(w.word){collate}) as word "  # noqa: S608
+        "from unnest(%(words)s::text[]) w(word)) "
+        "select f.id, f.callerid, f.extension, f.fullname, f.email, f.ddis from (" + _shown(
+        "persons", ", lower(normalize(" + _HAY + "){collate}) as hay") + """offset 0) f
+        where not exists (select 1 from words where position(words.word in f.hay) = 0)
+        order by f.id collate "C" limit %(limit)s""",
+    "view": "with persons as (" + _USER + "and e.id = %(id)s)" + _shown("persons"),
     "own": _OWN,
     "lock-own": _OWN + " for update",
     "box": _BOX_ROW,
@@ -229,12 +254,13 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
     in_column = settings.mailbox == "mailboxes"
     parts: dict[str, sql.Composable] = {
         **names,
-        "source": sql.Identifier("persons"),
         "extension": sql.SQL(_EXTENSION),
         "box": sql.SQL(f"trim({first.format(1)})" if in_column else _EXTENSION),
         "boxcontext": sql.SQL(f"coalesce(nullif(trim({first.format(2)}), ''), %(vmcontext)s::text)"),
         "collate": sql.SQL(" collate {}").format(sql.Identifier(collation)) if collation else sql.SQL(""),
         "ddis": sql.SQL("null::text[]"),
+        "numbers_of_page": sql.SQL(""),
+        "numbers_of_persons": sql.SQL(""),
     }
     texts = dict(_TEXTS)
     if settings.ddi is not None:
@@ -242,7 +268,8 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
         parts["ddi"] = sql.Identifier(settings.namespace, settings.ddi.table)
         parts["number"] = sql.Identifier(settings.ddi.number_column)
         parts["ext"] = sql.Identifier(settings.ddi.extension_column)
-        parts["ddis"] = sql.SQL(
-            "array(select d.{number}::text from {ddi} d where d.{ext}::text = p.extension order by 1)"
-        ).format(**{key: parts[key] for key in ("number", "ddi", "ext")})
+        parts["ddis"] = sql.SQL("coalesce(n.numbers, array[]::text[])")
+        for source in ("page", "persons"):
+            own = {key: parts[key] for key in ("number", "ddi", "ext")} | {"source": sql.Identifier(source)}
+            parts[f"numbers_of_{source}"] = sql.SQL(_NUMBERS).format(**own)
     return {name: sql.SQL(template).format(**parts) for name, template in texts.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Any
 
 import asyncssh
 
+from connectors.console import parse
+from connectors.errors import InvalidValue
 from connectors.guard import fingerprint
-from connectors.lab import prompt
+from connectors.lab import hostile, prompt
 from connectors.lab.logins import LoginRecord
 from connectors.lab.sip import Registrar
 from connectors.lab.store import LabStore
@@ -99,7 +102,19 @@ class Lab:
     client_key: str
     record: LoginRecord
     faults: set[str]
-    """Test switches: "close-after-write", "close-mid-answer", "silent", "refuse"."""
+    """Test switches: those of `faults`, and "close-after-write", "silent", "refuse"."""
+    acceptor: asyncssh.SSHAcceptor
+    """Takes another host key while it runs."""
+    heard: deque[str]
+    """What it was asked, by the name of the request; one that its connector has none for, in its own words."""
+
+
+def is_look(line: str) -> bool:
+    """Whether it is a diagnostic command as the connector may send one."""
+    try:
+        return parse(line).render() == line
+    except InvalidValue:
+        return False
 
 
 def _keys(folder: Path) -> tuple[asyncssh.SSHKey, asyncssh.SSHKey]:
@@ -114,12 +129,13 @@ def _keys(folder: Path) -> tuple[asyncssh.SSHKey, asyncssh.SSHKey]:
 
 
 @asynccontextmanager
-async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
+async def start(folder: Path, *, people: int | Iterable[dict[str, Any]] = 40) -> AsyncIterator[Lab]:
     """A lab on free loopback ports; its files are in `folder` and survive."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240
     store = LabStore(folder / "people.json", people)
     host_key, client_key = _keys(folder)
     faults: set[str] = set()
+    heard: deque[str] = deque(maxlen=100_000)
     record = LoginRecord(folder / "ssh-logins.jsonl")
 
     async def process(channel: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -127,9 +143,12 @@ async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
         # Whoever hangs up in the middle ends a channel, not the lab's other ones.
         with contextlib.suppress(OSError, asyncssh.Error):
             if command == "lab-helper":
-                await _helper(channel, store, record, faults)
+                await _helper(channel, store, record, faults, heard)
             elif command.startswith("rx "):
+                heard.append("diag" if is_look(command[3:]) else command)
                 await _prompt(channel, store, command[3:])
+            else:
+                heard.append(command)
             channel.exit(0)
 
     allowed = asyncssh.import_authorized_keys(client_key.export_public_key().decode())
@@ -154,6 +173,8 @@ async def start(folder: Path, *, people: int = 40) -> AsyncIterator[Lab]:
             client_key.export_private_key().decode(),
             record,
             faults,
+            server,
+            heard,
         )
     finally:
         server.close()
@@ -186,9 +207,14 @@ def _of_logins(
 
 
 async def _helper(
-    channel: asyncssh.SSHServerProcess[bytes], store: LabStore, record: LoginRecord, faults: set[str]
+    channel: asyncssh.SSHServerProcess[bytes],
+    store: LabStore,
+    record: LoginRecord,
+    faults: set[str],
+    heard: deque[str],
 ) -> None:
     async for line in channel.stdin:
+        heard.append(hostile.named(line))
         if "silent" in faults:
             await asyncio.Event().wait()
         number = None
@@ -205,8 +231,6 @@ async def _helper(
         if writes and "close-after-write" in faults:
             channel.channel.get_connection().abort()
             return
-        data = json.dumps(answer | {"n": number}, ensure_ascii=False).encode() + b"\n"
-        if "close-mid-answer" in faults:
-            channel.stdout.write(data[: len(data) // 2])
+        data = hostile.spoilt(answer | {"n": number}, faults, store, str(request.get("id")) if writes else None)
+        if not await hostile.say(channel, data, faults):
             return
-        channel.stdout.write(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,13 +45,14 @@ def _person(number: int) -> dict[str, Any]:
 class LabStore:
     """People by id. Methods return copies without secrets, but for those that only the lab itself calls."""
 
-    def __init__(self, path: Path, people: int = 40) -> None:
+    def __init__(self, path: Path, people: int | Iterable[dict[str, Any]] = 40) -> None:
         self._path = path
         self._contacts: dict[str, dict[str, float]] = {}
         if path.exists():
             self._people: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
         else:
-            self._people = {p["id"]: p for p in map(_person, range(people))}
+            new = map(_person, range(people)) if isinstance(people, int) else people
+            self._people = {p["id"]: p for p in new}
             self.save()
 
     def save(self) -> None:
@@ -135,6 +137,10 @@ class LabStore:
         """Registered telephones: address → Unix seconds when they expire."""
         now = time.time()
         return {a: t for a, t in self._contacts.get(person_id, {}).items() if t > now}
+
+    def whole(self, person_id: str) -> dict[str, Any] | None:
+        """One person with secrets: for tests, which look from behind."""
+        return self._people.get(person_id)
 
     def everyone(self) -> list[dict[str, Any]]:
         """For the console, which like a real one knows the secrets."""

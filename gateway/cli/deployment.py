@@ -10,6 +10,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from gateway.cli.calling import settings_of
+from gateway.cli.places import know_named
 from gateway.cli.render import show, to_json
 from gateway.cli.words import Group, argument, as_json, command, may
 from gateway.errors import UnavailableError, UsageError
@@ -118,6 +119,7 @@ def _check() -> None:
     settings = settings_of(_config())
     # What only they can tell who use it: certificates, kinds of event.
     contexts(settings)
+    know_named(_config())
     told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():
         show({"config": str(_config()), "ok": True, "remarks": told}, True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.cli.calling import run, simple
+from gateway.cli.calling import run, settings_of, simple
 from gateway.cli.render import show
 from gateway.cli.words import FILE_TEXT, Chosen, Command, Group, argument, as_json, command, line_or_file, may, option
+from gateway.harmless import shown as harmless
 
 _PIN = (
     "Its host key line, or a file with it or with a PEM certificate. Read it with `ssh-keyscan -t ed25519 HOST`, or "
@@ -18,16 +22,43 @@ _PIN = (
 )
 
 
+def know_named(config: Path) -> None:
+    """Load the connectors that a configuration names; where there is none, Frameroom's own are all. Exits 2 with words
+    when one cannot be had."""
+    from connectors.registry import NotOffered, also
+
+    if not config.exists():
+        return
+    try:
+        also(settings_of(config).connectors.also)
+    except NotOffered as error:
+        click.echo(harmless(f"{error.message}\n{error.next_step}"), err=True)
+        sys.exit(2)
+
+
 def _families() -> list[str]:
     from connectors.registry import families
 
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().obj:
+        # At TAB nothing is said of a configuration that is not in order: ours are completed.
+        quietly = contextlib.ExitStack()
+        if context.resilient_parsing:
+            quietly.enter_context(contextlib.suppress(SystemExit))
+            quietly.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        with quietly:
+            know_named(context.find_root().obj["config"])
     return list(families())
 
 
-def _connectors() -> None:
-    from connectors.registry import rows
+def _connectors(markdown: bool) -> None:
+    from connectors import registry
 
-    show(rows(), as_json())
+    know_named(click.get_current_context().find_root().obj["config"])
+    if markdown:
+        click.echo(registry.markdown(), nl=False)
+    else:
+        show(registry.rows(), as_json())
 
 
 def whose() -> click.Option:
@@ -99,7 +130,9 @@ def register(main: click.Group) -> None:
         Command(
             "connectors",
             callback=_connectors,
-            help="The phone systems that can be reached, how secrets are kept, and how each was proven.\n\n\b\n"
+            params=[click.Option(["--markdown"], is_flag=True, help="As the table of the documentation.")],
+            help="The phone systems that can be reached, how secrets are kept, and how each was proven. Those of other "
+            "distributions are here once `connectors.also` in the configuration names them.\n\n\b\n"
             "Example:\n  frameroom connectors",
         )
     )

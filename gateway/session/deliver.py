@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,9 +118,11 @@ def _error(told: dict[str, Any]) -> ConnectorError:
 
 
 class ResetServer:
-    """The fork server's process; it is started again when it was ended from outside."""
+    """The fork server's process; it is started again when it was ended from outside. `also`: the connectors of other
+    distributions that it is to know."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Sequence[str] = ()) -> None:
+        self._also = tuple(also)
         self._start()
 
     def _start(self) -> None:
@@ -129,7 +132,7 @@ class ResetServer:
         # A new program, not a fork of ours: it begins with an empty memory whatever we hold by now.
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
-                [sys.executable, "-m", "gateway.session.reset_child", str(theirs.fileno())],
+                [sys.executable, "-m", "gateway.session.reset_child", str(theirs.fileno()), *self._also],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

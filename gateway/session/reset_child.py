@@ -1,8 +1,9 @@
 """The child's side of a reset: makes the secret, writes it, seals it, mails the link. Nothing of it ever leaves.
 
-`python -m gateway.session.reset_child FD` is the single-threaded fork server: it holds no key, gets descriptors, and
-forks a child for each. The child talks with the gateway over its SEQPACKET socket in the steps that deliver.py names,
-and ends in every case: each step has an alarm, whose signal ends the process wherever it hangs.
+`python -m gateway.session.reset_child FD [CONNECTOR…]` is the single-threaded fork server: it holds no key, knows our
+connectors and those named, gets descriptors, and forks a child for each. The child talks with the gateway over its
+SEQPACKET socket in the steps that deliver.py names, and ends in every case: each step has an alarm, whose signal ends
+the process wherever it hangs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -27,7 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connectors.contract import Connector, Credential, ReadsLogins, Secret, SecretKind, Target
 from connectors.errors import ConnectorError, RateLimited
-from connectors.registry import families
+from connectors.registry import NotOffered, also, families
 from gateway import notify
 from gateway.session.secret_shape import Shape, generate
 
@@ -165,5 +167,8 @@ def serve(control: socket.socket) -> None:
 
 
 if __name__ == "__main__":
+    # One that cannot be had is told by the gateway, which then does not serve, or by whoever asks for it.
+    with contextlib.suppress(NotOffered):
+        also(sys.argv[2:])
     families()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -28,6 +28,7 @@ from audit.steps import Step, Steps
 from audit.storage import LocalObjects, Objects, StorageError
 from audit.tables import entries
 from config.settings import Keys, Settings
+from connectors.registry import NotOffered, also
 from gateway import notify
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
@@ -150,10 +151,15 @@ class Parts:
 
 @asynccontextmanager
 async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool = False) -> AsyncIterator[Parts]:
-    """Open the deployment. UnavailableError when another process has it, or a key is not as it should be; LogBehind
-    when its log must not go on, unless `behind` says that the caller deals with that.
+    """Open the deployment. UnavailableError when another process has it, a key is not as it should be, or a connector
+    that the configuration names cannot be had; LogBehind when its log must not go on, unless `behind` says that the
+    caller deals with that.
     """
     data = settings.storage.data_dir
+    try:
+        also(settings.connectors.also)
+    except NotOffered as error:
+        raise UnavailableError(error.message, next_step=error.next_step) from error
     masters = await asyncio.to_thread(open_masters, data / "keys", settings.keys)
     for remark in remarks(masters, settings.keys):
         log.warning(remark)

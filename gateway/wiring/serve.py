@@ -48,7 +48,7 @@ async def serve_until(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[App], None], steps: Steps | None = None
 ) -> None:
     """Serve until `stop` is set or a drain has finished. `steps` is for tests that stop the process at a moment."""
-    resets = ResetServer()
+    resets = ResetServer(settings.connectors.also)
     try:
         async with parts(settings, steps) as opened:
             app = App(opened, resets)

@@ -1,0 +1,254 @@
+"""Breaks guards and parsers in small ways, one at a time, and runs the tests: what no test notices is a survivor.
+
+`python -m connectors.conformance.mutate FILE… -- PYTEST-ARGUMENTS` tries the files named; without arguments, those
+that docs/mutation.md of the folder lists, with their tests. A survivor that the page explains is passed over; any
+other is printed, and the exit code is 1. Why not a tool that exists: docs/design.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import copy
+import importlib
+import importlib.abc
+import importlib.util
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+_PAGE: Final = Path("docs/mutation.md")
+_LONGEST_S: Final = 180
+_COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+_CALLED: Final = {"fullmatch": "match", "match": "search", "any": "all", "all": "any", "min": "max", "max": "min"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change of one file. `name` stays the same when lines move: place, what was there, what is there now."""
+
+    file: Path
+    line: int
+    name: str
+    code: Any
+
+
+def _variants(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """What can stand in place of a node, and how that reads."""
+    match node:
+        case ast.Compare(ops=[op]) if type(op) in _COMPARED:
+            yield ast.Compare(node.left, [_COMPARED[type(op)]()], node.comparators), ""
+        case ast.BoolOp(op=op, values=values):
+            yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values), ""
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield operand, ""
+        case ast.Constant(value=bool(value)):
+            yield ast.Constant(not value), ""
+        case ast.Constant(value=int(value)):
+            yield ast.Constant(value + 1), ""
+        case ast.Constant(value=str(value)) if value:
+            yield ast.Constant(""), ""
+        case ast.Call(func=ast.Attribute(value=of, attr=name)) if name in _CALLED:
+            yield ast.Call(ast.Attribute(of, _CALLED[name], ast.Load()), node.args, node.keywords), ""
+        case ast.Call(func=ast.Name(id=name)) if name in _CALLED:
+            yield ast.Call(ast.Name(_CALLED[name], ast.Load()), node.args, node.keywords), ""
+        case ast.Raise():
+            yield ast.Pass(), "nothing"
+        case ast.Expr(value=ast.Call() | ast.Await()):
+            yield ast.Pass(), "nothing"
+        case ast.Return(value=value) if value is not None and not isinstance(value, ast.Constant):
+            yield ast.Return(ast.Constant(None)), ""
+        case ast.If(test=test):
+            yield ast.If(ast.UnaryOp(ast.Not(), test), node.body, node.orelse), f"if not ({ast.unparse(test)})"
+        case ast.Continue() | ast.Break():
+            yield ast.Pass(), "nothing"
+
+
+def _untouched(node: ast.AST) -> set[int]:
+    """What is not code that runs: docstrings, annotations, imports; and the words of errors, which people read."""
+    found: set[int] = set()
+    for one in ast.walk(node):
+        parts: list[ast.AST | None] = []
+        match one:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                parts += [s for s in one.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)]
+                parts += [getattr(one, "returns", None), *getattr(one, "decorator_list", [])]
+            case ast.AnnAssign(annotation=annotation):
+                parts.append(annotation)
+            case ast.arg(annotation=annotation):
+                parts.append(annotation)
+            case ast.Import() | ast.ImportFrom():
+                parts.append(one)
+            case ast.Raise(exc=ast.Call(args=args, keywords=keywords)):
+                parts += [*args, *(keyword.value for keyword in keywords)]
+        found |= {id(inner) for part in parts if part is not None for inner in ast.walk(part)}
+    return found
+
+
+def mutants(file: Path) -> Iterator[Mutant]:
+    """Every one of a file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    skipped = _untouched(tree)
+    places = list(_places(tree, ""))
+    seen: dict[str, int] = {}
+    for number, (where, node) in enumerate(places):
+        if id(node) in skipped:
+            continue
+        for variant, reads in _variants(node):
+            before, after = _short(ast.unparse(node)), reads or _short(ast.unparse(variant))
+            name = f"{where or 'module'}: `{before}` → `{after}`"
+            seen[name] = seen.get(name, 0) + 1
+            name += f" ({seen[name]})" if seen[name] > 1 else ""
+            changed = copy.deepcopy(tree)
+            _put(changed, number, variant)
+            code = compile(ast.fix_missing_locations(changed), str(file), "exec", dont_inherit=True)
+            yield Mutant(file, getattr(node, "lineno", 0), name, code)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split()).replace("`", "'").replace("|", "¦")
+    return line if len(line) <= 90 else line[:60] + "…" + line[-25:]
+
+
+def _places(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST]]:
+    """Every node with the name of what it is in, in an order that a copy of the tree has too."""
+    yield where, node
+    inside = where
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        inside = f"{where}.{node.name}".lstrip(".")
+    for child in ast.iter_child_nodes(node):
+        yield from _places(child, inside)
+
+
+def _put(tree: ast.AST, number: int, variant: ast.AST) -> None:
+    target = [node for _, node in _places(tree, "")][number]
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            if value is target:
+                setattr(parent, field, ast.copy_location(variant, target))
+                return
+            if isinstance(value, list) and any(one is target for one in value):
+                value[[one is target for one in value].index(True)] = ast.copy_location(variant, target)
+                return
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports the changed code in place of the file's."""
+
+    def __init__(self, module: str, mutant: Mutant) -> None:
+        self._module, self._mutant = module, mutant
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        """Of that module alone."""
+        if fullname != self._module:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._mutant.file, loader=self)
+
+    def create_module(self, spec: Any) -> None:
+        """As usual."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The changed code."""
+        exec(self._mutant.code, module.__dict__)  # noqa: S102 - that is what a mutation is
+
+
+def _is_installed(module: Any) -> bool:
+    return "site-packages" in (getattr(module, "__file__", None) or "")
+
+
+def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = None) -> bool:
+    """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
+    says which installed modules it came to load."""
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            os.setpgid(0, 0)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(nowhere, descriptor)
+            if mutant is not None:
+                name = ".".join(mutant.file.with_suffix("").parts)
+                sys.meta_path.insert(0, _Finder(name, mutant))
+            import pytest
+
+            code = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]))
+            if tell is not None:
+                loaded = [name for name, module in list(sys.modules.items()) if _is_installed(module)]
+                os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
+        finally:
+            os._exit(code)
+    until = time.monotonic() + _LONGEST_S
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def _listed(page: Path) -> tuple[list[tuple[list[Path], list[str]]], set[tuple[str, str]]]:
+    """What a page says is to be tried ("- `FILE…` by `TESTS…`"), and the survivors that it explains (table rows that
+    begin "| FILE | place: `before` → `after` |")."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    groups = [
+        (list(map(Path, files.split())), tests.split())
+        for files, tests in re.findall(r"^- `([^`]+)` by `([^`]+)`", text, re.MULTILINE)
+    ]
+    return groups, set(re.findall(r"^\| (\S+) \| (.+?) \| ", text, re.MULTILINE))
+
+
+def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, str]], at_once: int) -> list[str]:
+    """The survivors that nobody explained."""
+    reading, tell = os.pipe()
+    if not _survives(None, tests, tell):
+        raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
+    # What every child would load anew is loaded once, here: nothing of it is ours, and nothing of it is changed.
+    for name in os.read(reading, 60_000).decode().splitlines():
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    os.close(reading)
+    os.close(tell)
+    all_ = [mutant for file in files for mutant in mutants(file)]
+    with ThreadPoolExecutor(at_once) as pool:
+        survived = [m for m, s in zip(all_, pool.map(lambda m: _survives(m, tests), all_), strict=True) if s]
+    known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
+    print(f"{' '.join(map(str, files))}: {len(all_)} mutants, {len(all_) - len(survived)} noticed, "
+          f"{len(survived)} survived, {len(known)} of them explained", flush=True)  # fmt: skip
+    return [f"{m.file}:{m.line}\n| {m.file} | {m.name} | " for m in survived if m not in known]
+
+
+def main() -> None:
+    """Read the arguments and try."""
+    parser = argparse.ArgumentParser(prog="python -m connectors.conformance.mutate", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    words, _, tests = " ".join(sys.argv[1:]).partition(" -- ")
+    given = parser.parse_args(words.split())
+    groups, explained = _listed(_PAGE)
+    if given.files:
+        own = [(files, of) for files, of in groups if set(given.files) & set(files)]
+        groups = [(given.files, tests.split())] if tests else own
+    if not groups:
+        parser.error(f"say which files, or list them in {_PAGE}; and after -- what pytest is to run")
+    left = [line for files, of in groups for line in _try(files, of, explained, given.at_once)]
+    print("\n".join(left) if left else "every survivor is explained")
+    sys.exit(1 if left else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The tests that every connector passes. Each says in its name what a user, or an attacker, would notice."""
