@@ -32,6 +32,8 @@ def _built_once() -> Callable[[Any], str]:
 
 
 _written: Final = _built_once()
+quoted: Final[Callable[[str], str]] = json.encoder.encode_basestring
+"""Text as JSON has it; `as_bytes` sees lone surrogates."""
 
 
 class CanonicalError(ValueError):
@@ -40,10 +42,24 @@ class CanonicalError(ValueError):
 
 def encode(value: Any) -> bytes:
     """The canonical bytes of `value`. CanonicalError when it has none."""
-    ascii_keys = _check(value, _MAX_DEPTH)
+    return as_bytes(written(value))
+
+
+def written(value: Any) -> str:
+    """The same as text, for whoever writes an object around it; `as_bytes` sees lone surrogates."""
+    if _check(value, _MAX_DEPTH):
+        return _written(value)
     try:
-        return _written(value).encode() if ascii_keys else rfc8785.dumps(value)
+        return rfc8785.dumps(value).decode()
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise CanonicalError("text with a lone surrogate is not canonical JSON") from error
+
+
+def as_bytes(text: str) -> bytes:
+    """What was written, as it is hashed. CanonicalError when there is a lone surrogate in it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
         raise CanonicalError("text with a lone surrogate is not canonical JSON") from error
 
 

@@ -213,20 +213,3 @@ class Event:
         stray |= {p.field for p in self.personal} - kind.personal
         if stray:
             raise EventError(f"{self.kind} does not carry {', '.join(sorted(stray))}")
-
-    def body(self, event_id: str, time_ms: int, commitments: Mapping[str, str]) -> dict[str, Any]:
-        """What is hashed, before canonical encoding."""
-        body: dict[str, Any] = {
-            "v": SCHEMA,
-            "id": event_id,
-            "time": time_ms,
-            "kind": self.kind,
-            "log": self.log,
-            "actor": self.actor,
-        }
-        body.update({name: value for name in IDS if (value := getattr(self, name)) is not None})
-        if self.data:
-            body["data"] = dict(self.data)
-        if commitments:
-            body["commit"] = dict(commitments)
-        return body

@@ -19,15 +19,15 @@ COLUMNS: Final = ("session_id", "operation_id", "subject", "system_id", "enginee
 
 def columns(event: Event) -> tuple[str | None, ...]:
     """Of an event that is appended, in the order of `COLUMNS`."""
-    data = event.data
+    kind, data, session = event.kind, event.data, event.session
     return (
-        event.session,
+        session,
         event.operation,
         event.subject,
         event.system,
         _engineer(event.actor, data),
-        _operations(event.kind, data),
-        _permission(event.kind, event.session, event.request, event.grant),
+        _operations(kind, data) if data else None,
+        _permission(kind, session, event.request, event.grant),
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audit import canonical, finding
+from audit import finding
 from audit.clock import LogClock
+from audit.entry import entry
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
 from audit.sealing import FileKeyStore, KeyDestroyed, SealingError, open_personal, seal_personal
@@ -39,7 +40,9 @@ _CONFIRMED: Final = (
 _COLUMNS: Final = ("log_id", "event_id", "kind", "time_ms", "entry", "leaf_hash", "ticket", *finding.COLUMNS)
 _PAYLOAD: Final = ("log_id", "event_id", "key_id", "sealed")
 _KNOWN_BY: Final = ("log_id", "word", "subject")
-_ID_BYTES: Final = 12
+_RANDOM: Final = 13
+"""Hex digits of an event's id that are random, after eleven that are its time: what is new then stands beside what was
+written last in every index of ids, and an append changes a few pages instead of one an event."""
 _TOGETHER: Final = 500
 """Entries whose sealed fields are asked for in one statement."""
 
@@ -103,21 +106,21 @@ class AuditLog:
         """Append several in one statement, in order, in the caller's transaction."""
         await self._prepare_keys(events)
         # One time for all: they commit together. Random bytes are asked of the system once.
-        now, ids = self.clock.now(), secrets.token_hex(_ID_BYTES * len(events))
+        now, chance = self.clock.now(), secrets.token_hex((_RANDOM * len(events) + 1) // 2)
         appended: list[Appended] = []
         rows: list[tuple[Any, ...]] = []
         sealed_rows: list[tuple[Any, ...]] = []
         words: dict[tuple[str, str, str], None] = {}
         for number, event in enumerate(events):
-            event_id = "evt_" + ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
+            event_id = f"evt_{now:011x}{chance[_RANDOM * number : _RANDOM * (number + 1)]}"
             commitments, sealed = seal_personal(self.keys, event.log, event_id, event.personal)
-            entry = canonical.encode(event.body(event_id, now, commitments))
-            if len(entry) > MAX_ENTRY:
-                raise EventError(f"{event.kind}: an entry of {len(entry)} bytes is over {MAX_ENTRY}")
+            written = entry(event, event_id, now, commitments)
+            if len(written) > MAX_ENTRY:
+                raise EventError(f"{event.kind}: an entry of {len(written)} bytes is over {MAX_ENTRY}")
             ticket = finding.ticket(event) if event.personal else None
             keyed = None if ticket is None else self.keys.keyed(event.log, "ticket", ticket)
             found_by = finding.columns(event)
-            rows.append((event.log, event_id, event.kind, now, entry, leaf_hash(entry), keyed, *found_by))
+            rows.append((event.log, event_id, event.kind, now, written, leaf_hash(written), keyed, *found_by))
             for key_id, data in sealed:
                 sealed_rows.append((event.log, event_id, key_id, data))
             for word in finding.words(event) if event.personal else ():
@@ -125,7 +128,8 @@ class AuditLog:
             appended.append(Appended(event_id, now))
         await _insert(connection, "entries", _COLUMNS, rows)
         await _insert(connection, "payloads", _PAYLOAD, sealed_rows)
-        await _insert(connection, "known_by", _KNOWN_BY, list(words), " ON CONFLICT DO NOTHING")
+        # In one order for everybody: on PostgreSQL two that tell of the same person wait, one for the other alone.
+        await _insert(connection, "known_by", _KNOWN_BY, sorted(words), " ON CONFLICT DO NOTHING")
         self.on_appended()
         return appended
 
@@ -201,29 +205,35 @@ class AuditLog:
         where = (payloads.c.log_id == row.log) & (payloads.c.event_id == str(row.body["id"]))
         sealed = (await connection.execute(select(payloads).where(where))).all()
         await self._unwrapped(row.log, {found.key_id for found in sealed})
-        return self._open(row, sealed)
+        return self.open(row, sealed)
 
     async def personal_of_many(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[dict[str, Any] | None]:
         """Personal fields in clear of each; None of a row of which something sealed is false."""
-        sealed = [(row.log, str(row.body.get("id"))) for row in rows if row.body.get("commit")]
-        by_event: dict[tuple[str, str], list[Any]] = {}
-        for at in range(0, len(sealed), _TOGETHER):
-            some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(sealed[at : at + _TOGETHER])
-            for found in await connection.execute(select(payloads).where(some)):
-                by_event.setdefault((found.log_id, found.event_id), []).append(found)
+        sealed = await self.sealed_of(connection, rows)
         # In a thread: each visit's key is a file, and a token may have to be asked for it.
-        return await self.keys.off_the_loop(lambda: [self._clear(row, by_event) for row in rows])
+        return await self.keys.off_the_loop(lambda: [self._clear(row, sealed) for row in rows])
 
-    def _clear(self, row: Row, by_event: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, Any] | None:
-        if not row.body.get("commit"):
-            return {}
+    async def sealed_of(self, connection: AsyncConnection, rows: Sequence[Row]) -> dict[tuple[str, str], list[Any]]:
+        """What is sealed of these rows, by log and event: some hundreds in one statement."""
+        wanted = [(row.log, str(row.body.get("id"))) for row in rows if row.body.get("commit")]
+        sealed: dict[tuple[str, str], list[Any]] = {}
+        for at in range(0, len(wanted), _TOGETHER):
+            some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(wanted[at : at + _TOGETHER])
+            for found in await connection.execute(select(payloads).where(some)):
+                sealed.setdefault((found.log_id, found.event_id), []).append(found)
+        return sealed
+
+    def _clear(self, row: Row, sealed: Mapping[tuple[str, str], Sequence[Any]]) -> dict[str, Any] | None:
         try:
-            return self._open(row, by_event.get((row.log, str(row.body.get("id"))), ()))[0]
+            return self.open(row, sealed.get((row.log, str(row.body.get("id"))), ()))[0]
         except (SealingError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def _open(self, row: Row, found: Sequence[Any]) -> tuple[dict[str, Any], frozenset[str]]:
-        commitments: dict[str, str] = row.body["commit"]
+    def open(self, row: Row, found: Sequence[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+        """As `personal_of`, of what `sealed_of` found of a row."""
+        commitments: dict[str, str] = row.body.get("commit", {})
+        if not commitments:
+            return {}, frozenset()
         event_id = str(row.body["id"])
         opened: dict[str, Any] = {}
         destroyed: dict[str, str] = {}

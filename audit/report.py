@@ -8,7 +8,7 @@ signed with, permission. Whoever makes one appends `looked.session` or `looked.a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -22,7 +22,7 @@ from audit.publisher import tile_of
 from audit.reportfile import Clear, Entry, Held, Recorded, Report, ReportError
 from audit.sealing import KeyDestroyed, KeyMissing, payload
 from audit.storage import Objects
-from audit.tables import checkpoints, entries, payloads
+from audit.tables import checkpoints, entries
 from audit.tiles import TileReader, parse_name
 
 _PAGE: Final = 1_000
@@ -119,13 +119,13 @@ class Reporter:
     ) -> Report:
         root = self._root
         reader = TileReader(root.size, lambda name: tile_of(self._objects, self._log, *parse_name(name)))
-        made = []
+        made: list[Entry] = []
         wanted = sorted(indexes)
         for start in range(0, len(wanted), _PAGE):
-            for row in await self._rows(wanted[start : start + _PAGE]):
-                index = int(row.index or 0)
-                path = await asyncio.to_thread(inclusion, reader.node, index, root.size)
-                made.append(Entry(index, row.entry, tuple(path), *await self._clear(row)))
+            rows = await self._rows(wanted[start : start + _PAGE])
+            sealed = await self._audit.sealed_of(self._connection, rows)
+            # In a thread, all of a page: tiles and keys are files, and a token may have to be asked for a key.
+            made += await self._audit.keys.off_the_loop(self._entries, reader, rows, sealed)
         before = [*held, *await self._sent_before(root.size)]
         proofs = [await asyncio.to_thread(self._extends, reader, one, root) for one in dict.fromkeys(before)]
         return Report(
@@ -140,18 +140,25 @@ class Reporter:
             raise ReportError("entries are missing in the database: `frameroom audit verify` says which")
         return [Row(r.log_id, r.seq, r.idx, r.entry, parse_entry(r.entry), r.leaf_hash) for r in found]
 
-    async def _clear(self, row: Row) -> tuple[dict[str, Clear], dict[str, str]]:
+    def _entries(
+        self, reader: TileReader, rows: Sequence[Row], sealed: Mapping[tuple[str, str], Sequence[Any]]
+    ) -> list[Entry]:
+        made = []
+        for row in rows:
+            index = int(row.index or 0)
+            path = inclusion(reader.node, index, self._root.size)
+            clear = self._clear(row, sealed.get((row.log, str(row.body.get("id"))), ()))
+            made.append(Entry(index, row.entry, tuple(path), *clear))
+        return made
+
+    def _clear(self, row: Row, sealed: Sequence[Any]) -> tuple[dict[str, Clear], dict[str, str]]:
         """Personal fields with their salts, and why others are not there."""
-        fields, _ = await self._audit.personal_of(self._connection, row)
-        if not fields:
-            return {}, {}
+        fields, _ = self._audit.open(row, sealed)
         gone = {name: str(value) for name, value in fields.items() if isinstance(value, Erased)}
         clear: dict[str, Clear] = {}
-        event = str(row.body["id"])
-        where = (payloads.c.log_id == row.log) & (payloads.c.event_id == event)
-        for found in await self._connection.execute(select(payloads).where(where)):
+        for found in sealed if fields else ():
             try:
-                opened = payload(self._audit.keys, row.log, event, found.key_id, found.sealed)
+                opened = payload(self._audit.keys, row.log, str(row.body["id"]), found.key_id, found.sealed)
             except KeyDestroyed:
                 continue
             for name, item in opened.items():

@@ -10,7 +10,8 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 from audit import canonical
 from audit.events import Personal
@@ -30,19 +31,24 @@ def commitment(salt: bytes, value: Any) -> str:
     return hashlib.sha256(salt + canonical.encode(value)).hexdigest()
 
 
+_field: Final = attrgetter("field")
+
+
 def seal_personal(
     keys: FileKeyStore, log: str, event_id: str, personal: Sequence[Personal]
 ) -> tuple[dict[str, str], list[tuple[str, bytes]]]:
     """Commitments by field, and one sealed payload a key: [(key id, bytes)]."""
     commitments: dict[str, str] = {}
-    by_key: dict[str, dict[str, Any]] = {}
-    for item in personal:
-        salt = secrets.token_bytes(32)
-        commitments[item.field] = commitment(salt, item.value)
-        by_key.setdefault(keys.living(log, item.key_id), {})[item.field] = {"salt": salt.hex(), "value": item.value}
+    by_key: dict[str, list[str]] = {}
+    # In the canonical order of the fields; each value is written once, for its commitment and for what is sealed.
+    for item in sorted(personal, key=_field) if len(personal) > 1 else personal:
+        salt, value = secrets.token_bytes(32), canonical.written(item.value)
+        commitments[item.field] = hashlib.sha256(salt + canonical.as_bytes(value)).hexdigest()
+        told = f'{canonical.quoted(item.field)}:{{"salt":"{salt.hex()}","value":{value}}}'
+        by_key.setdefault(keys.living(log, item.key_id), []).append(told)
     sealed = [
-        (key_id, seal(keys.get_or_create(log, key_id), _context(event_id, key_id), canonical.encode(fields)))
-        for key_id, fields in by_key.items()
+        (key_id, seal(keys.get_or_create(log, key_id), _context(event_id, key_id), f"{{{','.join(told)}}}".encode()))
+        for key_id, told in by_key.items()
     ]
     return commitments, sealed
 

@@ -72,8 +72,9 @@ class _Fields(dict[str, str]):
 
 def harmless(text: str, longest: int = _LONGEST) -> str:
     """Text from outside on one line: nothing that moves a terminal or turns the direction of writing."""
-    seen = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text)
-    line = " ".join(seen.split())
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text)
+    line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

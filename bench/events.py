@@ -31,7 +31,7 @@ from gateway.store.engine import Store
 CUSTOMER = "cus_" + "1" * 24
 DEPLOYMENT = "bench.example"
 BATCHES = (1, 64, 256)
-CALLERS = 128
+CALLERS, FEW = 128, 4
 
 
 def fdatasync_ms(folder: Path, rounds: int = 100) -> float:
@@ -72,18 +72,19 @@ async def appended_a_second(engine: AsyncEngine, audit: AuditLog, batch: int, to
     return len(events) / (time.perf_counter() - before)
 
 
-async def one_by_one_a_second(store: Store, audit: AuditLog, callers: int, total: int) -> float:
-    """Events a second, each in a transaction of its own that its caller waits for, of so many callers at once."""
-    events = iter([event for number in range(total // 4) for event in an_operation(number)])
+async def at_once_a_second(store: Store, audit: AuditLog, callers: int, batch: int, total: int) -> float:
+    """Events a second of so many callers at once, each waiting until a batch of its own is durable."""
+    events = [event for number in range(total // 4) for event in an_operation(number)]
+    starts = iter(range(0, len(events), batch))
 
     async def call() -> None:
-        for event in events:
+        for start in starts:
             async with store.scope(CUSTOMER) as scope:
-                await audit.append(scope.connection, event)
+                await audit.append_many(scope.connection, events[start : start + batch])
 
     before = time.perf_counter()
     await asyncio.gather(*(call() for _ in range(callers)))
-    return total / (time.perf_counter() - before)
+    return len(events) / (time.perf_counter() - before)
 
 
 async def batched_a_second(folder: Path) -> float:
@@ -124,8 +125,9 @@ async def measure(folder: Path) -> None:
     for batch in BATCHES:
         rate = await appended_a_second(store.engine, audit, batch, 2_000 if batch == 1 else 20_000)
         print(f"durable events/s, {batch:>3} a transaction: {rate:>9,.0f}")
-    rate = await one_by_one_a_second(store, audit, CALLERS, 8_000)
-    print(f"durable events/s, one by one, {CALLERS} callers: {rate:>9,.0f}")
+    for callers, batch, total in ((CALLERS, 1, 8_000), (FEW, BATCHES[-1], 40_000)):
+        rate = await at_once_a_second(store, audit, callers, batch, total)
+        print(f"durable events/s, {batch:>3} a transaction, {callers} callers: {rate:>9,.0f}")
     print(
         f"sequenced entries/s: {await sequenced_a_second(store.engine, Sequencer(signer, DEPLOYMENT, objects)):>9,.0f}"
     )

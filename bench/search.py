@@ -38,6 +38,7 @@ from bench.history import (
 )
 from config import load as loading
 from gateway.store import schema
+from gateway.vault import Vault
 from gateway.wiring.admin import Admin
 from gateway.wiring.app import Parts, make_keys, parts
 from tests.support.postgres import Postgres
@@ -122,6 +123,7 @@ async def _deployment(kind: str, size: int, folder: Path) -> AsyncIterator[tuple
         )
         await asyncio.to_thread(schema.upgrade, owner)
         keys = FileKeyStore(folder / "data" / "keyring", FileMasterKey.load(folder / "data" / "keys" / "master.key"))
+        await asyncio.to_thread(Vault, keys)  # its key is the first of a deployment
         history = History(keys)
         fill = fill_sqlite if kind == "sqlite" else fill_postgres
         where = str(folder / "frameroom.db") if kind == "sqlite" else owner

@@ -105,7 +105,7 @@ def _options(target: Target) -> str:
     wait = target.answer_timeout_ms
     return (
         f"-c statement_timeout={wait} -c lock_timeout={wait // 2} -c idle_in_transaction_session_timeout={wait} "
-        "-c client_min_messages=error -c search_path=pg_catalog"
+        "-c client_min_messages=error -c search_path=pg_catalog -c jit=off"  # compiling takes longer than a page
     )
 
 

@@ -98,7 +98,7 @@ _USER: Final = """
 """
 
 
-def _shown(source: str, more: str = "") -> str:
+def _shown(source: str, more: str = "", numbers_of: str = "") -> str:
     """What is shown of the persons in `source`. Direct numbers are read once for all of them: the site's own table
     need have no index on the extension, and a look at it for each person would take minutes where there are many."""
     return (
@@ -108,14 +108,14 @@ def _shown(source: str, more: str = "") -> str:
         + source
         + """ p left join lateral (select x.fullname, x.email from {voicemail} x
         where x.mailbox = p.box and x.context = p.boxcontext order by x.uniqueid limit 1) v on true {numbers_of_"""
-        + source
+        + (numbers_of or source)
         + "} "
     )
 
 
 _NUMBERS: Final = """left join (
     select d.{ext}::text as extension, array_agg(d.{number}::text order by d.{number}::text) as numbers
-    from {ddi} d where d.{ext}::text in (select s.extension from {source} s) group by d.{ext}::text) n
+    from {ddi} d {where} group by d.{ext}::text) n
     on n.extension = p.extension"""
 # Two endpoints with one caller id and one mailbox are one person's two devices; the first stands for both.
 # Concatenated from constants of this file, never from values: hence the noqa of S608.
@@ -197,7 +197,7 @@ _TEXTS: Final[Mapping[str, str]] = {
     "find": _PERSONS + ", words as materialized (select lower(normalize(w.word){collate}) as word "  # noqa: S608
         "from unnest(%(words)s::text[]) w(word)) "
         "select f.id, f.callerid, f.extension, f.fullname, f.email, f.ddis from (" + _shown(
-        "persons", ", lower(normalize(" + _HAY + "){collate}) as hay") + """offset 0) f
+        "persons", ", lower(normalize(" + _HAY + "){collate}) as hay", "all") + """offset 0) f
         where not exists (select 1 from words where position(words.word in f.hay) = 0)
         order by f.id collate "C" limit %(limit)s""",
     "view": "with persons as (" + _USER + "and e.id = %(id)s)" + _shown("persons"),
@@ -259,6 +259,7 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
         "boxcontext": sql.SQL(f"coalesce(nullif(trim({first.format(2)}), ''), %(vmcontext)s::text)"),
         "collate": sql.SQL(" collate {}").format(sql.Identifier(collation)) if collation else sql.SQL(""),
         "ddis": sql.SQL("null::text[]"),
+        "numbers_of_all": sql.SQL(""),
         "numbers_of_page": sql.SQL(""),
         "numbers_of_persons": sql.SQL(""),
     }
@@ -269,7 +270,10 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
         parts["number"] = sql.Identifier(settings.ddi.number_column)
         parts["ext"] = sql.Identifier(settings.ddi.extension_column)
         parts["ddis"] = sql.SQL("coalesce(n.numbers, array[]::text[])")
+        table = {key: parts[key] for key in ("number", "ddi", "ext")}
+        parts["numbers_of_all"] = sql.SQL(_NUMBERS).format(where=sql.SQL(""), **table)
         for source in ("page", "persons"):
-            own = {key: parts[key] for key in ("number", "ddi", "ext")} | {"source": sql.Identifier(source)}
-            parts[f"numbers_of_{source}"] = sql.SQL(_NUMBERS).format(**own)
+            theirs = sql.SQL("where d.{ext}::text in (select s.extension from {source} s)")
+            where = theirs.format(ext=parts["ext"], source=sql.Identifier(source))
+            parts[f"numbers_of_{source}"] = sql.SQL(_NUMBERS).format(where=where, **table)
     return {name: sql.SQL(template).format(**parts) for name, template in texts.items()}

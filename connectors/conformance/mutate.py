@@ -229,7 +229,9 @@ def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, 
     known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
     print(f"{' '.join(map(str, files))}: {len(all_)} mutants, {len(all_) - len(survived)} noticed, "
           f"{len(survived)} survived, {len(known)} of them explained", flush=True)  # fmt: skip
-    return [f"{m.file}:{m.line}\n| {m.file} | {m.name} | " for m in survived if m not in known]
+    left = [f"{m.file}:{m.line}\n| {m.file} | {m.name} | " for m in survived if m not in known]
+    print("\n".join(left), end="\n" if left else "", flush=True)
+    return left
 
 
 def main() -> None:
@@ -246,7 +248,7 @@ def main() -> None:
     if not groups:
         parser.error(f"say which files, or list them in {_PAGE}; and after -- what pytest is to run")
     left = [line for files, of in groups for line in _try(files, of, explained, given.at_once)]
-    print("\n".join(left) if left else "every survivor is explained")
+    print(f"{len(left)} survivors are not explained in {_PAGE}" if left else "every survivor is explained")
     sys.exit(1 if left else 0)
 
 

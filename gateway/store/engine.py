@@ -197,6 +197,8 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
         "busy_timeout=5000",
         # Room for the pages that a busy log's indexes grow at: with SQLite's 2 MB each append reads some again.
         "cache_size=-16384",
+        # Pages that many commits in turn change are then written to the database once.
+        "wal_autocheckpoint=4000",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

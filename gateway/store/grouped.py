@@ -74,8 +74,11 @@ class Writer:
             self._driver = cast(Connection, raw.driver_connection)
         if self._group is None or self._group.done():
             await self._connection.begin()
-            self._group = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._commit(self._group), name="commit")
+            loop = asyncio.get_running_loop()
+            self._group = loop.create_future()
+            # The writer owns it: everybody of the group waits for what it tells, and `close` for its end. No one of
+            # the group does, since whoever is cancelled would take the others' COMMIT along.
+            task = loop.create_task(self._commit(self._group), name="commit")
             self._committing.add(task)
             task.add_done_callback(self._committing.discard)
         return self._connection, self._driver, self._group

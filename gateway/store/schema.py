@@ -63,10 +63,13 @@ def row_security_statements(columns: Mapping[str, str]) -> list[str]:
         f"grant select on alembic_version to {APP_ROLE}",
     ]
     mine = "current_setting('frameroom.customer', true)"
+    # texteq is what = calls. Written as =, PostgreSQL takes it for true of one row in 200, and then sorts every row
+    # that a condition fits instead of walking an index for the first hundred.
+    everyone = f"texteq({mine}, '*')"
     for table, column in columns.items():
         statements.append(f"grant select, insert, update, delete on {table} to {APP_ROLE}")
         if column:
-            rule = f"({column} = {mine} or {mine} = '*')"
+            rule = f"({column} = {mine} or {everyone})"
             statements += [
                 f"alter table {table} enable row level security",
                 f"alter table {table} force row level security",

@@ -19,7 +19,6 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 
 from gateway.store.settled import settled
+from gateway.store.units import How, Left, Unit, do, finish
 
 UNASKED: Final = "/* unasked */"
 """Stands before the table of an UPDATE (`prefix_with`) of which nobody asks how many rows it changed."""
@@ -37,21 +37,8 @@ _LATER: Final = re.compile(
     re.DOTALL,
 )
 """Rows of values, or a change, with nothing to give back."""
-_SAVE, _KEEP, _UNDO = "SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
-
-
-@dataclass(slots=True)
-class Unit:
-    """One of several transactions that share a COMMIT (grouped.py): a savepoint, which ends alone.
-
-    `left` is what is to be done for it at the next trip to SQLite's thread; `error` why nothing of it was kept.
-    """
-
-    left: list[tuple[bool, str, Any]] = field(default_factory=list)
-    saved: bool = False
-    error: BaseException | None = None
 
 
 class Cursor(aiosqlite.Cursor):
@@ -88,7 +75,7 @@ class Cursor(aiosqlite.Cursor):
         await self.close()
         values = () if parameters is None else parameters
         if _LATER.match(sql):
-            self._conn.later.append((False, sql, values))
+            self._conn.later.append((How.ONE, sql, values))
             self._about = (None, 1 if sql.startswith("INSERT") else -1, None)
         else:
             await self._conn._execute(self._run, False, sql, values)
@@ -99,7 +86,7 @@ class Cursor(aiosqlite.Cursor):
         await self.close()
         if _LATER.match(sql):
             rows = list(parameters)
-            self._conn.later.append((True, sql, rows))
+            self._conn.later.append((How.MANY, sql, rows))
             self._about = (None, len(rows) if sql.startswith("INSERT") else -1, None)
         else:
             await self._conn._execute(self._run, True, sql, parameters)
@@ -163,12 +150,12 @@ class Connection(aiosqlite.Connection):
         super().__init__(connector, 64)
         self._thread.daemon = True
         self.to_begin = ""
-        self.later: list[tuple[bool, str, Any]] = []
+        self.later: list[Left] = []
         self._reads = self._ending = False
         self._unit: Unit | None = None
-        self._ended: list[tuple[Unit, bool]] = []
+        self._ended: list[Unit] = []
         self._began = False
-        self._lost: sqlite3.Error | None = None
+        self._lost: Exception | None = None
 
     def catch_up(self, cursor: sqlite3.Cursor) -> None:
         """In SQLite's thread: do what was left for the next trip there."""
@@ -181,30 +168,14 @@ class Connection(aiosqlite.Connection):
             if begin:
                 cursor.execute(begin)
                 self._began = True
-            for unit, keep in ended:
-                self._finish(cursor, unit, keep)
-        except sqlite3.Error as error:
+            finish(self._conn, cursor, ended)
+        except Exception as error:
             # What units that ended before had left is gone with it: no COMMIT may say that it was kept.
             self._lost = error
             raise
-        if self._unit is not None and not self._unit.saved:
-            cursor.execute(_SAVE)
-            self._unit.saved = True
-        _do(cursor, later)
-
-    def _finish(self, cursor: sqlite3.Cursor, unit: Unit, keep: bool) -> None:
-        """The rest of a unit that has ended, or all of it."""
-        try:
-            if not unit.saved:
-                cursor.execute(_SAVE)
-            _do(cursor, unit.left)
-        except sqlite3.Error as error:
-            if not self._conn.in_transaction:
-                raise  # SQLite gave up the whole transaction (a full disk): that is everybody's error
-            unit.error, keep = error, False
-        if not keep:
-            cursor.execute(_UNDO)
-        cursor.execute(_KEEP)
+        if self._unit is not None:
+            self._unit.begin(cursor)
+        do(cursor, later)
 
     def _catch_up_and_commit(self) -> None:
         cursor = self._conn.cursor()
@@ -221,7 +192,7 @@ class Connection(aiosqlite.Connection):
 
     def put_off(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         """Insert rows at the next trip, in the transaction that is open: what is wrong with them is said then."""
-        self.later.append((True, sql, rows))
+        self.later.append((How.ROWS, sql, rows))
 
     def open_unit(self) -> Unit:
         """Begin one of the transactions that share this one's COMMIT."""
@@ -233,8 +204,8 @@ class Connection(aiosqlite.Connection):
         unit, self._unit = self._unit, None
         later, self.later = self.later, []
         if unit is not None and (unit.saved or (keep and later)):
-            unit.left = later if keep else []
-            self._ended.append((unit, keep))
+            unit.left, unit.keep = later if keep else [], keep
+            self._ended.append(unit)
 
     def cursor(self, *_: Any, **__: Any) -> Any:
         """A Cursor, without a trip."""
@@ -305,14 +276,6 @@ class Connection(aiosqlite.Connection):
             self.stop()
             raise
         return self
-
-
-def _do(cursor: sqlite3.Cursor, statements: Iterable[tuple[bool, str, Any]]) -> None:
-    for many, sql, values in statements:
-        if many:
-            cursor.executemany(sql, values)
-        else:
-            cursor.execute(sql, values)
 
 
 class Dialect(SQLiteDialect_aiosqlite):

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import canonical
+from audit.entry import entry
+from audit.events import IDS, KINDS, Event
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _values = st.recursive(
@@ -26,6 +28,40 @@ def test_same_bytes_as_the_reference(value: Any) -> None:
 @given(_values)
 def test_what_is_encoded_reads_back(value: Any) -> None:
     assert json.loads(canonical.encode(value)) == value
+
+
+_ids = st.fixed_dictionaries({}, optional=dict.fromkeys(IDS, _text))
+
+
+@given(_text, _text, _ids, st.dictionaries(st.sampled_from(sorted(KINDS["session.opened"].data)), _values), _values)
+def test_an_entry_is_what_the_reference_makes_of_what_it_says(
+    log: str, actor: str, ids: dict[str, Any], data: dict[str, Any], sealed: Any
+) -> None:
+    ids |= dict.fromkeys(KINDS["session.opened"].ids - ids.keys(), "x")
+    commits = {"name": "0" * 64, "email": "f" * 64} if sealed else {}
+    made = entry(Event("session.opened", log, actor, data=data, **ids), "evt_1", 1_764_000_000_000, commits)
+    said: dict[str, Any] = {
+        "actor": actor,
+        "id": "evt_1",
+        "kind": "session.opened",
+        "log": log,
+        "time": 1_764_000_000_000,
+        "v": 1,
+    }
+    said |= ids | ({"data": data} if data else {}) | ({"commit": commits} if commits else {})
+    assert made == rfc8785.dumps(said)
+
+
+@pytest.mark.parametrize("where", ["log", "actor", "system", "data", "commit"])
+def test_an_entry_with_a_lone_surrogate_is_refused_wherever_it_stands(where: str) -> None:
+    ids: dict[str, Any] = {"system": "s", "session": "s", "grant": "g"} | (
+        {"system": "\ud800"} if where == "system" else {}
+    )
+    log, actor = ("\ud800" if where == name else "x" for name in ("log", "actor"))
+    data = {"factor": "\ud800"} if where == "data" else {}
+    event = Event("session.opened", log, actor, data=data, **ids)
+    with pytest.raises(canonical.CanonicalError):
+        entry(event, "evt_1", 1, {"\ud800": "0"} if where == "commit" else {})
 
 
 def test_keys_are_ordered_by_utf16_units_where_python_would_order_otherwise() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,15 @@ async def bench(store: Store, tmp_path: Path) -> Bench:
 async def test_what_was_appended_verifies(bench: Bench) -> None:
     report = await bench.verify()
     assert (report.ok, report.entries, report.checkpoints) == (True, 14, 2)
+
+
+async def test_an_id_begins_with_its_time_and_no_two_are_alike(bench: Bench) -> None:
+    async with bench.store.look(LOG) as scope:
+        rows = await bench.audit.read(scope.connection, LOG)
+    ids = [row.body["id"] for row in rows]
+    assert len(set(ids)) == 14
+    assert all(re.fullmatch("evt_[0-9a-f]{24}", one) for one in ids)
+    assert [int(one[4:15], 16) for one in ids] == [row.body["time"] for row in rows]
 
 
 async def test_an_entry_holds_no_personal_field(bench: Bench) -> None:

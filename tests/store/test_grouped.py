@@ -98,6 +98,41 @@ async def test_one_that_is_cancelled_in_its_statement_takes_nobody_along(tmp_pat
     await store.close()
 
 
+async def put_off(store: Store, *values: Any, alone: bool = True) -> None:
+    """As an append to the log does it: the driver has the rows, and nobody waits for them before the end."""
+    async with store.everyone() as scope:
+        if not alone:
+            await scope.execute(text("select 1"))
+        opened = scope.connection.sync_connection
+        assert opened is not None
+        driver: Any = opened.connection.driver_connection
+        driver.put_off("INSERT INTO t (n) VALUES (?)", [(value,) for value in values])
+
+
+async def test_rows_of_many_transactions_go_in_together_and_one_that_cannot_takes_nobody_along(store: Store) -> None:
+    await put(store, 7)
+    many = tuple(range(1000, 1200))
+    tried = [
+        put_off(store, *many), put_off(store, 1, 2), put_off(store, 3, 7), put_off(store, 4), put_off(store, 2**70),
+        put_off(store, 5, alone=False), put(store, 6), put_off(store, 8), put_off(store, 9, 9),
+    ]  # fmt: skip
+    done = await asyncio.gather(*tried, return_exceptions=True)
+    wrong = [(number, type(one)) for number, one in enumerate(done) if one is not None]
+    assert wrong == [(2, IntegrityError), (4, OverflowError), (8, IntegrityError)]
+    assert kept(store) == [1, 2, 4, 5, 6, 7, 8, *many]
+    await store.close()
+
+
+async def test_rows_that_cannot_go_in_are_told_to_whoever_put_them_off_and_to_nobody_who_comes_next(
+    store: Store,
+) -> None:
+    first, second = asyncio.ensure_future(put_off(store, 2**70)), asyncio.ensure_future(put(store, 1))
+    done = await asyncio.gather(first, second, put_off(store, 2, alone=False), return_exceptions=True)
+    assert [type(one) for one in done] == [OverflowError, type(None), type(None)]
+    assert kept(store) == [1, 2]
+    await store.close()
+
+
 async def test_when_the_disk_is_full_all_are_told_and_the_next_goes_on(store: Store) -> None:
     async with store.everyone() as scope:
         await scope.execute(text("create table filler (x blob)"))

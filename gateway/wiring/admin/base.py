@@ -120,11 +120,14 @@ class Base:
 
     async def _look(self, scope: Scope, kind: str, actor: str, why: str, **rest: Any) -> None:
         """Log that somebody looks, in the caller's transaction: before anything of it is shown."""
-        data = {"who": actor} | rest.pop("data", {})
-        key = "operator" if scope.customer_id == OPERATOR_LOG else f"customer:{scope.customer_id}"
-        personal = (Personal("why", why, key),)
-        event = Event(kind, scope.customer_id, actor, data=data, personal=personal, **rest)
-        await self._parts.audit.append(scope.connection, event)
+        await self._parts.audit.append(scope.connection, looked(scope.customer_id, kind, actor, why, **rest))
+
+
+def looked(log: str, kind: str, actor: str, why: str, **rest: Any) -> Event:
+    """Somebody looked: what a log says of it."""
+    data = {"who": actor} | rest.pop("data", {})
+    key = "operator" if log == OPERATOR_LOG else f"customer:{log}"
+    return Event(kind, log, actor, data=data, personal=(Personal("why", why, key),), **rest)
 
 
 def told(row: Entry, personal: Mapping[str, Any] | None) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from connectors.asterisk.people import CALLERID_LENGTH, device, name_of, parts, person, renamed
 from connectors.asterisk.settings import AsteriskRealtimeSettings, DdiTable
@@ -137,3 +138,51 @@ def test_a_number_is_written_as_the_table_writes_it() -> None:
 )  # fmt: skip
 def test_a_word_that_is_half_a_number_is_looked_for_as_the_table_writes_it(shape: str, typed: str, word: str) -> None:
     assert table(shape=shape).word(typed) == word
+
+
+@pytest.mark.parametrize("callerid", ['"Grace" <1001> and more', "Grace <1001> and more"])
+def test_a_caller_id_with_something_behind_it_is_no_name_and_number(callerid: str) -> None:
+    assert name_of(callerid, None) == callerid
+    assert renamed(callerid, "Ana", "20") == '"Ana" <20>'
+
+
+def test_a_caller_id_is_as_long_as_asterisk_s_column() -> None:
+    assert CALLERID_LENGTH == 40
+
+
+def test_numbers_at_the_edges_of_what_is_one() -> None:
+    assert table(shape="digits").shown(" +442079460101 ") == "+442079460101"
+    assert table(shape="digits").word("0" + "1" * 15) == "0" + "1" * 15
+    assert table(shape="digits").word("+" + "1" * 16) == "+" + "1" * 16
+
+
+def test_settings_are_by_default_what_the_page_says() -> None:
+    assert PLAIN.model_dump(by_alias=True) == {
+        "database": "asterisk", "schema": "public", "sslmode": "pinned", "user_contexts": (),
+        "voicemail_context": "default", "mailbox": "mailboxes", "realm": "asterisk", "digest": "md5",
+        "sorcery_cache": "none", "ddi": None, "allow_selected": False,
+    }  # fmt: skip
+    assert table().model_dump() == {
+        "table": "t", "number_column": "n", "extension_column": "e", "shape": "digits", "country_code": "44",
+    }  # fmt: skip
+    assert AsteriskRealtimeSettings(namespace="voice").namespace == "voice"
+    assert AsteriskRealtimeSettings.model_validate({"schema": "voice"}).namespace == "voice"
+
+
+@pytest.mark.parametrize("made", [PLAIN, table()])
+def test_settings_do_not_change_and_take_nothing_unknown(made: BaseModel) -> None:
+    for field in type(made).model_fields:
+        with pytest.raises(ValidationError):
+            setattr(made, field, getattr(made, field))
+    with pytest.raises(ValidationError):
+        type(made).model_validate(made.model_dump() | {"nonsense": 1})
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", 'a"b', "a;b", "a" * 64, "a\n", "ä"])
+def test_an_identifier_is_a_plain_one(name: str) -> None:
+    for field in ("table", "number_column", "extension_column"):
+        with pytest.raises(ValidationError):
+            table(**{field: name})
+    with pytest.raises(ValidationError):
+        AsteriskRealtimeSettings.model_validate({"schema": name})
+    assert table(table="_" + "a" * 62).table == "_" + "a" * 62

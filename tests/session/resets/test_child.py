@@ -19,7 +19,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from connectors.errors import NotFound, OutcomeUnknown, Refused, Unreachable
+from connectors.errors import ConnectorError, NotFound, NotSupported, OutcomeUnknown, Refused, Unreachable
 from connectors.lab import server as lab_server
 from connectors.lab.server import LOGIN, Lab
 from gateway.errors import UnavailableError
@@ -225,14 +225,26 @@ async def test_an_answer_that_was_lost_is_an_unknown_outcome(
     child.close()
 
 
-@pytest.mark.parametrize("wrong", [{"settings": '{"nonsense": 1}'}, {"settings": "]"}, {"connector": "nonsense"}])
+_BY_TYPE = (Unreachable, r"could not begin \(\w+\); nothing was written")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told_as"),
+    [
+        ({"settings": '{"nonsense": 1}'}, _BY_TYPE), ({"settings": "]"}, _BY_TYPE),
+        ({"connector": "nonsense"}, (NotSupported, "connector, nonsense, is not there")),
+    ],
+)  # fmt: skip
 async def test_what_no_connector_expects_is_told_by_its_type_and_prints_nothing(
-    job: dict[str, Any], capfd: pytest.CaptureFixture[str], wrong: dict[str, str]
+    job: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+    wrong: dict[str, str],
+    told_as: tuple[type[ConnectorError], str],
 ) -> None:
     server = ResetServer()
     child = server.child()
     await child.start(job | wrong)
-    with pytest.raises(Unreachable, match=r"could not begin \(\w+\); nothing was written"):
+    with pytest.raises(told_as[0], match=told_as[1]):
         await child.write()
     child.close()
     await no_child(server.pid)
