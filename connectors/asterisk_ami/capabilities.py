@@ -67,6 +67,6 @@ def capabilities(settings: AsteriskAmiSettings | None = None) -> Capabilities:
         secrecy={SecretKind.VOICEMAIL: Secrecy.SELECTED, SecretKind.SIP: Secrecy.SELECTED},
         secrecy_why=WHY,
         proven=(Proof.TRANSCRIPTS,),
-        proven_how="transcripts of a live Asterisk 22.10.1, and a stand-in that answers as they do",
+        proven_how="transcripts of a live Asterisk 22.10.1; the conformance kit on a stand-in that answers as they do",
         cannot=cannot,
     )
