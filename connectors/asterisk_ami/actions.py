@@ -35,7 +35,7 @@ EMAIL: Final = text(80, pattern=r"(?:[^@\s,;<>\"|#\\][^@\s,;<>\"|\\]*@[^@\s,;<>\
 _CALLERID: Final = text(160, pattern=r'(?:"[^"\\<>;,]+"|[\w][\w .\'-]*) <[^<>";,\\]{0,79}>')
 # What it was goes along so that Asterisk itself compares: never what it could read as anything but a value.
 _WAS: Final = text(300, pattern=r"[^;\\#>\s](?:[^;\\]*[^;\\\s])?")
-_OPTION: Final = re.compile(r"[a-z]{2,16}=[^|,;\"\\<>\x00-\x1f\x7f]{1,120}")
+_OPTION: Final = text(140, pattern=r"[a-z]{2,16}=[^|,;\"\\<>]{1,120}")
 
 
 def comparable(was: str) -> str:
@@ -90,12 +90,10 @@ def _callerids(name: str, value: object) -> None:
 
 
 def _options(name: str, value: object) -> None:
-    if (
-        not isinstance(value, tuple)
-        or len(value) > 32
-        or not all(isinstance(item, str) and _OPTION.fullmatch(item) for item in value)
-    ):
+    if not isinstance(value, tuple) or len(value) > 32:
         raise InvalidValue(f"{name} holds what a line of voicemail.conf cannot")
+    for item in value:
+        _OPTION(name, item)
 
 
 _BOX: Final = {"context": CONTEXT, "mailbox": MAILBOX}

@@ -161,7 +161,10 @@ def test_a_secret_of_the_account_that_would_end_a_line(bad: object) -> None:
     assert not bad or str(bad) not in caught.value.message
 
 
-@pytest.mark.parametrize("option", ["attach=yes|x=y", "attach", "a=b;c", "tz=a,b", "tz=\r\nX: y", "Tz=uk", "tz=", 3])
+@pytest.mark.parametrize(
+    "option",
+    ["attach=yes|x=y", "attach", "a=b;c", "tz=a,b", "tz=\r\nX: y", "Tz=uk", "tz=", "tz=u\x85k", "tz=\u2028", 3],
+)
 def test_options_that_would_be_another(option: object) -> None:
     with pytest.raises(InvalidValue):
         GUARD.render("set-mailbox", context="default", mailbox="1", pin="1234", name="", email="", pager="",
