@@ -3,6 +3,8 @@
 # run at a time; whatever plays visits has the machine to itself, as a gateway has.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+# Many tests start commands of ours as processes: none of them should compile our modules anew.
+unset PYTHONDONTWRITEBYTECODE
 together="access audit cli config connectors gateway identity keeping notify portal reconciling session/door session/resets store streams"
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 folders=() rest=()

@@ -24,7 +24,8 @@ fi
 [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null || { rm -rf .venv; "$python" -m venv .venv; }
 echo "setting up .venv ($want) ..." >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r "requirements/$want.txt"
+# Compiled once here: where Python may write no bytecode, each command would compile two thousand modules anew.
+.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r "requirements/$want.txt"
 # The project itself by a path file, so that it needs neither a build nor a download.
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 pwd > "$site/frameroom-here.pth"
