@@ -44,10 +44,11 @@ def also(names: Iterable[str]) -> None:
 
 def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
+    from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.lab.connector import LabFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily()
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily()
 
 
 @cache

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 benches=(
     lab
     tests.connectors.asterisk.bench:AsteriskBench
+    tests.connectors.asterisk_ami.bench:AmiBench
 )
 chosen=()
 for bench in "${benches[@]}"; do

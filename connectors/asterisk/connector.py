@@ -11,11 +11,12 @@ from pydantic import BaseModel
 
 from connectors.asterisk.link import Link, Row, Transaction, connect
 from connectors.asterisk.logins import RECORD, logins, own_login
-from connectors.asterisk.people import device, name_of, parts, person, renamed
+from connectors.asterisk.people import CALLERID_LENGTH, device, person
 from connectors.asterisk.proof import Proof as Findings
 from connectors.asterisk.proof import check_lines, prove
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import MAX_PAGE, statements
+from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
     UNSET,
     Capabilities,
@@ -159,7 +160,8 @@ class AsteriskConnector:
         if name_of(own.callerids[0], fullname) != expected.name:
             raise Conflict("the name changed since it was shown; nothing was written")
         for endpoint, callerid in zip(own.ids, own.callerids, strict=True):
-            await work.write("set-callerid", id=endpoint, callerid=renamed(callerid, name, own.extension))
+            made = renamed(callerid, name, own.extension, CALLERID_LENGTH)
+            await work.write("set-callerid", id=endpoint, callerid=made)
         if boxes and not await self._sharers(work, own):
             await work.write("set-fullname", name=name, **own.box)
 

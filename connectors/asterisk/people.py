@@ -1,4 +1,4 @@
-"""Rows to persons, caller ids to names and back. Nothing here does I/O."""
+"""Rows to persons. Nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -7,39 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.callerid import name_of
 from connectors.contract import Device, Person
-from connectors.errors import InvalidValue, ProtocolViolation
+from connectors.errors import ProtocolViolation
 
-_QUOTED: Final = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(<[^<>]*>)?\s*')
-_BARE: Final = re.compile(r"\s*([^<>\"]*?)\s*(<[^<>]*>)\s*")
 _URI: Final = re.compile(r"sips?:(.*)", re.S)
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,120}")
 CALLERID_LENGTH: Final = 40
-
-
-def name_of(callerid: str | None, fullname: str | None) -> str:
-    """The name in a caller id (`"Name" <1001>`, `Name <1001>`), else the mailbox's, else nothing."""
-    raw = callerid or ""
-    if quoted := _QUOTED.fullmatch(raw):
-        name = re.sub(r"\\(.)", r"\1", quoted[1])
-    elif bare := _BARE.fullmatch(raw):
-        name = bare[1]
-    else:
-        name = "" if re.fullmatch(r"\s*[0-9+*#]*\s*", raw) else raw.strip()
-    return name or fullname or ""
-
-
-def renamed(callerid: str | None, name: str, extension: str) -> str:
-    """The caller id with another name: its number and its way of quoting stay."""
-    raw = callerid or ""
-    quoted, bare = _QUOTED.fullmatch(raw), _BARE.fullmatch(raw)
-    number = (quoted and quoted[2]) or (bare and bare[2]) or f"<{extension}>"
-    plain = bare is not None and bare[1] and re.fullmatch(r"[\w .'-]+", name)
-    made = f"{name} {number}" if plain else f'"{name}" {number}'
-    if len(made) > CALLERID_LENGTH:
-        most = CALLERID_LENGTH - (len(made) - len(name))
-        raise InvalidValue(f"this phone system holds a name of at most {most} characters for this person")
-    return made
+"""Characters that the column holds."""
 
 
 def person(row: Sequence[Any], settings: AsteriskRealtimeSettings) -> Person:
@@ -66,9 +41,3 @@ def device(endpoint: str, uri: str | None, seconds: int | None) -> Device:
     host = _HOST.match(found[1].rpartition("@")[2]) if found else None
     where = host[0] if host else "an address that cannot be shown"
     return Device(f"{endpoint} at {where}", None if seconds is None else seconds * 1000)
-
-
-def parts(*columns: str | None) -> list[str]:
-    """The names in comma-separated columns (an endpoint's `auth`, `aors`), once each."""
-    names = (name.strip() for column in columns for name in (column or "").split(","))
-    return list(dict.fromkeys(name for name in names if name))

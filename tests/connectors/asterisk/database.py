@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connectors.asterisk.connector import AsteriskConnector, AsteriskRealtimeFamily
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.contract import Credential, Target
+from tests.support.certificates import certificate as certificate
 from tests.support.postgres import Postgres
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "asterisk"
@@ -31,26 +26,6 @@ create table site_ddi (number varchar(20) primary key, extension varchar(20) not
 insert into site_ddi values ('442079460101', '1001'), ('442079460120', '1020'), ('442079460121', '1020');
 grant select (number, extension), insert (number, extension), update (number), delete on site_ddi to gateway;
 """
-
-
-def certificate() -> tuple[str, str]:
-    """A self-signed certificate and its key, PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pbx.customer.example")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return made.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
 
 
 @dataclass

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from connectors.asterisk.people import CALLERID_LENGTH, device, name_of, parts, person, renamed
+from connectors.asterisk.people import CALLERID_LENGTH, device, person
 from connectors.asterisk.settings import AsteriskRealtimeSettings, DdiTable
+from connectors.callerid import name_of, parts, renamed
 from connectors.contract import Device, Person
 from connectors.errors import InvalidValue, ProtocolViolation
 
@@ -41,15 +42,15 @@ def test_the_name_in_a_caller_id(callerid: str | None, fullname: str | None, nam
     ],
 )  # fmt: skip
 def test_a_caller_id_keeps_its_number_and_its_way_of_quoting(callerid: str | None, name: str, made: str) -> None:
-    assert renamed(callerid, name, "20") == made
+    assert renamed(callerid, name, "20", CALLERID_LENGTH) == made
     assert name_of(made, None) == name
 
 
 def test_a_name_that_does_not_fit_says_how_much_does() -> None:
     most = CALLERID_LENGTH - len('"" <1001>')
-    assert len(renamed('"G" <1001>', "x" * most, "1001")) == CALLERID_LENGTH
+    assert len(renamed('"G" <1001>', "x" * most, "1001", CALLERID_LENGTH)) == CALLERID_LENGTH
     with pytest.raises(InvalidValue, match=f"at most {most} characters"):
-        renamed('"G" <1001>', "x" * (most + 1), "1001")
+        renamed('"G" <1001>', "x" * (most + 1), "1001", CALLERID_LENGTH)
 
 
 def test_a_row_becomes_a_person() -> None:
@@ -143,7 +144,7 @@ def test_a_word_that_is_half_a_number_is_looked_for_as_the_table_writes_it(shape
 @pytest.mark.parametrize("callerid", ['"Grace" <1001> and more', "Grace <1001> and more"])
 def test_a_caller_id_with_something_behind_it_is_no_name_and_number(callerid: str) -> None:
     assert name_of(callerid, None) == callerid
-    assert renamed(callerid, "Ana", "20") == '"Ana" <20>'
+    assert renamed(callerid, "Ana", "20", CALLERID_LENGTH) == '"Ana" <20>'
 
 
 def test_a_caller_id_is_as_long_as_asterisk_s_column() -> None:

@@ -1,0 +1,124 @@
+"""Asterisk over AMI beside its goals, on the stand-in in a process of its own: `python -m bench.ami [PEOPLE]`.
+
+The stand-in has its long answer ready; what is measured is what Frameroom does with it, the wire between included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median
+
+import uvloop
+
+from bench.gateway import process
+from bench.record import line
+from connectors.asterisk_ami.actions import GUARD, render
+from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
+from connectors.asterisk_ami.settings import AsteriskAmiSettings
+from connectors.contract import Credential, Target
+from tests.support.ami.site import LOGIN, SECRET
+
+PEOPLE = 50_000
+PAGE = 50
+ROUNDS = 7
+SHOWS = 300
+
+
+def _memory(name: str) -> float:
+    """MiB, of /proc/self/status."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(row for row in status.splitlines() if row.startswith(name)).split()[1]) / 1024
+
+
+def _from_here() -> float:
+    """MiB now; the peak is counted from here."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _memory("VmRSS")
+
+
+async def _connected(port: int) -> AmiConnector:
+    async def unseal() -> Credential:
+        return Credential(LOGIN, SECRET)
+
+    settings = AsteriskAmiSettings(tls="loopback")
+    return await AsteriskAmiFamily().connect(Target("s", "127.0.0.1", port, "", settings), unseal)
+
+
+async def _paged(connector: AmiConnector) -> int:
+    count, cursor = 0, None
+    while True:
+        page = await connector.people(cursor, 500)
+        count += len(page.people)
+        if (cursor := page.cursor) is None:
+            return count
+
+
+async def _ms(act: Callable[[], Awaitable[object]]) -> float:
+    before = time.perf_counter()
+    await act()
+    return (time.perf_counter() - before) * 1000
+
+
+async def _bare(port: int) -> Callable[[], Awaitable[object]]:
+    """The same two questions, written and read with nothing between: up to the blank line that ends each answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readuntil(b"\r\n")
+    writer.write(render(GUARD.render("login", login=LOGIN, secret=SECRET), "b"))
+    await reader.readuntil(b"\r\n\r\n")
+    asked = (
+        (render(GUARD.render("endpoint", id="000077"), "b"), b"\r\n\r\n"),
+        (render(GUARD.render("mailbox", context="default", mailbox="000077"), "b"), b"ListItems: 1\r\n\r\n"),
+    )
+
+    async def show() -> None:
+        for request, end in asked:
+            writer.write(request)
+            await reader.readuntil(end)
+
+    return show
+
+
+async def measure(port: int, people: int) -> bool:
+    """The three figures, printed; whether all were met."""
+    connector = await _connected(port)
+    before = await asyncio.to_thread(_from_here)
+    if await _paged(connector) != people:
+        raise RuntimeError("not everybody came")
+    grown = _memory("VmHWM") - before
+    met = line(
+        "Asterisk over AMI: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20
+    )
+    await connector.close()
+
+    first = []
+    for _ in range(ROUNDS):
+        connector = await _connected(port)
+        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        await connector.close()
+    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
+    met &= line("Asterisk over AMI: first row, ms", words, "≤ 300", median(first) <= 300)
+
+    connector = await _connected(port)
+    bare, ours, theirs = await _bare(port), [], []
+    for _ in range(SHOWS):
+        ours.append(await _ms(lambda: connector.view("000077")))
+        theirs.append(await _ms(bare))
+    await connector.close()
+    ratio = median(ours) / median(theirs)
+    words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
+    return met & line("Asterisk over AMI: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+
+
+def main() -> bool:
+    """With as many people as are asked for."""
+    people = int(sys.argv[1]) if sys.argv[0].endswith("ami.py") and len(sys.argv) > 1 else PEOPLE
+    with process("tests.support.ami", str(people)) as (_, told):
+        return uvloop.run(measure(told["port"], people))
+
+
+if __name__ == "__main__":
+    main()
