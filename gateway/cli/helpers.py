@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ def _install(
     key_file: Path, only_print: bool, host: str | None, port: int, pin: str | None, admin_login: str,
     admin_key_file: str | None, admin_password_file: str | None, **said: Any,
 ) -> None:  # fmt: skip
+    import asyncio
+
     from connectors.asterisk_files.install import Wanted, perform, script
     from connectors.contract import Credential
     from gateway.wiring.admin.systems import pin_of
