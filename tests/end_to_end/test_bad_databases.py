@@ -28,7 +28,7 @@ async def test_3_a_permission_that_ends_while_an_operation_runs(
     await demo.admin("grant revoke", grant=grant, reason="enough")
     ran = await running  # told and ended at once, whatever still goes on behind
     assert ran.code == 3
-    assert "ended the permission" in ran.err
+    assert "the permission was ended by staff" in ran.err
     gate.open.set()
     await visit.over.wait()
     # It had begun before the permission ended: it has its outcome, and the revocation names it.

@@ -198,7 +198,7 @@ async def test_10_a_live_terminal_begins_with_what_stands_on_it_and_is_sanitised
     recording = SessionRecording(_Journal(), stage.site.brook.customer, stage.session, b"", _nothing, lambda _: None)
     recording.resize(90_000, 3)
     recording.output(b"before\n\x1b]0;owned\x07")
-    going = Going(recording, ended="the customer ended the permission", lines=["Grace\x1b[2J was\nchanged"])
+    going = Going(recording, ended="the permission was ended by the customer", lines=["Grace\x1b[2J was\nchanged"])
     stage.site.live[stage.session] = going
     answer = await stage.site.ask("GET", f"/visits/{stage.session}/live", stage.cookie)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -206,7 +206,7 @@ async def test_10_a_live_terminal_begins_with_what_stands_on_it_and_is_sanitised
     first, told, over = _events(answer.text)
     assert first == ("message", {"cols": 300, "rows": 3, "past": "before\r\n"})
     assert told == ("told", ["Grace [2J was changed"])
-    assert over == ("over", {"why": "The visit has ended: the customer ended the permission."})
+    assert over == ("over", {"why": "The visit has ended: the permission was ended by the customer."})
     assert recording.watchers == set()
     ((kind, data, _),) = await stage.looks()
     assert (kind, data) == ("looked.session", {"who": stage.kate, "how": "watch"})
