@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests, or with arguments what pytest is asked for. Where no visit has to be confirmed within a second, two files
-# run at a time; whatever plays visits has the machine to itself, as a gateway has.
+# All tests, two files at a time, or with arguments what pytest is asked for. What plays visits comes after the rest: a
+# visit has to be confirmed within a second, and nothing that only computes should keep a processor from it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 # Many tests start commands of ours as processes: none of them should compile our modules anew.
@@ -11,7 +11,7 @@ folders=() rest=()
 for name in $together; do folders+=("tests/$name") rest+=("--ignore=tests/$name"); done
 .venv/bin/python -m pytest -n 2 --dist loadfile "${folders[@]}"
 first=$?
-.venv/bin/python -m pytest "${rest[@]}"
+.venv/bin/python -m pytest -n 2 --dist loadfile "${rest[@]}"
 second=$?
 scripts/conformance.sh -n 2 --dist loadgroup
 third=$?
