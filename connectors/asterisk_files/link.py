@@ -135,17 +135,18 @@ class Link:
                 self._process.stdin.write(data)
                 sent = True
                 return await self._line(self._process)
-        except (OSError, EOFError, TimeoutError, asyncssh.Error) as error:
+        except (OSError, EOFError, TimeoutError, asyncssh.Error):
             self._connection.abort()
-            if sent and request.writes:
-                raise OutcomeUnknown("the connection was lost before the phone system answered") from error
-            raise Unreachable("the helper on the phone system does not answer") from error
         except asyncio.CancelledError:
             # The answer is still on its way: nothing else may be asked on this channel.
             if self._process is not None:
                 self._process.channel.abort()
                 self._process = None
             raise
+        # Raised out here: the error that was caught holds half an answer, and goes no further.
+        if sent and request.writes:
+            raise OutcomeUnknown("the connection was lost before the phone system answered")
+        raise Unreachable("the helper on the phone system does not answer")
 
     async def _line(self, process: asyncssh.SSHClientProcess[bytes]) -> bytes:
         """Up to the line's end or the cap, whichever comes first: an endless answer takes no more memory than that."""

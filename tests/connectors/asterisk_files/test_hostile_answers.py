@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -138,6 +139,24 @@ async def test_a_write_cut_at_every_byte_of_its_answer_is_unknown() -> None:
         async with answering(turn, 1000) as connector:
             with pytest.raises(OutcomeUnknown):
                 await connector.alter("1001", Change(name="X"), SHOWN)
+
+
+async def test_half_an_answer_is_in_nothing_that_an_error_carries_along() -> None:
+    async def half(_: Any, channel: asyncssh.SSHServerProcess[bytes]) -> None:
+        channel.stdout.write(b'{"ok": true, "was": "CANARY-in-half-an-answer')
+        await channel.stdout.drain()
+        channel.channel.get_connection().close()
+
+    async with answering(half, 1000) as connector:
+        with pytest.raises(ConnectorError) as caught:
+            await connector.alter("1001", Change(name="X"), SHOWN)
+    error: BaseException | None = caught.value
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        product = [frame for frame in frames if "/tests/" not in frame.f_code.co_filename]
+        assert product
+        assert all("CANARY" not in repr(frame.f_locals) for frame in product)
+        error = error.__cause__ or error.__context__
 
 
 async def test_no_word_of_an_answer_is_repeated_and_a_writes_answer_is_dropped() -> None:
