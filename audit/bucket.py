@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, Pre
 from obstore.store import S3Store
 
 from audit.storage import StorageError, object_parts
+from audit.versions import Locked, Versions
 
 T = TypeVar("T")
 
@@ -51,15 +53,20 @@ class BucketObjects:
         self._store = S3Store(
             bucket.name, prefix=bucket.prefix or None, region=bucket.region, access_key_id=bucket.access_key,
             secret_access_key=bucket.secret_key, virtual_hosted_style_request=False,
+            checksum_algorithm="SHA256",  # a bucket with object lock takes no object without one
             client_options={"allow_http": plain_http, "timeout": timedelta(seconds=10)},
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)}, **options,
         )  # fmt: skip
+        self._bucket = bucket
+        self._versions: Versions | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="bucket", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Let go of the bucket."""
+        if self._versions is not None:
+            self._versions.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -90,7 +97,9 @@ class BucketObjects:
                     "two nodes could fork the log in it. Use a store that honours it."
                 )
         finally:
-            self.remove(name)
+            # Where the bucket locks whatever comes, these few bytes stay until their lock ends.
+            with suppress(Locked):
+                self.remove(name)
 
     async def _tag(self, name: str) -> str | None:
         return (await obstore.head_async(self._store, name))["e_tag"]
@@ -147,12 +156,23 @@ class BucketObjects:
         return True
 
     def remove(self, name: str) -> None:
-        """Take an object away; nothing when there is none. StorageError, also for one that is locked."""
+        """Take an object away, with every version that the bucket keeps of it; nothing when there is none.
+
+        Locked when the bucket keeps it until a day; StorageError.
+        """
         object_parts(name)
+        if self._kept_versions().kept():
+            self._kept_versions().remove(name)
+            return
         try:
             self._do(f"remove {name}", self._delete(name))
         except _MISSING:
             return
+
+    def _kept_versions(self) -> Versions:
+        if self._versions is None:
+            self._versions = Versions(self._bucket)
+        return self._versions
 
     async def _delete(self, name: str) -> None:
         await obstore.delete_async(self._store, name)

@@ -159,12 +159,12 @@ def person(subject: str) -> dict[str, Any]:
 _COPIED: Final[dict[str, dict[str, str]]] = {
     # What of a row is another in its copy: {k} the copy's number as four hex digits, {n} as a number.
     "entries": {
-        "seq": "seq + {n} * {base}", "idx": "idx + {n} * 1000000", "time_ms": "time_ms + {n} * {base} * {apart}",
+        "seq": "seq + {n} * {base}", "idx": "idx + {n} * 1000000", "time_ms": "time_ms + {later}",
         "event_id": "replace(event_id, '_0000', '_' || {k})", "session_id": "replace(session_id, '_0000', '_' || {k})",
         "operation_id": "replace(operation_id, '_0000', '_' || {k})",
         "permission_id": "replace(permission_id, '_0000', '_' || {k})", "ticket": "substr(ticket, 1, 28) || {k}",
         "entry": "{bytes}(substr(replace({text}, '_0000', '_' || {k}), 1, {length} - 20) || "
-                 "(time_ms + {n} * {base} * {apart}) || ',\"v\":1}}'{utf8})",
+                 "(time_ms + {later}) || ',\"v\":1}}'{utf8})",
     },
     "payloads": {"event_id": "replace(event_id, '_0000', '_' || {k})"},
 }  # fmt: skip
@@ -178,7 +178,8 @@ MADE: Final = 100_000
 
 def _copies(table: Table, number: int, base: int, words: dict[str, str]) -> str:
     given = {name: word.replace("{n}", str(number)) for name, word in words.items()}
-    given |= {"n": str(number), "base": str(base), "apart": str(APART_MS)}
+    # The product is made here: PostgreSQL would make it of 32-bit numbers, which do not hold that of ten million.
+    given |= {"n": str(number), "base": str(base), "later": str(number * base * APART_MS)}
     columns = [c.name for c in table.columns]
     values = [_COPIED[table.name].get(name, name).format(**given) for name in columns]
     first = f" where seq <= {base}" if table is entries else " where event_id like 'evt\\_0000%' escape '\\'"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from audit.storage import LocalObjects, StorageError
+from audit.storage import Objects
 from audit.tables import payloads
 from gateway.access.notes import write
 from gateway.access.proposals import HOLD
@@ -18,6 +18,7 @@ from gateway.lifecycle import ProposalState, SessionState
 from gateway.store.tables import approvers, notes, sessions
 from tests.access.test_erasing import GRACE, World
 from tests.access.test_erasing import world as world
+from tests.support.s3 import serving
 
 DAY = 86_400_000
 
@@ -26,18 +27,7 @@ def ms(*date: int) -> int:
     return int(datetime(*date, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type]
 
 
-class Locked(LocalObjects):
-    """A store that keeps what is locked, as a bucket with object lock does."""
-
-    locked = True
-
-    def remove(self, name: str) -> None:
-        if self.locked:
-            raise StorageError(f"{name} is locked until 2030-01-01")
-        super().remove(name)
-
-
-def retention(world: World, objects: LocalObjects | None = None) -> Retention:
+def retention(world: World, objects: Objects | None = None) -> Retention:
     return Retention(world.brook.store, world.brook.audit, objects or world.objects, world.subjects)
 
 
@@ -106,21 +96,30 @@ async def test_recordings_go_and_the_log_says_so(world: World) -> None:
     assert (await world.verify()).ok
 
 
-async def test_what_is_locked_is_scheduled_and_goes_later(world: World, tmp_path: Path) -> None:
+async def test_what_is_locked_is_scheduled_and_goes_later(world: World) -> None:
     b = world.brook
-    recorded(world)
-    await over(world, RecordKind.RECORDINGS)
-    locked = Locked(tmp_path / "objects")
-    engine = retention(world, locked)
-    await engine.run("tom")
-    (row,) = await engine.entered(b.customer)
-    assert row.waits.startswith("scheduled: ")
-    assert "locked until" in row.waits
-    assert row.count == 0
-    locked.locked = False
-    await engine.run("tom")
-    (row,) = await engine.entered(b.customer)
-    assert (row.waits, row.count) == ("", 3)
+    with serving() as server:
+        bucket, client = server.locking(), server.client()
+        objects = server.objects(bucket)
+        folder = f"recordings/{b.customer}/{world.session}"
+        for number in range(3):
+            objects.put_new(f"{folder}/{number}", b"sealed")
+        lock: Any = {"Bucket": bucket, "Key": f"{folder}/1"}
+        until = datetime.now(UTC) + timedelta(days=3)
+        client.put_object_retention(**lock, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+        await over(world, RecordKind.RECORDINGS)
+        engine = retention(world, objects)
+        await engine.run("tom")
+        (row,) = await engine.entered(b.customer)
+        assert row.waits == f"scheduled: {folder}/1 is locked until {until.date().isoformat()}"
+        assert row.count == 2
+        assert list(objects.list(folder)) == [f"{folder}/1"]
+        client.put_object_retention(**lock, BypassGovernanceRetention=True, Retention={})
+        await engine.run("tom")
+        (row,) = await engine.entered(b.customer)
+        assert (row.waits, row.count) == ("", 3)
+        assert "Versions" not in client.list_object_versions(Bucket=bucket), "no version of them can be had back"
+        objects.close()
     assert (await b.kinds()).count("retention.deleted") == 1
 
 

@@ -2,68 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from sqlalchemy import delete, select, update
 
-from audit.bucket import Bucket, BucketObjects
+from audit.bucket import BucketObjects
 from audit.publisher import object_name
 from audit.sequencer import LogBehind, Sequencer
 from audit.storage import StorageError
 from audit.tables import checkpoints, entries, logs
+from tests.support.s3 import Relay, Server, free_port, serving, without
 
 from .conftest import CUSTOMER, DEPLOYMENT, House
 from .reported import Story
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """A server of its own process, with the bucket "records" in it."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{url}/records", method="PUT")).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the S3 server ended"
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
-
-
-def opened(endpoint: str, prefix: str) -> BucketObjects:
-    return BucketObjects(Bucket("records", prefix, "eu-west-2", endpoint, "key", "secret"))
+def server() -> Iterator[Server]:
+    """With the bucket "records" in it."""
+    with serving() as made:
+        with suppress(ClientError):  # another server than ours may have it from an earlier run
+            made.client().create_bucket(Bucket="records", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+        yield made
 
 
 @pytest.fixture
-def bucket(endpoint: str, request: pytest.FixtureRequest) -> Iterator[BucketObjects]:
-    made = opened(endpoint, "".join(c for c in request.node.name if c.isalnum()))
+def bucket(server: Server, request: pytest.FixtureRequest) -> Iterator[BucketObjects]:
+    made = server.objects("records", "".join(c for c in request.node.name if c.isalnum()))
     yield made
     made.close()
 
@@ -74,9 +45,9 @@ def test_a_store_that_honours_conditions_passes_the_probe_and_keeps_nothing_of_i
 
 
 @pytest.mark.parametrize("dropped", ["If-None-Match", "If-Match"])
-def test_a_store_that_drops_a_condition_is_refused_at_start(endpoint: str, dropped: str, tmp_path: Path) -> None:
-    with Relay(endpoint, dropped) as careless:
-        objects = opened(careless, "p")
+def test_a_store_that_drops_a_condition_is_refused_at_start(server: Server, dropped: str) -> None:
+    with Relay(server.url, without(dropped)) as careless:
+        objects = replace(server, url=careless).objects("records", "p")
         try:
             with pytest.raises(StorageError, match=f"{dropped} is not honoured"):
                 objects.probe()
@@ -99,8 +70,8 @@ def test_an_object_is_written_once_read_replaced_listed_and_removed(bucket: Buck
     assert bucket.folders("log") == ["cus_1"]
 
 
-def test_many_writers_of_one_object_lose_no_update(endpoint: str) -> None:
-    one, other = opened(endpoint, "many"), opened(endpoint, "many")
+def test_many_writers_of_one_object_lose_no_update(server: Server) -> None:
+    one, other = server.objects("records", "many"), server.objects("records", "many")
     try:
 
         def add_one(number: int) -> None:
@@ -115,7 +86,7 @@ def test_many_writers_of_one_object_lose_no_update(endpoint: str) -> None:
 
 
 def test_a_bucket_that_is_away_is_said_in_words_without_its_keys() -> None:
-    away = opened(f"http://127.0.0.1:{free_port()}", "p")
+    away = Server(f"http://127.0.0.1:{free_port()}").objects("records", "p")
     try:
         with pytest.raises(StorageError) as raised:
             away.get("log/x")
@@ -154,46 +125,3 @@ async def test_a_log_in_a_bucket_is_published_verified_and_never_goes_on_behind_
         await connection.execute(update(logs).values(size=before.size, frontier=before.frontier))
         with pytest.raises(LogBehind, match="set back"):
             await Sequencer(house.signer, DEPLOYMENT, bucket).check_not_behind(connection)
-
-
-class Relay:
-    """A store that ignores one condition: every request is passed on without that header."""
-
-    def __init__(self, endpoint: str, dropped: str) -> None:
-        self._host, self._port = endpoint.removeprefix("http://").split(":")
-        self._dropped = dropped.lower().encode()
-
-    def __enter__(self) -> str:
-        ready: Any = threading.Event()
-        self._loop = asyncio.new_event_loop()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(asyncio.IncompleteReadError, OSError):
-                while head := await reader.readuntil(b"\r\n\r\n"):
-                    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(self._dropped + b":")]
-                    sizes = [line.split(b":")[1] for line in lines if line.lower().startswith(b"content-length:")]
-                    body = await reader.readexactly(int(sizes[0])) if sizes else b""
-                    lines = [line for line in lines if not line.lower().startswith(b"connection:")]
-                    lines.insert(1, b"Connection: close")
-                    theirs, ours = await asyncio.open_connection(self._host, int(self._port))
-                    ours.write(b"\r\n".join(lines) + body)
-                    writer.write(await theirs.read())
-                    ours.close()
-                    await writer.drain()
-                    break
-            writer.close()
-
-        async def begin() -> None:
-            server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
-            ready.set()
-
-        self._task = self._loop.create_task(begin())
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        assert ready.wait(10)
-        return f"http://127.0.0.1:{self.port}"
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
