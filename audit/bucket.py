@@ -96,6 +96,11 @@ class BucketObjects:
                     "the bucket takes a write over an object that was changed meanwhile (If-Match is not honoured): "
                     "two nodes could fork the log in it. Use a store that honours it."
                 )
+            if not self._swap(name, b"5", self._do("look", self._tag(name))):
+                raise StorageError(
+                    "the bucket refuses a write over an object that nobody changed meanwhile (If-Match is not "
+                    "understood): no checkpoint could follow another in it. Use a store that understands it."
+                )
         finally:
             # Where the bucket locks whatever comes, these few bytes stay until their lock ends.
             with suppress(Locked):

@@ -17,7 +17,7 @@ from audit.publisher import object_name
 from audit.sequencer import LogBehind, Sequencer
 from audit.storage import StorageError
 from audit.tables import checkpoints, entries, logs
-from tests.support.s3 import Relay, Server, free_port, serving, without
+from tests.support.s3 import Relay, Server, free_port, relays_allowed, serving, without
 
 from .conftest import CUSTOMER, DEPLOYMENT, House
 from .reported import Story
@@ -28,7 +28,7 @@ def server() -> Iterator[Server]:
     """With the bucket "records" in it."""
     with serving() as made:
         with suppress(ClientError):  # another server than ours may have it from an earlier run
-            made.client().create_bucket(Bucket="records", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+            made.client().create_bucket(Bucket="records")
         yield made
 
 
@@ -44,12 +44,28 @@ def test_a_store_that_honours_conditions_passes_the_probe_and_keeps_nothing_of_i
     assert list(bucket.list()) == []
 
 
+@relays_allowed
 @pytest.mark.parametrize("dropped", ["If-None-Match", "If-Match"])
 def test_a_store_that_drops_a_condition_is_refused_at_start(server: Server, dropped: str) -> None:
     with Relay(server.url, without(dropped)) as careless:
         objects = replace(server, url=careless).objects("records", "p")
         try:
             with pytest.raises(StorageError, match=f"{dropped} is not honoured"):
+                objects.probe()
+        finally:
+            objects.close()
+
+
+def never_matching(lines: list[bytes]) -> list[bytes]:
+    return [b'If-Match: "0"' if line.lower().startswith(b"if-match:") else line for line in lines]
+
+
+@relays_allowed
+def test_a_store_that_takes_no_conditional_write_at_all_is_refused_at_start(server: Server) -> None:
+    with Relay(server.url, never_matching) as careless:
+        objects = replace(server, url=careless).objects("records", "p")
+        try:
+            with pytest.raises(StorageError, match="If-Match is not understood"):
                 objects.probe()
         finally:
             objects.close()
