@@ -21,15 +21,14 @@ async def test_3_a_permission_that_ends_while_an_operation_runs(
     demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grant = await permit(demo, EVERYTHING)
-    gate = Gate(demo, monkeypatch, Step.INTENDED)
-    running = asyncio.ensure_future(ssh.run("set 2001 name=Begun"))
-    await gate.there.wait()
-    (visit,) = demo.app.visits.all()
-    await demo.admin("grant revoke", grant=grant, reason="enough")
-    ran = await running  # told and ended at once, whatever still goes on behind
-    assert ran.code == 3
-    assert "the permission was ended by staff" in ran.err
-    gate.open.set()
+    with Gate(demo, monkeypatch, Step.INTENDED) as gate:
+        running = asyncio.ensure_future(ssh.run("set 2001 name=Begun"))
+        await gate.there.wait()
+        (visit,) = demo.app.visits.all()
+        await demo.admin("grant revoke", grant=grant, reason="enough")
+        ran = await running  # told and ended at once, whatever still goes on behind
+        assert ran.code == 3
+        assert "the permission was ended by staff" in ran.err
     await visit.over.wait()
     # It had begun before the permission ended: it has its outcome, and the revocation names it.
     assert (await states(demo))[-1] == "done"
@@ -122,12 +121,12 @@ async def test_an_outcome_that_cannot_be_written_is_never_called_done(
     await permit(demo, EVERYTHING)
     assert (await ssh.run("show 2001")).code == 0
     (visit,) = demo.app.visits.all()
-    gate = Gate(demo, monkeypatch, Step.TOUCHED)
-    running = asyncio.ensure_future(ssh.run("set 2001 name=Written"))
-    await gate.there.wait()
-    async with locked(demo, database_of_demo):
-        gate.open.set()
-        ran = await running
+    with Gate(demo, monkeypatch, Step.TOUCHED) as gate:
+        running = asyncio.ensure_future(ssh.run("set 2001 name=Written"))
+        await gate.there.wait()
+        async with locked(demo, database_of_demo):
+            gate.open.set()
+            ran = await running
     assert ran.code == 5, ran
     await visit.over.wait()
     assert demo.lab.store.get("2001")["name"] == "Written"  # type: ignore[index]

@@ -134,11 +134,17 @@ async def test_a_client_that_stops_reading_holds_up_itself_alone(demo: Demo, ssh
 
 
 class Gate:
-    """Holds whoever comes to a step until it is opened."""
+    """Holds whoever comes to a step until it is opened, or the block ends: a test that fails inside ends, too."""
 
     def __init__(self, demo: Demo, monkeypatch: pytest.MonkeyPatch, at: Step) -> None:
         self.there, self.open, self._at = asyncio.Event(), asyncio.Event(), at
         monkeypatch.setattr(demo.app.parts.steps, "reached", self.reached)
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open.set()
 
     async def reached(self, step: Step) -> None:
         """In place of the hook that does nothing."""
