@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Final
 
 from sqlalchemy import bindparam, select
@@ -12,18 +13,45 @@ from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway.access.asked import request_of
 from gateway.access.facts import facts_of, grant_of
+from gateway.access.places import ALL, Place, place_of
 from gateway.errors import NotFoundError
 from gateway.lifecycle import GrantState
 from gateway.model import Grant, PhoneSystem, Request
 from gateway.policy import Decision, Facts, decide
 from gateway.store.engine import Scope, Store
-from gateway.store.tables import customers, grants, requests
+from gateway.store.tables import customers, grants, requests, roster, systems
 
 _OPEN_GRANTS: Final = (  # built once: every command asks it
     select(grants)
     .where(grants.c.engineer_id == bindparam("of_engineer"), grants.c.state == GrantState.OPEN)
     .order_by(grants.c.until_ms.desc())
 )
+
+
+_PLACES: Final = (
+    ALL.add_columns(*(column.label(f"granted_{column.name}") for column in grants.c))
+    .join(
+        grants,
+        (grants.c.customer_id == systems.c.customer_id) & (grants.c.system_id == systems.c.id)
+        & (grants.c.engineer_id == roster.c.engineer_id) & (grants.c.state == GrantState.OPEN),
+        isouter=True,
+    )
+    .order_by(systems.c.id, grants.c.until_ms.desc())
+)  # fmt: skip
+
+
+async def places_and_grants(scope: Scope, engineer_id: str, words: str) -> tuple[list[Place], list[Grant]]:
+    """The engineer's phone systems that answer to words (by customer and name), and the open grants at all of
+    them, in one statement; of each phone system's grants the one that ends last first."""
+    found: dict[str, Place] = {}
+    granted: list[Grant] = []
+    for row in await scope.execute(_PLACES, {"of_engineer": engineer_id}):
+        if row.id not in found:
+            found[row.id] = place_of(row)
+        if row.granted_id is not None:
+            share = row[-len(grants.c) :]
+            granted.append(grant_of(SimpleNamespace(**dict(zip(grants.c.keys(), share, strict=True)))))
+    return [place for place in found.values() if place.answers_to(words)], granted
 
 
 async def grants_of(scope: Scope, engineer_id: str) -> list[Grant]:

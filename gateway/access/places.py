@@ -80,7 +80,7 @@ def in_range(number: str, ranges: str) -> bool:
     return False
 
 
-_ALL: Final = (  # built once: most commands ask it
+ALL: Final = (  # built once: most commands ask it
     select(systems, customers.c.name.label("customer"), sites.c.name.label("site"), sites.c.town, sites.c.postcode)
     .join(customers, customers.c.id == systems.c.customer_id)
     .join(sites, (sites.c.customer_id == systems.c.customer_id) & (sites.c.id == systems.c.site_id), isouter=True)
@@ -88,7 +88,7 @@ _ALL: Final = (  # built once: most commands ask it
     .where(roster.c.engineer_id == bindparam("of_engineer"), ~roster.c.vetoed, systems.c.removed_ms.is_(None))
     .order_by(customers.c.name, systems.c.name)
 )
-_ONLY: Final = _ALL.where(systems.c.id.in_(bindparam("only", expanding=True)))
+_ONLY: Final = ALL.where(systems.c.id.in_(bindparam("only", expanding=True)))
 
 
 async def places_of(
@@ -98,19 +98,18 @@ async def places_of(
 
     `only` narrows them to these ids. By customer and name; with `recent` the engineer's own last visits come first.
     """
-    query, values = (_ALL, {"of_engineer": engineer_id}) if only is None else (
+    query, values = (ALL, {"of_engineer": engineer_id}) if only is None else (
         _ONLY, {"of_engineer": engineer_id, "only": list(only)}
     )  # fmt: skip
     visited = await _last_visits(scope, engineer_id) if recent else {}
-    found = [
-        Place(
-            str(row.customer), system_of(row), row.site or "", row.town or "", row.postcode or "",
-            visited.get((row.customer_id, row.id)),
-        )
-        for row in await scope.execute(query, values)
-    ]  # fmt: skip
+    found = [place_of(row, visited.get((row.customer_id, row.id))) for row in await scope.execute(query, values)]
     found = [place for place in found if place.answers_to(words)]
     return sorted(found, key=lambda place: -(place.visited_ms or 0))
+
+
+def place_of(row: Any, visited_ms: int | None = None) -> Place:
+    """The value of a row of `ALL`."""
+    return Place(str(row.customer), system_of(row), row.site or "", row.town or "", row.postcode or "", visited_ms)
 
 
 async def _last_visits(scope: Scope, engineer_id: str) -> dict[tuple[str, str], int]:

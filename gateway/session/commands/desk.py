@@ -9,8 +9,8 @@ from typing import Any, Final
 from connectors.contract import Operation, Person
 from connectors.errors import InvalidValue, NotFound
 from gateway.access.directory import Directory, agreement_of
-from gateway.access.permitted import grants_of
-from gateway.access.places import Place, places_of
+from gateway.access.permitted import places_and_grants
+from gateway.access.places import Place
 from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
 from gateway.model import Grant, PhoneSystem, Terms
 from gateway.session.commands.caller import Caller
@@ -85,8 +85,7 @@ class Desk:
         _said(words)
         engineer_id = caller.identity.engineer_id
         async with self.store.look_at_everyone() as scope:
-            found = await places_of(scope, engineer_id, words)
-            grants = await grants_of(scope, engineer_id)
+            found, grants = await places_and_grants(scope, engineer_id, words)
         place = await self._one(caller, words, found)
         caller.grants = grants
         return place, self._entered(caller, place, grants)
