@@ -77,7 +77,7 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$FOLDER" {place} {
 told=$(echo '{{"do": "hello", "n": 1}}' | su -s /bin/sh {login} -c \\
     "{tried}" 2>&1) || true
 case "$told" in
-*'"helper": "frameroom-helper"'*) echo "the helper answers, as $RUN_AS, under {under}" ;;
+*'"helper":'*'"frameroom-helper"'*) echo "the helper answers, as $RUN_AS, under {under}" ;;
 *) fail "the helper does not answer: $told" ;;
 esac
 """

@@ -1,0 +1,48 @@
+"""The only lines that can be sent to the helper: templates, and how each is written."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from connectors.guard import Allowed, Guard, Template, digest, number, optional, secret, text
+from connectors.transport.helper import becoming
+
+MAX_PAGE: Final = 500
+NAME_LENGTH: Final = 50
+"""Characters that FreePBX's tables hold of a name."""
+_ID: Final = text(20, pattern=r"[0-9]+")
+# What voicemail.conf, a caller id or Asterisk's console give a meaning of their own cannot be in a value.
+_NAME: Final = text(NAME_LENGTH, pattern=r'[^\s"\\<>;,|]([^"\\<>;,|]*[^\s"\\<>;,|])?')
+_EMAIL: Final = optional(text(254, pattern=r"[\w.!#$%&'*+/=?^{}~-]{1,64}@[\w-]+(\.[\w-]+)+"))
+_DDI: Final = optional(text(16, pattern=r"\+[1-9][0-9]{5,14}"))
+_KIND: Final = text(10, pattern="voicemail|sip|portal")
+
+GUARD: Final = Guard(
+    Template("hello", False),
+    Template("check", False),
+    Template("page", False, {"cursor": optional(_ID), "limit": number(1, MAX_PAGE)}),
+    Template("find", False, {"words": text(200), "limit": number(1, MAX_PAGE)}),
+    Template("view", False, {"id": _ID}),
+    Template("devices", False, {"id": _ID}),
+    Template("plan", False, {"id": _ID}),
+    Template("rules", False, {"id": _ID, "kind": _KIND}),
+    Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
+    Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
+    Template("reset", True, {"id": _ID, "kind": _KIND, "secret": secret}),
+)
+
+
+def wire(request: Allowed) -> dict[str, Any]:
+    """An allowed request as the helper takes it."""
+    values = request.values
+    match request.name:
+        case "alter":
+            changes = {key: list(values[key]) for key in ("name", "email", "ddi") if values[key] is not None}
+            if "ddi" in changes:
+                was, becomes = changes.pop("ddi")
+                changes["ddis"] = [was, [becomes] if becomes else []]
+            return {"do": "alter", "id": values["id"], "changes": changes}
+        case "remove":
+            return {"do": "remove", "id": values["id"], "expected": {k: values[k] for k in ("extension", "name")}}
+        case name:
+            return {"do": name, **values}
