@@ -6,8 +6,8 @@
 // and every request that it knows), `Frameroom_Person`, `Frameroom_Numbers`, `Frameroom_Mailboxes`.
 //
 // FreePBX's PHP prints and dies as it likes, sometimes with a password in its words. So it runs in a process of its own
-// whose output and errors go nowhere, and what it answers is taken apart and made anew before it is told. Each change has
-// such a process for itself: nothing that FreePBX remembers is older than the change, and nothing of it stays.
+// whose output and errors go nowhere, and what it answers is taken apart and made anew before it is told. Each change ends
+// its process, and begins in one that has only just started: what FreePBX remembers is never old, and no secret stays.
 
 const FRAMEROOM_COMMAND = 'frameroom-helper';
 const FRAMEROOM_VERSION = 1;
@@ -18,6 +18,7 @@ const FRAMEROOM_MOST = 500; // people of an answer
 const FRAMEROOM_READ_S = 60;
 const FRAMEROOM_WRITE_S = 900;
 const FRAMEROOM_LOCK_S = 5;
+const FRAMEROOM_FRESH_S = 3; // how old what FreePBX remembers may be when something is changed
 
 /** A refusal: a code and a reason, which are told, and no words, which are not. */
 final class Frameroom_Fail extends Exception
@@ -86,12 +87,12 @@ final class Frameroom_Colleague
     private $process;
     /** @var array */
     private $pipes = array();
-    /** @var string */
-    private $config;
+    /** @var float */
+    private $born;
 
     public function __construct($config)
     {
-        $this->config = $config;
+        $this->born = microtime(true);
         $nothing = array('file', '/dev/null', 'w');
         // Stack traces of PHP hold arguments, and FreePBX writes them to its log: not those of this process.
         $command = array(
@@ -106,6 +107,11 @@ final class Frameroom_Colleague
             throw new Frameroom_Fail('failed', 'no-worker');
         }
         stream_set_blocking($this->pipes[3], false);
+    }
+
+    public function fresh()
+    {
+        return microtime(true) - $this->born < FRAMEROOM_FRESH_S;
     }
 
     /** The answer; null when the worker ended, or took too long and was ended. */
@@ -183,19 +189,25 @@ function frameroom_serve($config)
                     'digest' => hash_file('sha256', __FILE__), 'php' => PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION,
                 );
             } elseif (in_array($do, FRAMEROOM_WRITES, true)) {
-                $writer = new Frameroom_Colleague($config);
-                $answer = $writer->ask($asked, FRAMEROOM_WRITE_S);
-                $writer->end();
+                if ($reader !== null && !$reader->fresh()) {
+                    $reader->end();
+                    $reader = null;
+                }
+                $reader = $reader ?: new Frameroom_Colleague($config);
+                $answer = $reader->ask($asked, FRAMEROOM_WRITE_S);
+                $reader->end();
+                $reader = null;
                 if ($answer === null) {
                     throw new Frameroom_Fail('unknown', 'died');
                 }
             } elseif (in_array($do, FRAMEROOM_READS, true)) {
                 $answer = null;
                 for ($try = 0; $answer === null && $try < 2; $try++) {
+                    $reader = $reader ?: new Frameroom_Colleague($config);
                     $answer = $reader->ask($asked, FRAMEROOM_READ_S);
                     if ($answer === null) { // its database may have gone away: a new one looks again, once
                         $reader->end();
-                        $reader = new Frameroom_Colleague($config);
+                        $reader = null;
                     }
                 }
                 if ($answer === null) {
@@ -213,7 +225,9 @@ function frameroom_serve($config)
             break;
         }
     }
-    $reader->end();
+    if ($reader !== null) {
+        $reader->end();
+    }
     return 0;
 }
 

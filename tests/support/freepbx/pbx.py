@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,8 +86,8 @@ class FreePbx:
         self.conf, self.php = folder / "helper.json", need_tool("php", "php-cli")
         self._behind: subprocess.Popen[bytes] | None = None
 
-    def make(self, people: Iterable[One]) -> Self:
-        """Write everything, and apply it."""
+    def make(self, people: Sequence[One], hashed: bool = False) -> Self:
+        """Write everything, and apply it. `hashed`: what people have as portal password is to be hashed."""
         for one in (self.etc, self.standin):
             one.mkdir(parents=True)
         self.server.run(f"CREATE DATABASE {self.name}; USE {self.name}; {_TABLES}")
@@ -98,7 +98,7 @@ class FreePbx:
         fwconsole.chmod(0o755)
         self.started()
         self.configure()
-        self._fill(list(people))
+        self._fill([replace(one, portal=one.portal and self.hash(one.portal)) for one in people] if hashed else people)
         subprocess.run([str(fwconsole), "reload"], check=True, capture_output=True)
         (self.standin / "applied").unlink()
         return self

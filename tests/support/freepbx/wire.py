@@ -58,9 +58,7 @@ class Wire:
             pass  # whoever asked has gone; what was asked is done nevertheless
         finally:
             with self._at_work():
-                assert helper.stdin is not None
-                helper.stdin.close()
-                await helper.wait()
+                await helper.communicate()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
