@@ -117,6 +117,10 @@ def script(recipe: Recipe, public_key: str, origin: str, reconfigure: bool) -> s
     )  # fmt: skip
 
 
+class _NoSettings(BaseModel):
+    """A machine that is being made ready has none yet."""
+
+
 class Numbered(Protocol):
     """What is said of how a phone system writes direct numbers."""
 
@@ -153,7 +157,7 @@ async def perform(host: str, port: int, pin: str, administrator: Credential, tex
     async def unseal() -> Credential:
         return administrator
 
-    target = Target("install-helper", host, port, pin, BaseModel())
+    target = Target("install-helper", host, port, pin, _NoSettings())
     connection = await ssh.connect(target, unseal, administrator.login)
     command = "sh -s" if administrator.login == "root" else "sudo -n sh -s"
     try:

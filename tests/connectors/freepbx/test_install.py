@@ -50,8 +50,8 @@ def _reached(folder: Path) -> None:
 def _install(pbx: FreePbx, front: Door, *more: str) -> tuple[int, str, str]:
     done = CliRunner().invoke(
         main,
-        ["system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1", "--port", str(front.port), "--pin",
-         front.pin, "--admin-key-file", str(front.key_file), "--key-file", str(pbx.folder / "new.key"), *more],
+        ["system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1", "--port", str(front.port),
+         "--pin", front.pin, "--admin-key-file", str(front.key_file), "--key-file", str(pbx.folder / "new.key"), *more],
     )  # fmt: skip
     return done.exit_code, done.stdout, done.stderr
 
