@@ -19,7 +19,8 @@ _CHECKS: Final = {
     "waiting": ("nothing waits to be applied",
                 "somebody's changes wait for \"Apply Config\" in FreePBX: the next change of ours applies them too"),
     "odd": ("", "extensions have names that are no numbers: they are not handled here"),
-    "readable": ("", "can be read by every account on that machine, ours among them: chmod o-r"),
+    "readable": ("", "can be read by every account of that machine, and by ours if it got past the helper: "
+                     "keep other accounts off it, and chmod o-x its folder"),
 }  # fmt: skip
 _STAYS: Final = (
     "queues, ring groups, menus, follow-me lists and outbound rules that name this extension",

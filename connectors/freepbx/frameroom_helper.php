@@ -720,8 +720,7 @@ final class Frameroom_Worker
         $etc = FreePBX::Config()->get('ASTETCDIR');
         $all = array($this->conf['bootstrap'], "$etc/voicemail.conf", "$etc/pjsip.auth.conf", "$etc/manager.conf");
         foreach ($all as $file) {
-            $rights = @fileperms($file);
-            if ($rights !== false && ($rights & 0004)) {
+            if ((@fileperms($file) & 0004) && (@fileperms(dirname($file)) & 0001)) {
                 $tell('readable', false, $file);
             }
         }
@@ -777,10 +776,14 @@ final class Frameroom_Worker
         return $rows[0];
     }
 
-    /** Whether the user's directory lets us; another's (LDAP, Active Directory) does not. */
+    /** Whether the user's directory lets us; another's (LDAP, Active Directory) does not, nor one that is switched off. */
     private function may(array $portal, $what)
     {
-        return (bool) FreePBX::Userman()->getAuthPermission($portal['auth'], $what);
+        try {
+            return (bool) FreePBX::Userman()->getAuthPermission($portal['auth'], $what);
+        } catch (Throwable $error) {
+            return false;
+        }
     }
 
     private function do_rules(array $asked)

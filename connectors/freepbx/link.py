@@ -11,9 +11,7 @@ from connectors.transport import helper
 from connectors.transport.helper import Link, Reasons
 
 _AT_SYSTEM: Final = "Change it in FreePBX's own pages."
-_LOOK: Final = (
-    "`show` the person to see which it was; FreePBX's own pages say what waits to be applied."
-)
+_LOOK: Final = "`show` the person to see which it was; FreePBX's own pages say what waits to be applied."
 
 REASONS: Final[Reasons] = {
     "no-mailbox": ("this person has no mailbox and no portal user", "Have one made first."),
