@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
+import re
 import subprocess
 from typing import Any
 
 import pytest
 
+from connectors.freepbx.connector import HELPER
 from connectors.guard import fingerprint
 from tests.connectors.freepbx.conftest import Makes
 from tests.support.freepbx.pbx import FreePbx, One
@@ -310,3 +313,46 @@ def test_it_is_started_in_one_way_alone(pbx: FreePbx) -> None:
         done = subprocess.run([*pbx.command()[:2], *words], input=b"", capture_output=True, check=False)
         assert done.returncode == 3
         assert json.loads(done.stdout)["error"] == "bound"
+
+
+def test_an_answer_is_made_anew_whatever_freepbx_own_php_says_in_its_place(pbx: FreePbx) -> None:
+    """A module that took the worker over, and answers for it: more fields, longer, none, another kind."""
+    person: dict[str, Any] = {
+        "id": "1",
+        "extension": "1",
+        "name": "A",
+        "email": None,
+        "ddis": [],
+        "pwd": "CANARY",
+        "phpass": "CANARY",
+    }
+    told = {
+        "people": [person] * 600, "person": person, "secret": "CANARY", "ok": "CANARY", "stored": ["CANARY"],
+        "lines": [{"what": "x", "ok": "CANARY", "file": ["CANARY"], "count": "CANARY"}], "accounts": {"CANARY": []},
+        "devices": [{"account": "1", "address": "192.0.2.1", "secret": "CANARY"}],
+    }  # fmt: skip
+    takes_over = pbx.folder / "takes-over.php"
+    takes_over.write_text(
+        "<?php $out = fopen('php://fd/3', 'w'); while (fgets(STDIN) !== false) "
+        f"{{ fwrite($out, base64_decode('{base64.b64encode(json.dumps(told).encode()).decode()}') . \"\\n\"); }} exit;"
+    )
+    pbx.configure(bootstrap=str(takes_over))
+    asked = [{"do": "page", "limit": 500}, {"do": "view", "id": "1"}, {"do": "check"}, {"do": "plan", "id": "1"},
+             {"do": "devices", "id": "1"}, {"do": "rules", "id": "1", "kind": "sip"},
+             {"do": "reset", "id": "1", "kind": "sip", "secret": "Abcdefgh2345"}]  # fmt: skip
+    page, view, *_, wrote = pbx.talk(*asked)  # which looks for canaries
+    assert len(page["people"]) == 500
+    assert set(view["person"]) == {"id", "extension", "name", "email", "ddis"}
+    assert wrote == {"ok": True, "n": 7}
+    error = base64.b64encode(json.dumps({"error": "CANARY is the password", "reason": "CANARY"}).encode()).decode()
+    takes_over.write_text(f"<?php fwrite(fopen('php://fd/3', 'w'), base64_decode('{error}') . \"\\n\"); exit;")
+    assert pbx.talk({"do": "view", "id": "1"}) == [{"error": "failed", "reason": "failed", "n": 1}]
+
+
+def test_it_is_spelt_for_the_php_of_freepbx_16() -> None:
+    """No PHP 7.4 is at hand to run it: what came with PHP 8 is looked for by its words."""
+    text = re.sub(r"(?m)//.*$|/\*.*?\*/", "", HELPER.read_text(encoding="utf-8"))
+    for later in (r"\bmatch\s*\(", r"\?->", r"\bstr_(contains|starts_with|ends_with)\b", r"#\[", r"\benum\s+\w",
+                  r"\breadonly\b", r"\bfn\s*\(.*\)\s*:\s*never", r"__construct\([^)]*(public|private|protected)", r"\bcatch\s*\(\w+\)",
+                  r":\s*(mixed|static|never)\b", r"\barray_is_list\b", r"\.\.\.\)"):  # fmt: skip
+        assert not re.search(later, text), later
