@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.asterisk_files.requests import GUARD, wire
+from connectors.asterisk_files.requests import GUARD
 from connectors.asterisk_files.settings import AsteriskFilesSettings
 from connectors.contract import Target, Unseal
 from connectors.transport import helper
@@ -46,7 +46,7 @@ REASONS: Final[Reasons] = {
     "too-many-files": ("there are too many included files", None),
     "syntax": ("a line is not as Asterisk writes them", None),
 }
-_SPEECH: Final = helper.speech(GUARD, wire, REASONS)
+_SPEECH: Final = helper.speech(GUARD, REASONS)
 
 
 async def connect(target: Target, settings: AsteriskFilesSettings, unseal: Unseal) -> Link:

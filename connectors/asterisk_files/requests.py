@@ -1,10 +1,10 @@
-"""The only lines that can be sent to the helper: templates, and how each is written."""
+"""The only lines that can be sent to the helper (`transport.helper.wire` writes them)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from connectors.guard import Allowed, Guard, Template, digest, number, optional, secret, text
+from connectors.guard import Guard, Template, digest, number, optional, secret, text
 from connectors.transport.helper import becoming
 
 MAX_PAGE: Final = 500
@@ -30,19 +30,3 @@ GUARD: Final = Guard(
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": _KIND, "secret": secret}),
 )
-
-
-def wire(request: Allowed) -> dict[str, Any]:
-    """An allowed request as the helper takes it."""
-    values = request.values
-    match request.name:
-        case "alter":
-            changes = {key: list(values[key]) for key in ("name", "email", "ddi") if values[key] is not None}
-            if "ddi" in changes:
-                was, becomes = changes.pop("ddi")
-                changes["ddis"] = [was, [becomes] if becomes else []]
-            return {"do": "alter", "id": values["id"], "changes": changes}
-        case "remove":
-            return {"do": "remove", "id": values["id"], "expected": {k: values[k] for k in ("extension", "name")}}
-        case name:
-            return {"do": name, **values}

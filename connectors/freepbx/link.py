@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from connectors.contract import Target, Unseal
-from connectors.freepbx.requests import GUARD, wire
+from connectors.freepbx.requests import GUARD
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.transport import helper
 from connectors.transport.helper import Link, Reasons
@@ -41,5 +41,5 @@ REASONS: Final[Reasons] = {
 
 async def connect(target: Target, settings: FreePbxSettings, unseal: Unseal) -> Link:
     """Identity, then the credential. Unreachable, IdentityMismatch, CredentialRefused."""
-    spoken = helper.speech(GUARD, wire, REASONS, settings.apply_seconds * 1000)
+    spoken = helper.speech(GUARD, REASONS, settings.apply_seconds * 1000)
     return await helper.connect(target, settings.login, unseal, spoken)

@@ -77,9 +77,23 @@ def failure(reasons: Reasons) -> Callable[[Mapping[str, Any]], ConnectorError]:
     return made
 
 
-def speech(
-    guard: Guard, wire: Callable[[Allowed], Mapping[str, Any]], reasons: Reasons, patience_ms: int = 0
-) -> Speech:
+def wire(request: Allowed) -> dict[str, Any]:
+    """An allowed request as a helper takes it; which there are, and with what in them, each family's guard says."""
+    values = request.values
+    match request.name:
+        case "alter":
+            changes = {key: list(values[key]) for key in ("name", "email", "ddi") if values[key] is not None}
+            if "ddi" in changes:
+                was, becomes = changes.pop("ddi")
+                changes["ddis"] = [was, [becomes] if becomes else []]
+            return {"do": "alter", "id": values["id"], "changes": changes}
+        case "remove":
+            return {"do": "remove", "id": values["id"], "expected": {k: values[k] for k in ("extension", "name")}}
+        case name:
+            return {"do": name, **values}
+
+
+def speech(guard: Guard, reasons: Reasons, patience_ms: int = 0) -> Speech:
     """How a bound helper is spoken to."""
     said = failure(reasons)
 

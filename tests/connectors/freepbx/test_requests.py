@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.errors import ConnectorError
-from connectors.freepbx.requests import GUARD, wire
+from connectors.freepbx.requests import GUARD
 from connectors.guard import fingerprint
+from connectors.transport.helper import wire
 
 _ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.text(max_size=30), st.binary(max_size=4),

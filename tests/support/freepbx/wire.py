@@ -58,7 +58,11 @@ class Wire:
             pass  # whoever asked has gone; what was asked is done nevertheless
         finally:
             with self._at_work():
-                await helper.communicate()
+                assert helper.stdin is not None
+                assert helper.stdout is not None
+                helper.stdin.close()
+                await helper.stdout.read()
+                await helper.wait()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
