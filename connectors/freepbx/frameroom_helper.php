@@ -550,14 +550,14 @@ final class Frameroom_Worker
             $one = isset($people[$row['default_extension']]) ? $people[$row['default_extension']] : null;
             if ($one !== null) {
                 $one->portals[] = (string) $row['id'];
-                $one->email = $one->email === null && $row['email'] !== '' ? $row['email'] : $one->email;
+                $one->email = $one->email === null ? self::address($row['email']) : $one->email;
             }
         }
         $emails = $this->has_voicemail ? $this->mailboxes->emails() : array();
         foreach ($people as $key => $one) {
             $one->has_mailbox = isset($emails[$key]);
-            if ($one->email === null && !empty($emails[$key])) {
-                $one->email = $emails[$key];
+            if ($one->email === null && isset($emails[$key])) {
+                $one->email = self::address($emails[$key]);
             }
         }
         $of_some = $whole ? "LIKE 'from-did-direct,%'" : 'IN (' . self::marks($here) . ')';
@@ -578,6 +578,12 @@ final class Frameroom_Worker
             }
         }
         return array_values($people);
+    }
+
+    /** One address; null for none, and for several: which of them is the person's cannot be told. */
+    private static function address($text)
+    {
+        return preg_match('/^[^\s,;|]+$/D', (string) $text) ? (string) $text : null;
     }
 
     private static function limit(array $asked)
@@ -1003,6 +1009,10 @@ final class Frameroom_Worker
         $box = $person->has_mailbox ? FreePBX::Voicemail()->getMailbox($person->extension, false) : null;
         if ($mails && !$box && !$places['portal']) {
             throw new Frameroom_Fail('unsupported', 'no-mailbox');
+        }
+        $held = $places['portal'] ? $portal['email'] : ($box ? $box['email'] : '');
+        if ($mails && (string) $held !== '' && self::address($held) === null) {
+            throw new Frameroom_Fail('unsupported', 'several-emails');
         }
         if (!$box) {
             return $places;

@@ -17,6 +17,7 @@ REASONS: Final[Reasons] = {
     "no-mailbox": ("this person has no mailbox and no portal user", "Have one made first."),
     "no-portal": ("this person has no portal user", None),
     "several-portals": ("several portal users have this extension", _AT_SYSTEM),
+    "several-emails": ("several addresses are kept where this person's is", _AT_SYSTEM),
     "directory": ("the portal user comes from another directory, which FreePBX may not change", "Change it there."),
     "several-numbers": ("this person has several numbers; which is meant cannot be said here", _AT_SYSTEM),
     "route-does-more": ("that number's inbound route is for some callers only, or one of several", _AT_SYSTEM),

@@ -149,6 +149,19 @@ def test_an_address_goes_where_the_old_one_was(made: Makes) -> None:
     assert viewed["person"]["email"] is None
 
 
+def test_several_addresses_are_nobody_s_and_are_not_written_over(made: Makes) -> None:
+    several = "a@customer.example|b@elsewhere.example"
+    pbx = made(
+        One("20001", "A", portal=None, box_email=several), One("20002", "B", several.replace("|", ","), pin=None)
+    )
+    before = everything(pbx)
+    asked = [alter(key, {"email": None}, email="c@customer.example") for key in ("20001", "20002")]
+    page, *refused = pbx.talk({"do": "page", "limit": 5}, *asked)
+    assert [one["email"] for one in page["people"]] == [None, None]
+    assert [one["reason"] for one in refused] == ["several-emails"] * 2
+    assert everything(pbx) == before
+
+
 def test_a_number_is_written_as_the_routes_have_them_and_the_rest_of_the_route_stays(pbx: FreePbx) -> None:
     pbx.configure(numbers="national")
     before = everything(pbx)
