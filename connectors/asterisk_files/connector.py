@@ -33,7 +33,7 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotSupported, ProtocolViolation
+from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
 from connectors.guard import fingerprint
 from connectors.transport.helper import Link, devices_of, people_of, person_of, text_of, texts_of, version_of
 
@@ -134,7 +134,8 @@ class AsteriskFilesConnector:
             ddi=field(change.ddi, expected.ddis),
         )
         await self._link.ask(request)
-        return await self.view(person_id)
+        with looking_again():
+            return await self.view(person_id)
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
