@@ -80,9 +80,10 @@ def _script(connector: str, said: dict[str, Any], public_key: str) -> str:
         return freepbx.script(freepbx.Wanted(public_key, numbers, country, origin, again))
     from connectors.asterisk_files import install as files
 
+    own: dict[str, Any] = _own(connector, said)
+    own |= {"contexts": tuple(said["contexts"])}
     wanted = files.Wanted(
-        public_key, numbers=numbers, country_code=country, origin=origin, reconfigure=again,
-        **{name: tuple(value) if name == "contexts" else value for name, value in _own(connector, said).items()},
+        public_key, numbers=numbers, country_code=country, origin=origin, reconfigure=again, **own
     )  # fmt: skip
     return files.script(wanted)
 
