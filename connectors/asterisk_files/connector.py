@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from connectors.asterisk_files.link import Link, connect
+from connectors.asterisk_files.link import connect
 from connectors.asterisk_files.requests import GUARD, MAX_PAGE
 from connectors.asterisk_files.settings import AsteriskFilesSettings
 from connectors.contract import (
@@ -33,8 +33,9 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotSupported, ProtocolViolation
+from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
 from connectors.guard import fingerprint
+from connectors.transport.helper import Link, devices_of, people_of, person_of, text_of, texts_of, version_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.py")
 SPEAKS: Final = 1
@@ -64,39 +65,11 @@ def _shipped() -> str:
     return hashlib.sha256(HELPER.read_bytes()).hexdigest()
 
 
-def _text(raw: Any) -> str:
-    if not isinstance(raw, str) or len(raw) > 1024:
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    return raw
-
-
-def _texts(raw: Any) -> tuple[str, ...]:
-    if not isinstance(raw, list) or len(raw) > 1000:
-        raise ProtocolViolation("the phone system's answer makes no sense")
-    return tuple(map(_text, raw))
-
-
-def _person(raw: Any) -> Person:
-    """A Person from an answer; unknown keys are dropped here."""
-    if not isinstance(raw, dict):
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    email = None if raw.get("email") is None else _text(raw["email"])
-    ddis = None if raw.get("ddis") is None else _texts(raw["ddis"])
-    return Person(_text(raw.get("id")), _text(raw.get("extension")), _text(raw.get("name")), email, ddis)
-
-
-def _people(answer: dict[str, Any], limit: int) -> tuple[Person, ...]:
-    raw = answer.get("people")
-    if not isinstance(raw, list) or len(raw) > limit:
-        raise ProtocolViolation("the phone system sent other than was asked for")
-    return tuple(map(_person, raw))
-
-
 def _check_line(raw: Any) -> CheckLine:
     if not isinstance(raw, dict) or raw.get("what") not in _CHECKS or type(raw.get("ok")) is not bool:
         raise ProtocolViolation("the phone system's answer makes no sense")
     words = _CHECKS[raw["what"]][0 if raw["ok"] else 1]
-    file, count = _text(raw.get("file")), raw.get("count")
+    file, count = text_of(raw.get("file")), raw.get("count")
     lead = file or (str(count) if type(count) is int and count else "")
     return CheckLine(raw["what"], raw["ok"], f"{lead} {words}".strip() if lead != "" else words)
 
@@ -132,18 +105,18 @@ class AsteriskFilesConnector:
     async def find(self, words: str, limit: int) -> Page:
         """Every word in name, email, extension or number, whatever its case."""
         limit = min(limit, MAX_PAGE)
-        return Page(_people(await self._link.ask(GUARD.render("find", words=words, limit=limit)), limit), None)
+        return Page(people_of(await self._link.ask(GUARD.render("find", words=words, limit=limit)), limit), None)
 
     async def people(self, cursor: str | None, limit: int) -> Page:
         """By id; the cursor is the last id."""
         limit = min(limit, MAX_PAGE)
         answer = await self._link.ask(GUARD.render("page", cursor=cursor, limit=limit))
-        people = _people(answer, limit)
+        people = people_of(answer, limit)
         return Page(people, people[-1].id if people and answer.get("more") is True else None)
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return _person((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All files or none, and only if every field still is as expected."""
@@ -161,7 +134,8 @@ class AsteriskFilesConnector:
             ddi=field(change.ddi, expected.ddis),
         )
         await self._link.ask(request)
-        return await self.view(person_id)
+        with looking_again():
+            return await self.view(person_id)
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
@@ -178,10 +152,7 @@ class AsteriskFilesConnector:
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Registered telephones by account and network address; when they expire Asterisk's console does not say."""
-        raw = (await self._link.ask(GUARD.render("devices", id=person_id))).get("devices")
-        if not isinstance(raw, list) or len(raw) > MAX_PAGE or not all(isinstance(one, dict) for one in raw):
-            raise ProtocolViolation("the phone system described telephones in a way that makes no sense")
-        return tuple(Device(f"{_text(one.get('account'))} at {_text(one.get('address'))}", None) for one in raw)
+        return devices_of(await self._link.ask(GUARD.render("devices", id=person_id)), MAX_PAGE)
 
     async def _rules(self, person_id: str, kind: SecretKind) -> tuple[str, int]:
         if kind is SecretKind.PORTAL:
@@ -218,11 +189,11 @@ class AsteriskFilesConnector:
 
 
 def _removal(plan: dict[str, Any]) -> Removal:
-    accounts, numbers, kept = (_texts(plan.get(key)) for key in ("accounts", "numbers", "kept_numbers"))
+    accounts, numbers, kept = (texts_of(plan.get(key)) for key in ("accounts", "numbers", "kept_numbers"))
     gone = [f"the telephone accounts {', '.join(accounts)}"]
     stays = list(_STAYS)
     if plan.get("mailbox") is not None:
-        gone.append(f"the mailbox {_text(plan['mailbox'])}")
+        gone.append(f"the mailbox {text_of(plan['mailbox'])}")
     if numbers:
         gone.append(f"the direct numbers {', '.join(numbers)}")
     if kept:
@@ -274,12 +245,7 @@ class AsteriskFilesFamily:
         try:
             await link.prove_bound()
             hello = await link.ask(GUARD.render("hello"))
-            version = hello.get("version")
-            if type(version) is not int or version < SPEAKS:
-                raise NotSupported(
-                    "the helper on the phone system is older than this Frameroom needs",
-                    next_step="Have it installed again: `frameroom system install-helper`.",
-                )
+            version_of(hello, SPEAKS)
             return AsteriskFilesConnector(link, hello)
         except BaseException:
             link.abort()

@@ -1,49 +1,19 @@
-"""The connection to a helper: pinned host key, then the key, then proof that the key reaches the helper alone.
-
-One request at a time over one channel, each with a number that its answer repeats. Answers are bounded in size and
-time, those of writes are dropped but for their outcome, and of an error only a code and words of ours go further.
-"""
+"""How the helper is spoken to: its reasons in our words, and the connection to it (`transport.helper`)."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import asyncssh
-
-from connectors.asterisk_files.requests import GUARD, wire
+from connectors.asterisk_files.requests import GUARD
 from connectors.asterisk_files.settings import AsteriskFilesSettings
-from connectors.contract import Credential, Target, Unseal
-from connectors.errors import (
-    Conflict,
-    ConnectorError,
-    CredentialRefused,
-    Fault,
-    InvalidValue,
-    NotFound,
-    NotSupported,
-    OutcomeUnknown,
-    ProtocolViolation,
-    Refused,
-    SecretReadable,
-    Unreachable,
-)
-from connectors.guard import Allowed
-from connectors.transport import ssh
+from connectors.contract import Target, Unseal
+from connectors.transport import helper
+from connectors.transport.helper import Link, Reasons
 
-_MAX_ANSWER: Final = 1 << 20
-_COMMAND: Final = "frameroom-helper"
-# What only a shell would answer with its sum: were one to be had, our key could read every file that it may.
-_PROBE: Final = "echo frameroom-probe-$((40+2))"
-_PROBED: Final = b"frameroom-probe-42"
 _AT_SYSTEM: Final = "Change it at the phone system."
 _PUT_BACK: Final = "Asterisk did not take the change; its files are as they were"
 
-# By the helper's code and reason: what is said, and what to do next where the error's own advice is not it.
-_REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
+REASONS: Final[Reasons] = {
     "no-mailbox": ("this person has no mailbox, and an address and a PIN are kept there", "Have one made first."),
     "shared-mailbox": ("the mailbox also belongs to other people", _AT_SYSTEM),
     "shared-sip": ("the SIP password is shared with other people", _AT_SYSTEM),
@@ -76,161 +46,9 @@ _REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "too-many-files": ("there are too many included files", None),
     "syntax": ("a line is not as Asterisk writes them", None),
 }
-
-
-def failure(answer: Mapping[str, Any]) -> ConnectorError:
-    """The helper's error as ours: no word of the answer is repeated but a file's name and a line's number."""
-    code, reason = str(answer.get("error")), str(answer.get("reason"))
-    words, following = _REASONS.get(reason, ("the helper refused it", None))
-    file, line = answer.get("file"), answer.get("line")
-    if isinstance(file, str) and re.fullmatch(r"[A-Za-z0-9._/-]{1,100}", file):
-        words += f" ({file} line {line})" if type(line) is int and line > 0 else f" ({file})"
-    match code:
-        case "not-found":
-            return NotFound("there is no such person on the phone system")
-        case "conflict":
-            return Conflict("it changed since it was shown; nothing was written")
-        case "taken":
-            return Refused(
-                "that number already rings at another telephone; nothing was written",
-                next_step="Take the number away from there first, if the customer wants that.",
-            )
-        case "invalid":
-            known = words if reason in _REASONS else "the phone system does not take that value"
-            return InvalidValue(known, next_step=following)
-        case "unsupported":
-            return NotSupported(words, next_step=following)
-        case "unknown":
-            return OutcomeUnknown(words, next_step=following)
-        case _:
-            return Refused(words, next_step=following)
-
-
-class Link:
-    """An open helper."""
-
-    def __init__(self, connection: asyncssh.SSHClientConnection, timeout_ms: int) -> None:
-        self._connection = connection
-        self._timeout_s = timeout_ms / 1000
-        self._lock = asyncio.Lock()
-        self._process: asyncssh.SSHClientProcess[bytes] | None = None
-        self._number = 0
-
-    async def ask(self, request: Allowed) -> dict[str, Any]:
-        """The answer; of a write only that it was taken. OutcomeUnknown when a write's answer is lost."""
-        request = GUARD.require(request)
-        async with self._lock:
-            self._number += 1
-            line = await self._exchange(request, json.dumps(wire(request) | {"n": self._number}).encode() + b"\n")
-            return self._parse(request, line)
-
-    async def _exchange(self, request: Allowed, data: bytes) -> bytes:
-        sent = False
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                if self._process is None:
-                    self._process = await self._connection.create_process(
-                        _COMMAND, encoding=None, stderr=asyncssh.DEVNULL, window=_MAX_ANSWER
-                    )
-                self._process.stdin.write(data)
-                sent = True
-                return await self._line(self._process)
-        except (OSError, EOFError, TimeoutError, asyncssh.Error):
-            self._connection.abort()
-        except asyncio.CancelledError:
-            # The answer is still on its way: nothing else may be asked on this channel.
-            if self._process is not None:
-                self._process.channel.abort()
-                self._process = None
-            raise
-        # Raised out here: the error that was caught holds half an answer, and goes no further.
-        if sent and request.writes:
-            raise OutcomeUnknown("the connection was lost before the phone system answered")
-        raise Unreachable("the helper on the phone system does not answer")
-
-    async def _line(self, process: asyncssh.SSHClientProcess[bytes]) -> bytes:
-        """Up to the line's end or the cap, whichever comes first: an endless answer takes no more memory than that."""
-        parts, size = list[bytes](), 0
-        while size <= _MAX_ANSWER:
-            part: bytes = await process.stdout.read(65536)
-            if not part:
-                raise EOFError
-            parts.append(part)
-            size += len(part)
-            if part.endswith(b"\n"):
-                break
-        return b"".join(parts)
-
-    def _parse(self, request: Allowed, line: bytes) -> dict[str, Any]:
-        answer: Any = None
-        try:
-            answer = json.loads(line) if len(line) <= _MAX_ANSWER else None
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict) or answer.get("n") != self._number:
-            self._connection.abort()
-            if isinstance(answer, dict) and str(answer.get("reason")).startswith("conf-"):
-                raise failure(answer)  # it ended before it was asked anything
-            if request.writes:
-                raise OutcomeUnknown("the phone system's answer made no sense")
-            raise ProtocolViolation("what our key reaches on the phone system is not the helper")
-        if answer.get("error") is not None:
-            raise failure(answer)
-        return {"ok": True} if request.writes else answer
-
-    async def prove_bound(self) -> None:
-        """SecretReadable when our key reaches more than the helper: a shell, or a way on into the network."""
-        shell, forwards = await asyncio.gather(self._reaches_shell(), self._forwards())
-        if shell or forwards:
-            what = "runs commands" if shell else "may open connections from the phone system"
-            raise SecretReadable(
-                f"our key {what} there, beyond the helper: it could read passwords",
-                next_step='Bind the key with command="…",restrict as `frameroom system install-helper --print` shows.',
-            )
-
-    async def _reaches_shell(self) -> bool:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                process = await self._connection.create_process(_PROBE, encoding=None, stderr=asyncssh.STDOUT)
-                told = b""
-                while len(told) < 65536 and (part := await process.stdout.read(4096)):
-                    told += part
-                process.channel.abort()
-        except (OSError, TimeoutError, asyncssh.Error) as error:
-            self._connection.abort()
-            raise Unreachable("the helper on the phone system does not answer") from error
-        return _PROBED in told
-
-    async def _forwards(self) -> bool:
-        """Whether sshd would connect us onwards. Port 1 is nobody's: refused by rule, or tried in vain."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                _, writer = await self._connection.open_connection("127.0.0.1", 1)
-                writer.close()
-        except asyncssh.ChannelOpenError as error:
-            return error.code != asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
-        except (OSError, TimeoutError, asyncssh.Error) as error:
-            self._connection.abort()
-            raise Unreachable("the helper on the phone system does not answer") from error
-        return True
-
-    def abort(self) -> None:
-        """Hang up."""
-        self._connection.abort()
+_SPEECH: Final = helper.speech(GUARD, REASONS)
 
 
 async def connect(target: Target, settings: AsteriskFilesSettings, unseal: Unseal) -> Link:
     """Identity, then the credential. Unreachable, IdentityMismatch, CredentialRefused."""
-
-    async def opened() -> Credential:
-        credential = await unseal()
-        if credential.login != settings.login:
-            wrong = CredentialRefused(
-                "the stored login is not the one of the settings",
-                next_step="Give both the same: --login, and `login` in the settings file.",
-            )
-            wrong.fault = Fault.OPERATOR
-            raise wrong
-        return credential
-
-    return Link(await ssh.connect(target, opened, settings.login), target.answer_timeout_ms)
+    return await helper.connect(target, settings.login, unseal, _SPEECH)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LOGIN = "frameroom"
+from connectors.transport.helper import LOGIN
 
 
 class AsteriskFilesSettings(BaseModel):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
 
 import asyncssh
 from pydantic import BaseModel, ConfigDict
@@ -35,39 +33,23 @@ from connectors.contract import (
 )
 from connectors.errors import (
     Conflict,
-    InvalidValue,
+    ConnectorError,
     NotFound,
     NotSupported,
-    OutcomeUnknown,
     ProtocolViolation,
     Refused,
-    Unreachable,
     looking_again,
 )
-from connectors.guard import Allowed, Check, Guard, Template, digest, fingerprint, number, optional, secret, text
+from connectors.guard import Allowed, Guard, Template, digest, fingerprint, number, optional, secret, text
 from connectors.transport import ssh
+from connectors.transport.helper import becoming, people_of, person_of, text_of
+from connectors.transport.lines import Exchange, Speech
 
 _LOGIN = "frameroom"
-_MAX_ANSWER = 1 << 20
 _ID = text(64, pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME = text(80)
 _EMAIL = optional(text(254, pattern=r"[^@\s]+@[^@\s]+\.[^@\s]+"))
 _DDI = optional(text(16, pattern=r"\+[0-9]{6,15}"))
-_SHOWN = ("extension", "name", "email")
-
-
-def _change(inner: Check) -> Check:
-    """None (stays as it is), or (fingerprint of what it must be now, new value)."""
-
-    def check(name: str, value: object) -> None:
-        if value is None:
-            return
-        if not isinstance(value, tuple) or len(value) != 2:
-            raise InvalidValue(f"{name} must say what it was and what it becomes")
-        digest(name, value[0])
-        inner(name, value[1])
-
-    return check
 
 
 GUARD = Guard(
@@ -76,7 +58,7 @@ GUARD = Guard(
     Template("find", False, {"words": text(200), "limit": number(1, 100)}),
     Template("view", False, {"id": _ID}),
     Template("devices", False, {"id": _ID}),
-    Template("alter", True, {"id": _ID, "name": _change(_NAME), "email": _change(_EMAIL), "ddi": _change(_DDI)}),
+    Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": text(10, pattern="voicemail|sip|portal"), "secret": secret}),
     Template("diag", False, {"line": look}),
@@ -112,73 +94,29 @@ def _wire(request: Allowed) -> dict[str, Any]:
             return {"do": name, **values}
 
 
-class _Helper:
-    """The transport: one request at a time, answers bounded in size and time, write answers dropped.
+def _failure(answer: Mapping[str, Any]) -> ConnectorError:
+    match answer.get("error"):
+        case "not-found":
+            return NotFound("there is no such person on the phone system")
+        case "conflict":
+            return Conflict("it changed since it was shown; nothing was written")
+        case "taken":
+            return Refused(
+                "that number already rings at another person's telephone; nothing was written",
+                next_step="Take the number away from that person first, if the customer wants that.",
+            )
+        case _:
+            return Refused("the phone system refused it")
 
-    Every request carries a number that its answer repeats: an answer that comes late is never taken for another's.
-    """
+
+_SPEECH: Final = Speech("lab-helper", GUARD, _wire, _failure)
+
+
+class _Helper(Exchange):
+    """JSON lines for people, and a command for each line of diagnostics."""
 
     def __init__(self, connection: asyncssh.SSHClientConnection, timeout_ms: int) -> None:
-        self._connection = connection
-        self._timeout_ms = timeout_ms
-        self._lock = asyncio.Lock()
-        self._process: asyncssh.SSHClientProcess[bytes] | None = None
-        self._number = 0
-
-    async def ask(self, request: Allowed) -> dict[str, Any]:
-        """The answer; of a write only that it was taken. OutcomeUnknown when a write's answer is lost."""
-        request = GUARD.require(request)
-        async with self._lock:
-            self._number += 1
-            line = await self._exchange(request, json.dumps(_wire(request) | {"n": self._number}).encode() + b"\n")
-            return self._parse(request, line)
-
-    async def _exchange(self, request: Allowed, data: bytes) -> bytes:
-        sent = False
-        try:
-            async with asyncio.timeout(self._timeout_ms / 1000):
-                if self._process is None:
-                    self._process = await self._connection.create_process("lab-helper", encoding=None)
-                self._process.stdin.write(data)
-                sent = True
-                return await self._process.stdout.readuntil(b"\n")
-        except (OSError, EOFError, TimeoutError, asyncssh.Error):
-            self._connection.abort()
-        except asyncio.CancelledError:
-            # The answer is still on its way: nothing else may be asked on this channel.
-            if self._process is not None:
-                self._process.channel.abort()
-                self._process = None
-            raise
-        # Raised out here: the error that was caught holds half an answer, and goes no further.
-        if sent and request.writes:
-            raise OutcomeUnknown("the connection was lost before the phone system answered")
-        raise Unreachable("the connection to the phone system was lost")
-
-    def _parse(self, request: Allowed, line: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(line) if len(line) <= _MAX_ANSWER else None
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict) or answer.get("n") != self._number:
-            self._connection.abort()
-            if request.writes:
-                raise OutcomeUnknown("the phone system's answer made no sense")
-            raise ProtocolViolation("the phone system's answer made no sense")
-        match answer.get("error"):
-            case None:
-                return {"ok": True} if request.writes else answer
-            case "not-found":
-                raise NotFound("there is no such person on the phone system")
-            case "conflict":
-                raise Conflict("it changed since it was shown; nothing was written")
-            case "taken":
-                raise Refused(
-                    "that number already rings at another person's telephone; nothing was written",
-                    next_step="Take the number away from that person first, if the customer wants that.",
-                )
-            case _:
-                raise Refused("the phone system refused it")
+        super().__init__(connection, timeout_ms, _SPEECH)
 
     async def stream(self, request: Allowed) -> AsyncIterator[bytes]:
         """The raw output of one diagnostic command."""
@@ -186,37 +124,11 @@ class _Helper:
         async for data in ssh.stream(self._connection, f"rx {line}", self._timeout_ms):
             yield data
 
-    def abort(self) -> None:
-        """Hang up."""
-        self._connection.abort()
-
-
-def _text(raw: Any) -> str:
-    if not isinstance(raw, str) or len(raw) > 1024:
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    return raw
-
-
-def _person(raw: Any) -> Person:
-    """A Person from an answer; unknown keys are dropped here."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("ddis"), list):
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    email = None if raw.get("email") is None else _text(raw["email"])
-    name, extension = _text(raw.get("name")), _text(raw.get("extension"))
-    return Person(_text(raw.get("id")), extension, name, email, tuple(map(_text, raw["ddis"])))
-
-
-def _people(answer: dict[str, Any], limit: int) -> tuple[Person, ...]:
-    raw = answer.get("people")
-    if not isinstance(raw, list) or len(raw) > limit:
-        raise ProtocolViolation("the phone system sent other than was asked for")
-    return tuple(map(_person, raw))
-
 
 def _login(raw: Any) -> Login:
     if not isinstance(raw, dict) or type(raw.get("at")) is not int:
         raise ProtocolViolation("the phone system's record of logins makes no sense")
-    return Login(_text(raw.get("id")), raw["at"], _text(raw.get("address")))
+    return Login(text_of(raw.get("id")), raw["at"], text_of(raw.get("address")))
 
 
 class LabConnector:
@@ -239,17 +151,17 @@ class LabConnector:
     async def find(self, words: str, limit: int) -> Page:
         """Server-side search."""
         answer = await self._helper.ask(GUARD.render("find", words=words, limit=limit))
-        return Page(_people(answer, limit), None)
+        return Page(people_of(answer, limit), None)
 
     async def people(self, cursor: str | None, limit: int) -> Page:
         """By id."""
         answer = await self._helper.ask(GUARD.render("page", cursor=cursor, limit=limit))
-        people = _people(answer, limit)
+        people = people_of(answer, limit)
         return Page(people, people[-1].id if len(people) == limit else None)
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return _person((await self._helper.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._helper.ask(GUARD.render("view", id=person_id))).get("person"))
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All of it in one request, written only if every field still is as expected.
@@ -297,7 +209,7 @@ class LabConnector:
         raw = answer.get("devices")
         if not isinstance(raw, dict) or not all(isinstance(t, int | float) for t in raw.values()):
             raise ProtocolViolation("the phone system described telephones in a way that makes no sense")
-        return tuple(Device(_text(address), int(t * 1000)) for address, t in raw.items())
+        return tuple(Device(text_of(address), int(t * 1000)) for address, t in raw.items())
 
     async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
         """PINs are digits and must be changed at first use; the others are long."""
@@ -318,7 +230,7 @@ class LabConnector:
 
     async def own_login(self) -> str:
         """As the lab's record has it."""
-        return _text((await self._helper.ask(GUARD.render("login"))).get("login"))
+        return text_of((await self._helper.ask(GUARD.render("login"))).get("login"))
 
     async def logins(self, since_ms: int) -> Logins:
         """The lab's record of SSH logins."""

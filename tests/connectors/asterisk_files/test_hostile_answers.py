@@ -127,6 +127,18 @@ async def test_silence_and_a_cut_are_unknown_after_a_write_and_unreachable_after
                 await connector.view("1001")
 
 
+async def test_what_was_written_and_cannot_be_shown_again_is_not_told_as_if_nothing_had_happened() -> None:
+    async def turn(asked: dict[str, Any], channel: asyncssh.SSHServerProcess[bytes]) -> bytes | None:
+        if asked["do"] == "alter":
+            return json.dumps({"ok": True, "n": asked["n"]}).encode() + b"\n"
+        channel.channel.get_connection().abort()
+        return None
+
+    async with answering(turn, 1000) as connector:
+        with pytest.raises(OutcomeUnknown, match="it was written"):
+            await connector.alter("1001", Change(name="X"), SHOWN)
+
+
 async def test_a_write_cut_at_every_byte_of_its_answer_is_unknown() -> None:
     whole = b'{"ok": true, "n": 2}\n'
     for length in range(0, len(whole), 3):

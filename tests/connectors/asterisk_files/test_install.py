@@ -17,9 +17,9 @@ from click.testing import CliRunner
 
 from connectors.asterisk_files.connector import AsteriskFilesConnector, AsteriskFilesFamily
 from connectors.asterisk_files.install import Wanted, script
-from connectors.asterisk_files.settings import LOGIN
 from connectors.contract import Change, Credential
 from connectors.errors import InvalidValue
+from connectors.transport.helper import LOGIN
 from gateway.cli.main import main
 from tests.support.flat_pbx import Door, FlatPbx, door
 from tests.support.need import need_tool

@@ -1,0 +1,184 @@
+"""The operations on a FreePBX. What may be sent is in `requests`, the wire in `transport.helper`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from connectors.contract import (
+    UNSET,
+    Capabilities,
+    Change,
+    CheckLine,
+    Device,
+    DiagCommand,
+    Page,
+    Person,
+    Removal,
+    ResetDone,
+    Secret,
+    SecretKind,
+    SecretRules,
+    Target,
+    Unseal,
+)
+from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
+from connectors.freepbx.capabilities import OURS, check_line, removal
+from connectors.freepbx.link import connect
+from connectors.freepbx.requests import GUARD, MAX_PAGE
+from connectors.freepbx.settings import FreePbxSettings
+from connectors.guard import fingerprint
+from connectors.transport.helper import Link, devices_of, people_of, person_of, version_of
+
+HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
+SPEAKS: Final = 1
+"""The helper's version that this connector needs at least."""
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_STORED: Final = {"pin": SecretKind.VOICEMAIL, "plain": SecretKind.SIP, "hash": SecretKind.PORTAL}
+
+
+@cache
+def _shipped() -> str:
+    return hashlib.sha256(HELPER.read_bytes()).hexdigest()
+
+
+class FreePbxConnector:
+    """An open connection to one FreePBX's helper."""
+
+    def __init__(self, link: Link, hello: dict[str, Any]) -> None:
+        self._link, self._hello = link, hello
+
+    async def check(self) -> Sequence[CheckLine]:
+        """Reach, identity, credential, what the key reaches, the helper's version, and what the helper finds."""
+        raw = (await self._link.ask(GUARD.render("check"))).get("lines")
+        if not isinstance(raw, list) or len(raw) > 100:
+            raise ProtocolViolation("the phone system's answer makes no sense")
+        same = self._hello.get("digest") == _shipped()
+        version = f"version {self._hello['version']}"
+        return (
+            CheckLine("reach", True, "it answers"),
+            CheckLine("identity", True, "its host key is the pinned one"),
+            CheckLine("credential", True, "it takes our key"),
+            CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
+            CheckLine("helper", same, f"{version}, the file that ships with this Frameroom" if same
+                      else f"{version} is not the file that ships with this Frameroom: install it again"),
+            *map(check_line, raw),
+        )  # fmt: skip
+
+    async def find(self, words: str, limit: int) -> Page:
+        """Every word in name, email, extension or number, whatever its case."""
+        limit = min(limit, MAX_PAGE)
+        return Page(people_of(await self._link.ask(GUARD.render("find", words=words, limit=limit)), limit), None)
+
+    async def people(self, cursor: str | None, limit: int) -> Page:
+        """By extension; the cursor is the last one."""
+        limit = min(limit, MAX_PAGE)
+        answer = await self._link.ask(GUARD.render("page", cursor=cursor, limit=limit))
+        people = people_of(answer, limit)
+        return Page(people, people[-1].id if people and answer.get("more") is True else None)
+
+    async def view(self, person_id: str) -> Person:
+        """One person."""
+        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+
+    async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
+        """In every place that has the old value, and only if every field still is as expected; then applied."""
+
+        def field(becomes: object, was: str | tuple[str, ...] | None) -> tuple[str, object] | None:
+            return None if becomes is UNSET else (fingerprint(was), becomes)
+
+        request = GUARD.render(
+            "alter",
+            id=person_id,
+            name=field(change.name, expected.name),
+            email=field(change.email, expected.email),
+            ddi=field(change.ddi, expected.ddis),
+        )
+        await self._link.ask(request)
+        with looking_again():
+            return await self.view(person_id)
+
+    async def plan_removal(self, person_id: str) -> Removal:
+        """What goes and what stays, without touching it."""
+        return removal(await self._link.ask(GUARD.render("plan", id=person_id)))
+
+    async def remove(self, person_id: str, expected: Person) -> Removal:
+        """Extension, telephones, mailbox, portal user and inbound routes, if it still is the person who was shown."""
+        was = GUARD.render(
+            "remove", id=person_id, extension=fingerprint(expected.extension), name=fingerprint(expected.name)
+        )
+        planned = await self.plan_removal(person_id)
+        await self._link.ask(was)
+        return planned
+
+    async def devices(self, person_id: str) -> Sequence[Device]:
+        """Registered PJSIP telephones by account and network address; when they expire the console does not say."""
+        return devices_of(await self._link.ask(GUARD.render("devices", id=person_id)), MAX_PAGE)
+
+    async def _rules(self, person_id: str, kind: SecretKind) -> int:
+        """How many accounts a reset reaches. NotSupported when there is no such secret."""
+        answer = await self._link.ask(GUARD.render("rules", id=person_id, kind=kind.value))
+        stored, accounts = answer.get("stored"), answer.get("accounts")
+        if not isinstance(stored, str) or _STORED.get(stored) is not kind or type(accounts) is not int:
+            raise ProtocolViolation("the phone system's answer makes no sense")
+        return accounts
+
+    async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
+        """PINs are digits in voicemail.conf; SIP passwords stand in FreePBX's database; the portal keeps hashes."""
+        await self._rules(person_id, kind)
+        if kind is SecretKind.VOICEMAIL:
+            kept = "in clear, in a file of the phone system that our account cannot read"
+            return SecretRules("0123456789", 6, 10, False, kept)
+        if kind is SecretKind.PORTAL:
+            return SecretRules(_LETTERS, 20, 64, False, "as a one-way hash (phpass)")
+        kept = "in clear, in FreePBX's database and a file made from it, which our account cannot read"
+        return SecretRules(_LETTERS, 20, 64, False, kept)
+
+    async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
+        """All of the person's telephones; a digest goes with it, for one left beside the new password would win."""
+        accounts = await self._rules(person_id, kind)
+        await self._link.ask(GUARD.render("reset", id=person_id, kind=kind.value, secret=secret.reveal()))
+        if kind is SecretKind.PORTAL:
+            return ResetDone(("whoever is signed in to the portal stays signed in",))
+        return ResetDone((f"all {accounts} telephones of this person take the new password",) if accounts > 1 else ())
+
+    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
+        """The helper has no console."""
+        raise NotSupported("the helper on the phone system runs no diagnostics")
+        yield b""
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._link.abort()
+
+
+class FreePbxFamily:
+    """FreePBX, as the registry knows it."""
+
+    name = "freepbx"
+    settings_model: type[BaseModel] = FreePbxSettings
+    default_port = 22
+
+    def capabilities(self) -> Capabilities:
+        """Of any system of this family: a key that reaches more than the helper is refused at each connect."""
+        return OURS
+
+    async def connect(self, target: Target, unseal: Unseal) -> FreePbxConnector:
+        """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
+        settings = target.settings
+        if not isinstance(settings, FreePbxSettings):
+            raise InvalidValue("the settings of this phone system are of another connector")
+        link = await connect(target, settings, unseal)
+        try:
+            await link.prove_bound()
+            hello = await link.ask(GUARD.render("hello"))
+            version_of(hello, SPEAKS)
+            return FreePbxConnector(link, hello)
+        except BaseException:
+            link.abort()
+            raise
