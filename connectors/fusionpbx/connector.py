@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -53,6 +54,7 @@ from connectors.transport.postgres_logins import logins, own_login
 from connectors.transport.postgres_role import Findings, check_lines, prove, top_lines
 
 _PAGE: Final = "docs/connectors/fusionpbx.md"
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FIRST: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -120,7 +122,7 @@ class FusionPbxConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        rows = await self._link.read("view", id=person_id, **self._scope)
+        rows = await self._link.read("view", id=_known(person_id), **self._scope)
         if not rows:
             raise NotFound("there is no such person on the phone system")
         return person(rows[0])
@@ -132,7 +134,7 @@ class FusionPbxConnector:
 
     async def _own(self, source: Link | Transaction, person_id: str) -> Own:
         lock = "lock-own" if isinstance(source, Transaction) else "own"
-        return Own.of(await source.read(lock, id=person_id, **self._scope))
+        return Own.of(await source.read(lock, id=_known(person_id), **self._scope))
 
     async def _box(self, source: Link | Transaction, own: Own) -> Mailbox | None:
         lock = "lock-boxes" if isinstance(source, Transaction) else "boxes"
@@ -349,6 +351,13 @@ class FusionPbxFamily:
         except BaseException:
             await link.close()
             raise
+
+
+def _known(person_id: str) -> str:
+    """NotFound for what no extension's id can be."""
+    if not _ID.fullmatch(person_id):
+        raise NotFound("there is no such person on the phone system")
+    return person_id
 
 
 async def _flusher(settings: FusionPbxSettings, secret: str, seconds: float) -> Flusher | ConnectorError | None:

@@ -24,6 +24,12 @@ _ACTIONS: Final = """(select j.value ->> 'destination_app' as app, j.value ->> '
       then d.destination_actions else '[]'::json end) j
     union all select d.destination_app, d.destination_data
     where coalesce(json_typeof(d.destination_actions), 'null') <> 'array')"""
+# Reading the JSON of 50,000 destinations takes a quarter of a second. Of one whose JSON is, letter by letter, what
+# FusionPBX writes for a single action, the other two columns say the same; whatever looks otherwise is read.
+_PLAIN: Final = (
+    'coalesce(d.destination_actions::text = \'[{{"destination_app":"\' || d.destination_app || '
+    '\'","destination_data":"\' || d.destination_data || \'"}}]\', false)'
+)
 _NUMBER: Final = "(coalesce(d.destination_area_code, '') || coalesce(d.destination_number, ''))"
 # As E.164 where it is one, else as it is; {cc} and {trunk} are the site's.
 _SHOWN: Final = (
@@ -51,12 +57,16 @@ def _shown(source: str, only: bool, more: str = "") -> str:
     few_boxes = f"and v.voicemail_id in (select {_BOX_ID.format('q')} from {source} q)" if only else ""
     few_users = f"and x.extension_uuid in (select q.extension_uuid from {source} q)" if only else ""
     few_numbers = "and split_part(a.data, ' ', 1) in (select t.target from targets t)" if only else ""
+    inbound = f"d.{_MINE} and d.destination_type = 'inbound'"
     return f""", targets as (select q.extension_uuid, q.extension as target from {source} q where q.extension <> ''
             union select q.extension_uuid, q.number_alias from {source} q where q.number_alias <> ''),
-        leads as (select distinct d.destination_uuid, {{shown}} as number, split_part(a.data, ' ', 1) as target
+        leads as (select {{shown}} as number, split_part(d.destination_data, ' ', 1) as target
+            from {{v_destinations}} d where {inbound} and {_PLAIN} and d.destination_app = 'transfer'
+              and split_part(d.destination_data, ' ', 2) = 'XML' {few_numbers.replace("a.data", "d.destination_data")}
+            union all select {{shown}}, split_part(a.data, ' ', 1)
             from {{v_destinations}} d cross join lateral {_ACTIONS} a
-            where d.{_MINE} and d.destination_type = 'inbound' and a.app = 'transfer'
-              and split_part(a.data, ' ', 2) = 'XML' {few_numbers}),
+            where {inbound} and not {_PLAIN} and a.app = 'transfer' and split_part(a.data, ' ', 2) = 'XML'
+              {few_numbers}),
         numbers as (select t.extension_uuid, array_agg(distinct l.number order by l.number) as numbers
             from leads l join targets t on t.target = l.target group by t.extension_uuid),
         boxes as (select distinct on (v.voicemail_id) v.voicemail_id, v.voicemail_mail_to as mail

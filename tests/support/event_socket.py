@@ -1,7 +1,7 @@
 """A stand-in for FreeSWITCH's event socket (mod_event_socket) with the cache that FusionPBX's scripts keep.
 
-Made from FreeSWITCH's documentation and FusionPBX's source (cache.php, cache.lua, clear_cache.lua), not from a live one.
-It tells passwords to whoever asks for them, as the real one does.
+Made from FreeSWITCH's documentation and FusionPBX's source (cache.php, cache.lua, clear_cache.lua), and not from a live
+one. It tells passwords to whoever asks for them, as the real one does.
 """
 
 from __future__ import annotations

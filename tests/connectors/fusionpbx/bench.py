@@ -69,7 +69,7 @@ class FusionPbxSystem:
     def __init__(self, pbx: Pbx, enemy: Enemy, switch: FreeSwitch, log: Path, people: Sequence[Planted]) -> None:
         self.people = people
         socket = {"host": "127.0.0.1", "port": switch.port}
-        self.target: Target = replace(pbx.target(event_socket=socket), port=enemy.port)
+        self.target: Target = replace(pbx.target(event_socket=socket), port=enemy.port, connect_timeout_ms=3_000)
         self.other_pin = enemy.other_pin
         self._pbx, self._enemy, self._switch, self._log = pbx, enemy, switch, log
         self._read = log.stat().st_size
@@ -120,8 +120,8 @@ class FusionPbxSystem:
         """As somebody at FusionPBX's own pages would."""
         first, _, last = person.name.partition(" ")
         self._pbx.sql(
-            "update v_extensions set effective_caller_id_name = %s, directory_first_name = %s, directory_last_name = %s "
-            "where extension_uuid = %s", person.name, first, last, person.id,
+            "update v_extensions set effective_caller_id_name = %s, directory_first_name = %s, "
+            "directory_last_name = %s where extension_uuid = %s", person.name, first, last, person.id,
         )  # fmt: skip
         self._pbx.sql(
             "update v_voicemails set voicemail_mail_to = %s where voicemail_id = %s", person.email, person.extension
@@ -190,7 +190,7 @@ class FusionPbxBench:
     family: Family = FusionPbxFamily()
     guard: Guard = GUARD
     examples: Mapping[str, Mapping[str, object]] = {
-        **dict.fromkeys(("begin", "commit", "rollback", "role", "logging", "collations", "own-login", "logins"), {}),
+        **{key: {} for key in ("begin", "commit", "rollback", "role", "logging", "collations", "own-login", "logins")},
         "readable": {"schema": "public", "allowed": ["v_users.username"], "touched": ["v_users"],
                      "secrets": ["password"]},
         "missing": {"rights": ["SELECT public.v_users username"]},
@@ -215,9 +215,9 @@ class FusionPbxBench:
         "insert-details": {**_PLAN, "details": [r"condition destination_number - ^(2079460123)$",
                                                 "action transfer - 20001 XML brook.example"]},
         "clear-details": _PLAN,
-        **dict.fromkeys(("delete-details", "delete-dialplans"), {**_DOMAIN, "dialplans": [_ID]}),
+        **{key: {**_DOMAIN, "dialplans": [_ID]} for key in ("delete-details", "delete-dialplans")},
         "delete-routes": {**_DOMAIN, "destinations": [_ID]},
-        **dict.fromkeys(("delete-follow-me", "delete-follow-me-destinations"), {**_DOMAIN, "follow_me": _ID}),
+        **{key: {**_DOMAIN, "follow_me": _ID} for key in ("delete-follow-me", "delete-follow-me-destinations")},
         **dict.fromkeys(("delete-box", "delete-box-messages", "delete-box-options", "delete-box-destinations"), _BOX),
         "delete-box-greetings": {**_DOMAIN, "extension": "20001"},
         **dict.fromkeys(("delete-user", "delete-user-groups", "delete-user-settings"), _USER),

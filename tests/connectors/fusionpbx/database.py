@@ -96,7 +96,7 @@ def rows(people: tuple[Somebody, ...] | list[Somebody]) -> dict[str, list[tuple[
         lines.append((uuid("line", p.id), home, p.domain, p.extension, p.extension, p.secret("sip")))
         for number in p.numbers:
             plan, data = uuid("plan", number), f"{p.extension} XML {p.domain}"
-            actions = json.dumps([{"destination_app": "transfer", "destination_data": data}])
+            actions = json.dumps([{"destination_app": "transfer", "destination_data": data}], separators=(",", ":"))
             routes.append((uuid("route", number), home, plan, "inbound", number[3:], number[1:3], "public", actions,
                            "transfer", data))  # fmt: skip
             plans.append((plan, home, "public", number[3:], number[3:], f"<old number={number}/>"))
