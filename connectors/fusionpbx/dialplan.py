@@ -128,7 +128,10 @@ class Route:
 
     def details(self) -> list[str]:
         """The details, which FusionPBX's dialplan pages show: there a ringback is set and not exported."""
-        order = ("effective", "ringback", "transfer_ringback", "accountcode", "hold_music", "sip_h", "rec", "${record")
+        order = (
+            "effective", "ringback", "transfer_ringback", "accountcode", "hold_music", "sip_h", "record_", "recording_",
+            "${record",
+        )  # fmt: skip
         made = [f"condition {self.field} - {self.regex}"]
         for beginning in order:
             for application, data in self._settings():

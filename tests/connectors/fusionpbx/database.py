@@ -108,7 +108,7 @@ def plant(url: str, people: tuple[Somebody, ...] | list[Somebody]) -> None:
     """Both domains and these people."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         for name in (DOMAIN, OTHER):
-            cursor.execute("insert into v_domains values (%s, %s, true) on conflict do nothing",
+            cursor.execute("insert into v_domains (domain_uuid, domain_name) values (%s, %s) on conflict do nothing",
                            (uuid("domain", name), name))  # fmt: skip
         for table, values in rows(people).items():
             with cursor.copy(f"copy {table} from stdin".encode()) as copy:
