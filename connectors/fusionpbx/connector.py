@@ -118,7 +118,8 @@ class FusionPbxConnector:
         )
         people = tuple(map(person, rows[:size]))
         more = len(rows) > size or (size == MAX_PAGE and len(rows) == MAX_PAGE)
-        return Page(people, f"{rows[size - 1][0]} {rows[size - 1][1]}" if more else None)
+        # In hexadecimal: an extension may be anything, and one that is odd must not hide whoever comes after it.
+        return Page(people, f"{people[-1].id} {str(rows[size - 1][1]).encode().hex()}" if more else None)
 
     async def view(self, person_id: str) -> Person:
         """One person."""
@@ -139,7 +140,7 @@ class FusionPbxConnector:
     async def _box(self, source: Link | Transaction, own: Own) -> Mailbox | None:
         lock = "lock-boxes" if isinstance(source, Transaction) else "boxes"
         rows = await source.read(lock, extensions=[own.box] if own.box else [], **self._scope)
-        return Mailbox(*rows[0]) if rows else None
+        return Mailbox.of(rows[0]) if rows else None
 
     async def _user(self, source: Link | Transaction, own: Own) -> User | None:
         """The one portal user who is assigned to the extension."""
@@ -223,14 +224,20 @@ class FusionPbxConnector:
             await work.write("set-mail", box=box.id, email=email, **self._scope)
             # The same address at the portal is where a forgotten password is sent: it goes along.
             if user and theirs and now and (user.email or "").lower() == now.lower():
-                await work.write("set-user-email", user=user.id, email=email, **self._scope)
+                await self._portal_mail(work, user, email)
         elif user and theirs:
-            await work.write("set-user-email", user=user.id, email=email, **self._scope)
+            await self._portal_mail(work, user, email)
         elif user:
             raise Refused(f"the address is that of {user.name}, {user.kept(self._settings)}", next_step=AT_THE_PBX)
         else:
             raise Refused("this person has neither a mailbox nor a portal user, and an address is kept there",
                           next_step="Have one made first.")  # fmt: skip
+
+    async def _portal_mail(self, work: Transaction, user: User, email: str | None) -> None:
+        # People sign in with it: two of one address, and one of them would be let in as the other.
+        if email and await work.read("address-owner", user=user.id, email=email, **self._scope):
+            raise Conflict("that address is another portal user's; nothing was written")
+        await work.write("set-user-email", user=user.id, email=email, **self._scope)
 
     # --- removing ---
 
@@ -378,6 +385,6 @@ async def _domain(link: Link, settings: FusionPbxSettings) -> tuple[str, str]:
             next_step="The operator corrects `domain` in the phone system's settings.",
         )
     key, name = rows[0]
-    if not isinstance(key, str) or not isinstance(name, str):
+    if not isinstance(key, str) or not _ID.fullmatch(key) or not isinstance(name, str):
         raise ProtocolViolation("the phone system described its domain in a way that makes no sense")
     return key, name

@@ -47,9 +47,14 @@ class Flusher:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cache: str, seconds: float) -> None:
         self._reader, self._writer = reader, writer
         self._cache, self._seconds = cache, seconds
+        self._lock = asyncio.Lock()
 
     async def flush(self, keys: Sequence[str]) -> None:
         """Take these out of the cache. Refused where one has no key that can be sent."""
+        async with self._lock:
+            await self._flush(keys)
+
+    async def _flush(self, keys: Sequence[str]) -> None:
         for key in keys:
             if not re.fullmatch(KEY, key):
                 raise Refused("an extension of this kind cannot be taken out of FreeSWITCH's cache from here")

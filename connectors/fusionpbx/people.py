@@ -37,6 +37,15 @@ def person(row: Sequence[Any]) -> Person:
     return made
 
 
+def _row(row: Sequence[Any], width: int, *others: int) -> Sequence[Any]:
+    """A row whose columns are text or nothing, but for those at `others`. ProtocolViolation."""
+    fine = len(row) == width and all(isinstance(v, str | None) or n in others for n, v in enumerate(row))
+    lists = (value for n, value in enumerate(row) if n in others)
+    if not fine or not all(isinstance(v, int | list) for v in lists):
+        raise ProtocolViolation("the phone system described somebody's own in a way that makes no sense")
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A user of FusionPBX's portal who is assigned to the extension."""
@@ -51,7 +60,8 @@ class User:
     @classmethod
     def of(cls, row: Sequence[Any]) -> User:
         """From a row of `users`."""
-        return cls(row[0], row[1] or "", row[2] or None, tuple(row[3]), int(row[4]))
+        key, name, email, groups, elsewhere = _row(row, 5, 3, 4)
+        return cls(key, name or "", email or None, tuple(map(str, groups)), int(elsewhere))
 
     def kept(self, settings: FusionPbxSettings) -> str | None:
         """Why this user is not the person's to reset, rename or remove; None when they are."""
@@ -69,6 +79,11 @@ class Mailbox:
     id: str
     number: str
     mail: str | None
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Mailbox:
+        """From a row of `boxes`."""
+        return cls(*_row(row, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +104,13 @@ class Destination:
     @classmethod
     def of(cls, row: Sequence[Any]) -> Destination:
         """From a row of `routes`."""
+        _row(row, 19, 17, 18)
         number, prefix, trunk, area = (value or "" for value in row[3:7])
         keys = ("field", "provider", "cid_prefix", "hold_music", "distinctive_ring", "ringback", "accountcode")
         values = (row[8], row[9], row[11], row[13], row[14], row[15], row[16])
         return cls(
             row[0], row[1], row[2], Stored(number, prefix.lstrip("+"), trunk, area), row[7] or "public",
-            tuple(action for action in row[18] if action),
+            tuple(str(action) for action in row[18] if action),
             {key: value for key, value in zip(keys, values, strict=True) if value}, row[12] == "true",
             bool(row[17]) or row[10] is not None,
         )  # fmt: skip
@@ -118,7 +134,7 @@ class Own:
         """From the rows of `own`. NotFound."""
         if not rows:
             raise NotFound("there is no such person on the phone system")
-        key, extension, alias, callerid, first, last, context, follow_me = rows[0]
+        key, extension, alias, callerid, first, last, context, follow_me = _row(rows[0], 8)
         return cls(key, extension or "", alias or "", callerid, first, last, context or "", follow_me)
 
     @property

@@ -43,7 +43,7 @@ async def plan(source: Link | Transaction, own: Own, domain: tuple[str, str], se
     others = [str(r[0]) for r in await source.read("sharers", id=own.id, extensions=own.extensions, **scope)]
     box = None
     for row in await source.read("boxes", extensions=own.extensions, **scope):
-        mailbox = Mailbox(*row)
+        mailbox = Mailbox.of(row)
         if others:
             stays.append(f"the mailbox {mailbox.number}, which {', '.join(others)} also uses")
         elif mailbox.number == own.box:

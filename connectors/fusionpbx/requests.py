@@ -10,7 +10,7 @@ from typing import Final
 
 from connectors.errors import InvalidValue
 from connectors.fusionpbx import dialplan
-from connectors.guard import Check, Guard, Template, listed, number, optional, secret, text
+from connectors.guard import Check, Guard, Template, listed, number, optional, text
 from connectors.transport.postgres_role import TEMPLATES
 
 MAX_PAGE: Final = 500
@@ -53,6 +53,12 @@ def _socket_secret(name: str, value: object) -> None:
         raise InvalidValue(f"{name} cannot be sent as it is")
 
 
+def _sip_password(name: str, value: object) -> None:
+    # It stands in XML, in FreeSWITCH's variables and in telephones' settings as it is.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{8,64}", value):
+        raise InvalidValue(f"{name} cannot be sent as it is")
+
+
 _DOMAIN: Final[dict[str, Check]] = {"domain": _ID}
 _ONE: Final = _DOMAIN | {"id": _ID}
 _BOX: Final = _DOMAIN | {"box": _ID}
@@ -64,7 +70,7 @@ GUARD: Final = Guard(
     *TEMPLATES,
     Template("domain", False, {"name": text(253)}),
     Template("other-domains", False, _DOMAIN),
-    Template("people", False, _DOMAIN | {"after": text(60), "id": _ID, "limit": number(1, MAX_PAGE)}),
+    Template("people", False, _ONE | {"after": text(2000, pattern=r"(?:[0-9a-f]{2})*"), "limit": number(1, MAX_PAGE)}),
     Template("find", False, _DOMAIN | {"words": listed(text(200), 16), "limit": number(1, MAX_PAGE)}),
     Template("view", False, _ONE),
     Template("own", False, _ONE),
@@ -77,13 +83,14 @@ GUARD: Final = Guard(
     Template("routes", False, _DOMAIN | {"extensions": _EXTENSIONS}),
     Template("lock-routes", False, _DOMAIN | {"extensions": _EXTENSIONS}),
     Template("number-owner", False, {"number": _E164, "ids": _IDS}),
+    Template("address-owner", False, _USER | {"email": _EMAIL}),
     Template("set-name", True, _ONE | {"name": _NAME}),
     Template("set-directory", True, _ONE | {"first": _NAME, "last": optional(_NAME)}),
     Template("set-mail", True, _BOX | {"email": optional(_EMAIL)}),
     Template("set-user-email", True, _USER | {"email": optional(_EMAIL)}),
     Template("set-pin", True, _BOX | {"secret": _pin}),
-    Template("set-sip", True, _ONE | {"secret": secret}),
-    Template("set-lines", True, _DOMAIN | {"name": text(253), "extension": text(60), "secret": secret}),
+    Template("set-sip", True, _ONE | {"secret": _sip_password}),
+    Template("set-lines", True, _DOMAIN | {"name": text(253), "extension": text(60), "secret": _sip_password}),
     Template("set-portal", True, _USER | {"hash": _password_hash}),
     Template("move-route", True, _ROUTE | {"prefix": optional(_DIGITS_OR_LESS), "trunk": optional(_DIGITS_OR_LESS)}),
     Template(

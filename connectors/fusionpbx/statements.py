@@ -142,7 +142,8 @@ _TEXTS: Final[Mapping[str, str]] = {
         "lower(%(name)s) order by 1 limit 2",
     "other-domains": "select count(*) from {v_domains} d where d.domain_uuid <> %(domain)s::uuid",
     "people": "with page as (select " + _COLUMNS + " from {v_extensions} e where e." + _MINE
-        + """ and (coalesce(e.extension, '') collate "C", e.extension_uuid) > (%(after)s::text, %(id)s::uuid)
+        + """ and (coalesce(e.extension, '') collate "C", e.extension_uuid)
+        > (convert_from(decode(%(after)s::text, 'hex'), 'UTF8'), %(id)s::uuid)
         order by coalesce(e.extension, '') collate "C", e.extension_uuid limit %(limit)s)""" + _shown("page", True)
         + """order by coalesce(p.extension, '') collate "C", p.extension_uuid""",
     "find": "with words as materialized (select lower(normalize(w.word){collate}) as word "
@@ -162,6 +163,8 @@ _TEXTS: Final[Mapping[str, str]] = {
     "routes": _ROUTES, "lock-routes": _ROUTES + " for update of d",
     "number-owner": "select 1 from {v_destinations} d where d.destination_type = 'inbound' and {shown} = %(number)s "
         "and d.destination_uuid <> all(%(ids)s::uuid[]) limit 1",
+    "address-owner": "select 1 from {v_users} u where u." + _MINE + " and u." + _OF_USER.replace("=", "<>")
+        + " and lower(%(email)s::text) in (lower(u.user_email), lower(u.username)) limit 1",
     "set-name": "update {v_extensions} set effective_caller_id_name = %(name)s where " + _MINE + " and " + _EXTENSION,
     "set-directory": "update {v_extensions} set directory_first_name = %(first)s, directory_last_name = %(last)s "
         "where " + _MINE + " and " + _EXTENSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -208,4 +209,17 @@ async def test_an_extension_that_has_no_key_is_refused_before_anything_is_writte
         await connector.reset(GRACE.id, SecretKind.SIP, Secret(NEW))
     assert pbx.opens(GRACE.id, SecretKind.SIP, GRACE.secret("sip"))
     assert switch.heard == ["auth"]
+    await connector.close()
+
+
+async def test_many_at_once_each_flush_their_own(pbx: Pbx, switch: FreeSwitch) -> None:
+    connector = await connected(pbx, switch)
+    four = PEOPLE[:4]
+    switch.cache = {f"directory.{p.extension}@brook.example": "old" for p in four}
+    switch.heard.clear()
+    await asyncio.gather(*(connector.reset(p.id, SecretKind.SIP, Secret(f"{NEW}{p.extension}")) for p in four))
+    assert switch.cache == {}
+    assert len(switch.heard) == 8
+    for p in four:
+        assert pbx.opens(p.id, SecretKind.SIP, f"{NEW}{p.extension}")
     await connector.close()

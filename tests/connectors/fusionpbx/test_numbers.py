@@ -13,14 +13,14 @@ from connectors.errors import InvalidValue, ProtocolViolation, Refused
 from connectors.fusionpbx.dialplan import Route
 from connectors.fusionpbx.event_socket import words
 from connectors.fusionpbx.numbers import Stored, stored, word
-from connectors.fusionpbx.people import name_of, person
+from connectors.fusionpbx.people import Destination, Mailbox, Own, User, name_of, person
 from connectors.fusionpbx.requests import GUARD, KEY
 from connectors.fusionpbx.settings import FusionPbxSettings, Numbers
 
 ID = "3167b2e6-3be9-58d5-825f-33f216c33ee4"
 PLAIN = Route("2079460123", r"^\+?(?:44)?(2079460123)$", "1001 XML brook.example", ID, "destination_number", ID,
               "brook.example")  # fmt: skip
-# The XML that destination_edit.php of FusionPBX 5.5 makes of a number that rings one extension.
+# The XML that destination_edit.php of FusionPBX 5.6 makes of a number that rings one extension.
 XML = [
     f'<extension name="2079460123" continue="false" uuid="{ID}">',
     r'<condition field="destination_number" expression="^\+?(?:44)?(2079460123)$">',
@@ -178,3 +178,18 @@ def test_rows_to_persons() -> None:
                 ("a", "b", None, None, None, None, [7])):  # fmt: skip
         with pytest.raises(ProtocolViolation):
             person(row)
+
+
+def test_rows_that_are_none_are_told_without_their_content() -> None:
+    own = ("id", "1001", None, "Grace", None, None, "ctx", None)
+    assert Own.of([own]).extension == "1001"
+    for of, rows in (
+        (lambda row: Own.of([row]), [own[:7], (*own[:3], 7, *own[4:]), (*own, None)]),
+        (User.of, [("id", 7, None, [], 0), ("id", "n", None, [], "x"), ("id",)]),
+        (Mailbox.of, [("id", "1001", b"x"), ("id",)]),
+        (Destination.of, [("id",) * 19, ("id",) * 3]),
+    ):
+        for row in rows:
+            with pytest.raises(ProtocolViolation) as caught:
+                of(row)
+            assert caught.value.__context__ is None

@@ -148,6 +148,35 @@ async def test_an_address_goes_to_the_mailbox_and_along_to_the_portal(pbx: Pbx, 
     assert pbx.sql(mail, who) == [("login@brook.example",)], "another address was not the one that was shown"
 
 
+async def test_an_address_that_another_portal_user_signs_in_with(pbx: Pbx, opened: FusionPbxConnector) -> None:
+    """FusionPBX takes the address for a user name: with it twice, one of the two would be let in as the other."""
+    shown = await opened.view(GRACE.id)
+    for taken in ("TOMAS@brook.example", "admin@brook.example"):
+        pbx.sql(
+            "update v_users set username = 'admin@brook.example' where user_uuid = %s", uuid("user", DOMAIN, "1003")
+        )
+        with pytest.raises(Conflict):
+            await opened.alter(GRACE.id, Change(email=taken), shown)
+    assert await opened.view(GRACE.id) == shown
+    pbx.sql("delete from v_extension_users")
+    assert (await opened.alter(GRACE.id, Change(email="tomas@brook.example"), shown)).email == "tomas@brook.example"
+
+
+async def test_an_odd_extension_hides_nobody_who_comes_after_it(pbx: Pbx, opened: FusionPbxConnector) -> None:
+    odd = "1001\n\x1b[2J" + "9" * 80
+    pbx.sql("update v_extensions set extension = %s where extension_uuid = %s", odd, TOMAS.id)
+    assert [p.extension for p in await everyone(opened, 1)] == ["1001", odd, "1003", "1004"]
+    pbx.sql("update v_extensions set extension = null where extension_uuid = %s", TOMAS.id)
+    assert [p.id for p in await everyone(opened, 1)] == [TOMAS.id, GRACE.id, LI.id, SIOBHAN.id]
+
+
+@pytest.mark.parametrize("strange", ["", "x", "1001", "'; drop table v_users; --", "A" * 36, GRACE.id.upper(), "a\nb"])
+async def test_an_id_that_is_none_is_nobodys(opened: FusionPbxConnector, strange: str) -> None:
+    for act in (opened.view(strange), opened.plan_removal(strange), opened.devices(strange)):
+        with pytest.raises(NotFound):
+            await act
+
+
 async def test_without_a_mailbox_the_address_is_the_portal_users(pbx: Pbx, opened: FusionPbxConnector) -> None:
     pbx.sql("delete from v_voicemails")
     shown = await opened.view(GRACE.id)

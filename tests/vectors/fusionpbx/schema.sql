@@ -1,4 +1,4 @@
--- The tables of FusionPBX 5.5 that its connector touches: the columns that it uses, and those with passwords. Written
+-- The tables of FusionPBX 5.6 that its connector touches: the columns that it uses, and those with passwords. Written
 -- after app/*/app_config.php and core/*/app_config.php of its source; `make test-vendor` compares each with the original.
 create table v_domains (
   domain_uuid uuid primary key,
