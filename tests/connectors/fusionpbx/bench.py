@@ -25,6 +25,7 @@ from tests.connectors.fusionpbx.database import (
     PASSWORD,
     Pbx,
     Somebody,
+    drop,
     fresh,
     plant,
     rows,
@@ -69,7 +70,7 @@ class FusionPbxSystem:
     def __init__(self, pbx: Pbx, enemy: Enemy, switch: FreeSwitch, log: Path, people: Sequence[Planted]) -> None:
         self.people = people
         socket = {"host": "127.0.0.1", "port": switch.port}
-        self.target: Target = replace(pbx.target(event_socket=socket), port=enemy.port, connect_timeout_ms=3_000)
+        self.target: Target = replace(pbx.target(event_socket=socket), port=enemy.port)
         self.other_pin = enemy.other_pin
         self._pbx, self._enemy, self._switch, self._log = pbx, enemy, switch, log
         self._read = log.stat().st_size
@@ -257,8 +258,7 @@ class FusionPbxBench:
         enemy = Enemy(port, made._folder, pem, [person.name for person in people], told)
         async with enemy.running(), FreeSwitch(secrets=told).running() as switch:
             yield FusionPbxSystem(pbx, enemy, switch, made._folder / "log", held)
-        with psycopg.connect(f"{made.url('postgres', 'owner')}&port={port}", autocommit=True) as connection:
-            connection.execute(f"drop database {pbx.database} with (force)".encode())
+        drop(self._server, pbx)
 
     def close(self) -> None:
         """The server."""

@@ -207,3 +207,10 @@ def fresh(server: tuple[Postgres, int, str], people: tuple[Somebody, ...] | list
     pbx = Pbx(f"{made.url(name, 'owner')}&port={port}", name, port, pem)
     plant(pbx.owner_url, people)
     return pbx
+
+
+def drop(server: tuple[Postgres, int, str], pbx: Pbx) -> None:
+    """Take it away, whoever is still connected."""
+    made, port, _ = server
+    with psycopg.connect(f"{made.url('postgres', 'owner')}&port={port}", autocommit=True) as connection:
+        connection.execute(f"drop database {pbx.database} with (force)".encode())

@@ -35,7 +35,7 @@ SELECTS = (
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
-def test_the_database_refuses_every_way_to_a_secret(pbx: Pbx, table: str, column: str) -> None:
+def test_the_database_refuses_every_way_to_a_secret(still: Pbx, table: str, column: str) -> None:
     attempts = list(SELECTS)
     for readable in sorted(UPDATES.get(table, ())):
         attempts += [
@@ -44,7 +44,7 @@ def test_the_database_refuses_every_way_to_a_secret(pbx: Pbx, table: str, column
                 "update {t} set {r} = 'x' where {c} like 'C%%'",
             )
         ]  # fmt: skip
-    with pbx.as_role() as connection:
+    with still.as_role() as connection:
         for attempt in attempts:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(attempt.format(t=table, c=column).encode())
@@ -64,8 +64,8 @@ def test_the_database_refuses_every_way_to_a_secret(pbx: Pbx, table: str, column
         "create function public.f() returns text language sql as 'select 1::text'",
     ],
 )  # fmt: skip
-def test_the_role_may_nothing_else(pbx: Pbx, attempt: str) -> None:
-    with pbx.as_role() as connection, pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.DataError)):
+def test_the_role_may_nothing_else(still: Pbx, attempt: str) -> None:
+    with still.as_role() as connection, pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.DataError)):
         connection.execute(attempt.encode())
 
 
