@@ -258,6 +258,7 @@ async def test_numbers_that_are_not_only_theirs_are_shown_and_left_alone(pbx: Pb
     for column, value in (
         ("destination_actions", json.dumps([one, other])), ("fax_uuid", uuid("fax")),
         ("destination_conditions", json.dumps([{"condition_field": "caller_id_number"}])),
+        ("destination_conditions", json.dumps({"0": {"condition_field": "caller_id_number"}})),
         ("destination_actions", json.dumps([one | {"destination_data": "1001 XML other.example"}])),
         ("destination_accountcode", "${system(id)}"),
     ):  # fmt: skip
