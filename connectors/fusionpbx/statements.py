@@ -106,7 +106,8 @@ _ROUTES: Final = (
     "d.destination_record::text, d.destination_hold_music, d.destination_distinctive_ring, d.destination_ringback, "
     "d.destination_accountcode, case json_typeof(d.destination_conditions) "
     "when 'array' then json_array_length(d.destination_conditions) when 'object' then 1 else 0 end, "
-    "array(select a.app || ' ' || a.data from " + _ACTIONS + " a where a.app <> '') from {v_destinations} d where d." + _MINE + " and d.destination_type = 'inbound' and "
+    "array(select a.app || ' ' || a.data from " + _ACTIONS + " a where a.app <> '') "
+    "from {v_destinations} d where d." + _MINE + " and d.destination_type = 'inbound' and "
     "exists (select 1 from " + _ACTIONS + " a where a.app = 'transfer' and split_part(a.data, ' ', 2) = 'XML' and "
     "split_part(a.data, ' ', 1) = any(%(extensions)s::text[])) order by 3, 1"
 )  # fmt: skip
