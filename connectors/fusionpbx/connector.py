@@ -77,7 +77,7 @@ class FusionPbxConnector:
 
     async def check(self) -> Sequence[CheckLine]:
         """Reach, identity, credential, domain, what the role could read, which rights it lacks, the cache."""
-        seen = int((await self._link.read("other-domains", **self._scope))[0][0])
+        seen = sum(int(row[0]) for row in await self._link.read("other-domains", **self._scope))
         return (
             *top_lines(pinned=self._settings.sslmode == "pinned"),
             CheckLine("domain", True, f"{self._domain[1]} is there"),
@@ -379,7 +379,7 @@ async def _flusher(settings: FusionPbxSettings, secret: str, seconds: float) -> 
 
 async def _domain(link: Link, settings: FusionPbxSettings) -> tuple[str, str]:
     rows = await link.read("domain", name=settings.domain)
-    if len(rows) != 1:
+    if len(rows) != 1 or len(rows[0]) != 2:
         raise Refused(
             f"this FusionPBX shows our role no domain {settings.domain}" if not rows else "two domains bear that name",
             next_step="The operator corrects `domain` in the phone system's settings.",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from connectors.contract import CheckLine
-from connectors.errors import SecretReadable
+from connectors.errors import ProtocolViolation, SecretReadable
 from connectors.guard import Template, listed, text
-from connectors.transport.postgres import Link
+from connectors.transport.postgres import Link, Row
 
 _COLUMNS: Final = listed(text(200), 400)
 
@@ -122,15 +122,23 @@ class Findings:
         return not self.readable
 
 
+async def _rows(link: Link, name: str, width: int, **values: object) -> list[Row]:
+    """Rows of the width that was asked for; ProtocolViolation for a database that answers otherwise."""
+    rows = await link.read(name, **values)
+    if any(len(row) != width for row in rows):
+        raise ProtocolViolation("the phone system's database answered something that makes no sense")
+    return rows
+
+
 async def prove(link: Link, documented: Documented, *, put_up_with: bool) -> Findings:
     """SecretReadable naming what could be read, unless the settings put up with it."""
     found = list[str]()
-    for name, *has in await link.read("role"):
+    for name, *has in await _rows(link, "role", 6):
         found += [f"the role {name} {words}" for one, words in zip(has, _RIGHTS, strict=True) if one]
     allowed = [f"{table}.{column}" for table, columns in documented.reads.items() for column in columns]
     owners = set[str]()
-    rows = await link.read(
-        "readable", schema=documented.schema, allowed=sorted(allowed), touched=sorted(documented.reads),
+    rows = await _rows(
+        link, "readable", 4, schema=documented.schema, allowed=sorted(allowed), touched=sorted(documented.reads),
         secrets=sorted(documented.secrets),
     )  # fmt: skip
     for schema, table, column, owner in rows:
@@ -149,9 +157,12 @@ async def check_lines(link: Link, documented: Documented, logged: str) -> Sequen
     found = await prove(link, documented, put_up_with=True)
     words = "the database refuses our role every password column" if found.enforced else "; ".join(found.readable[:8])
     lines = [CheckLine("secrets", found.enforced, words)]
-    missing = [str(row[0]) for row in await link.read("missing", rights=documented.rights())]
+    missing = [str(row[0]) for row in await _rows(link, "missing", 1, rights=documented.rights())]
     lines.append(CheckLine("rights", not missing, "missing: " + "; ".join(missing[:8]) if missing else "as documented"))
-    statement, duration, length = (await link.read("logging"))[0]
+    logging = await _rows(link, "logging", 3)
+    if len(logging) != 1:
+        raise ProtocolViolation("the phone system's database answered something that makes no sense")
+    statement, duration, length = logging[0]
     logs = (statement in ("mod", "all") or duration != "-1") and length != "0"
     words = f"{logged} would be in the database's log: set log_parameter_max_length = 0 for our role"
     lines.append(CheckLine("statement log", not logs, words if logs else "no value that we write is in it"))
