@@ -122,6 +122,15 @@ class Database:
     """False: no TLS, and therefore to this machine alone."""
 
 
+class _Connection(psycopg.AsyncConnection[Row]):
+    """Past a deadline nobody is waited for: psycopg would ask the server, by a connection more, to stop, and wait up to
+    ten seconds for a server that is silent or does not end. The server's own `statement_timeout` ends the statement."""
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg's own
+        """Hang up."""
+        self.pgconn.finish()
+
+
 class Link:
     """An authenticated connection that sends allowed statements and nothing else."""
 
@@ -288,7 +297,7 @@ async def _login(target: Target, database: Database, unseal: Unseal, root: str |
     failure: ConnectorError | None = None
     try:
         async with asyncio.timeout(target.connect_timeout_ms / 1000):
-            return await psycopg.AsyncConnection.connect(
+            return await _Connection.connect(
                 host=target.host, port=target.port, dbname=database.name, user=credential.login,
                 password=credential.password or "", passfile="/dev/null", autocommit=True,
                 # A false server may not ask for the password in clear, nor for a hash of it.
