@@ -2,12 +2,22 @@
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
 `python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
-10000000` is its goal's size), `python -m bench.ami`, `python -m bench.flat_files`, `python -m bench.freepbx`.
+10000000` is its goal's size), `python -m bench.flat_files`, and of each phone system the module of its name.
 """
 
 from __future__ import annotations
 
-from bench import ami, figures, flat_files, freepbx, long_recording, portal, record, search
+from bench import (
+    ami,
+    figures,
+    flat_files,
+    freepbx,
+    fusionpbx,
+    long_recording,
+    portal,
+    record,
+    search,
+)
 
 if __name__ == "__main__":
     figures.main()
@@ -22,3 +32,4 @@ if __name__ == "__main__":
     print("\nphone systems\n")
     ami.main()
     freepbx.main()
+    fusionpbx.main()

@@ -60,6 +60,18 @@ def optional(inner: Check) -> Check:
     return check
 
 
+def listed(inner: Check, most: int) -> Check:
+    """A list of at most `most` values that `inner` takes."""
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, list) or len(value) > most:
+            raise InvalidValue(f"{name} must be a list of at most {most}")
+        for item in value:
+            inner(name, item)
+
+    return check
+
+
 def fingerprint(value: str | tuple[str, ...] | None) -> str:
     """What `digest` takes: stands for a value that a phone system holds, so that hostile text is never sent back."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=True).encode()).hexdigest()

@@ -47,9 +47,12 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.freepbx.connector import FreePbxFamily
+    from connectors.fusionpbx.connector import FusionPbxFamily
     from connectors.lab.connector import LabFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), FreePbxFamily()
+    return (
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), FreePbxFamily(), FusionPbxFamily(),
+    )  # fmt: skip
 
 
 @cache

@@ -8,6 +8,7 @@ benches=(
     tests.connectors.asterisk.bench:AsteriskBench
     tests.connectors.asterisk_ami.bench:AmiBench
     tests.connectors.freepbx.bench:FreePbxBench
+    tests.connectors.fusionpbx.bench:FusionPbxBench
 )
 chosen=()
 for bench in "${benches[@]}"; do

@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from connectors.asterisk.link import Link, Row, Transaction, connect
-from connectors.asterisk.logins import RECORD, logins, own_login
 from connectors.asterisk.people import CALLERID_LENGTH, device, person
-from connectors.asterisk.proof import Proof as Findings
-from connectors.asterisk.proof import check_lines, prove
+from connectors.asterisk.rights import documented
 from connectors.asterisk.settings import AsteriskRealtimeSettings
-from connectors.asterisk.statements import MAX_PAGE, statements
+from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
     UNSET,
@@ -48,8 +45,12 @@ from connectors.errors import (
     looking_again,
 )
 from connectors.guard import secret as fit_to_send
+from connectors.transport.postgres import Database, Link, Row, Transaction, connect
+from connectors.transport.postgres_logins import RECORD, logins, own_login
+from connectors.transport.postgres_role import Findings, check_lines, prove, top_lines
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_PAGE: Final = "docs/connectors/asterisk-realtime.md"
 _CACHED: Final = (
     "Asterisk caches accounts: the old password goes on working until somebody runs "
     "'sorcery memory cache expire res_pjsip/auth' on its console, or the cache ages out"
@@ -107,13 +108,9 @@ class AsteriskConnector:
 
     async def check(self) -> Sequence[CheckLine]:
         """Reach, identity, credential, what the role could read, which rights it lacks, what the log would hold."""
-        pinned = self._settings.sslmode == "pinned"
-        identity = "its certificate is the pinned one" if pinned else "not checked: no TLS, this machine only"
         return (
-            CheckLine("reach", True, "the database answers"),
-            CheckLine("identity", pinned, identity),
-            CheckLine("credential", True, "it takes our role and password"),
-            *await check_lines(self._link, self._settings),
+            *top_lines(pinned=self._settings.sslmode == "pinned"),
+            *await check_lines(self._link, documented(self._settings), "a new voicemail PIN"),
         )
 
     async def find(self, words: str, limit: int) -> Page:
@@ -398,12 +395,14 @@ class AsteriskRealtimeFamily:
         settings = target.settings
         if not isinstance(settings, AsteriskRealtimeSettings):
             raise InvalidValue("the settings of this phone system are of another connector")
-        link = await connect(target, settings, unseal)
+        database = Database(settings.database, GUARD, _PAGE, pinned=settings.sslmode == "pinned")
+        link = await connect(target, database, unseal)
         try:
             link.use(statements(settings))
             found = await link.read("collations")
             link.use(statements(settings, str(found[0][0]) if found else None))
-            return AsteriskConnector(link, settings, await prove(link, settings))
+            findings = await prove(link, documented(settings), put_up_with=settings.allow_selected)
+            return AsteriskConnector(link, settings, findings)
         except BaseException:
             await link.close()
             raise

@@ -11,8 +11,9 @@ from typing import Final
 from psycopg import sql
 
 from connectors.asterisk.settings import AsteriskRealtimeSettings
-from connectors.errors import InvalidValue
-from connectors.guard import Check, Guard, Template, number, optional, secret, text
+from connectors.guard import Guard, Template, listed, number, optional, secret, text
+from connectors.transport.postgres_role import TEMPLATES as ROLE_TEMPLATES
+from connectors.transport.postgres_role import TEXTS as ROLE_TEXTS
 
 READABLE: Final[Mapping[str, frozenset[str]]] = {
     "ps_endpoints": frozenset({"id", "callerid", "aors", "auth", "mailboxes", "context", "transport"}),
@@ -31,33 +32,14 @@ _EMAIL = optional(text(80, pattern=r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+"
 _DDI = text(20, pattern=r"\+?[0-9]{6,16}")
 
 
-def _listed(inner: Check, most: int) -> Check:
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, list) or len(value) > most:
-            raise InvalidValue(f"{name} must be a list of at most {most}")
-        for item in value:
-            inner(name, item)
-
-    return check
-
-
-_IDS = _listed(_ID, 64)
-_PEOPLE = {"contexts": _listed(text(40), 64), "vmcontext": _BOX, "limit": number(1, MAX_PAGE)}
+_IDS = listed(_ID, 64)
+_PEOPLE = {"contexts": listed(text(40), 64), "vmcontext": _BOX, "limit": number(1, MAX_PAGE)}
 _MAILBOX = {"context": _BOX, "mailbox": _BOX}
 
 GUARD: Final = Guard(
-    Template("begin", True),
-    Template("commit", True),
-    Template("rollback", True),
-    Template("role", False),
-    Template("readable", False, {"schema": text(63), "allowed": _listed(text(200), 200), "touched": _IDS}),
-    Template("missing", False, {"rights": _listed(text(200), 200)}),
-    Template("logging", False),
-    Template("collations", False),
-    Template("own-login", False),
-    Template("logins", False),
+    *ROLE_TEMPLATES,
     Template("people", False, _PEOPLE | {"cursor": text(255)}),
-    Template("find", False, _PEOPLE | {"words": _listed(text(200), 16)}),
+    Template("find", False, _PEOPLE | {"words": listed(text(200), 16)}),
     Template("view", False, {"contexts": _PEOPLE["contexts"], "vmcontext": _BOX, "id": _ID}),
     Template("own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
     Template("lock-own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
@@ -146,51 +128,8 @@ _HAY: Final = (
     "array_to_string({ddis}, ' '))"
 )
 
-_LOGIN: Final = """select a.pid, (extract(epoch from a.backend_start) * 1000000)::bigint,
-    pg_catalog.host(a.client_addr), a.application_name,
-    (extract(epoch from pg_catalog.clock_timestamp()) * 1000)::bigint from pg_catalog.pg_stat_activity a
-"""
-
 _TEXTS: Final[Mapping[str, str]] = {
-    "begin": "begin isolation level read committed",
-    "commit": "commit",
-    "rollback": "rollback",
-    "role": """select r.rolname::text, r.rolsuper, r.rolreplication, r.rolcreaterole, r.rolbypassrls,
-        pg_catalog.pg_has_role(session_user, 'pg_execute_server_program', 'MEMBER')
-        or pg_catalog.pg_has_role(session_user, 'pg_read_server_files', 'MEMBER')
-        from pg_catalog.pg_roles r where pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')""",
-    "readable": """select distinct n.nspname::text, c.relname::text, a.attname::text,
-          pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER')
-        from pg_catalog.pg_class c
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-        join pg_catalog.pg_roles r on pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
-        where c.relkind in ('r', 'p', 'v', 'm', 'f')
-          and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%%'
-          and (pg_catalog.has_column_privilege(r.oid, c.oid, a.attnum, 'SELECT')
-               or (n.nspname = %(schema)s and c.relname = any(%(touched)s::text[])
-                   and pg_catalog.pg_has_role(session_user, c.relowner, 'MEMBER')))
-          and ((n.nspname = %(schema)s and c.relname = any(%(touched)s::text[])
-                and not (c.relname || '.' || a.attname) = any(%(allowed)s::text[]))
-            or a.attname in ('password', 'secret', 'md5_cred', 'password_digest', 'refresh_token', 'oauth_secret',
-                             'imappassword', 'sippasswd', 'vmsecret', 'pin'))
-        order by 1, 2, 3 limit 200""",
-    "missing": """select w.r from unnest(%(rights)s::text[]) w(r)
-        where case when split_part(w.r, ' ', 3) = ''
-          then not pg_catalog.has_table_privilege(split_part(w.r, ' ', 2), split_part(w.r, ' ', 1))
-          else not pg_catalog.has_column_privilege(
-            split_part(w.r, ' ', 2), split_part(w.r, ' ', 3), split_part(w.r, ' ', 1)) end""",
-    "logging": """select pg_catalog.current_setting('log_statement'),
-        pg_catalog.current_setting('log_min_duration_statement'),
-        coalesce(pg_catalog.current_setting('log_parameter_max_length', true), '-1')""",
-    "collations": """select c.collname::text from pg_catalog.pg_collation c
-        where c.collname in ('und-x-icu', 'pg_c_utf8') and c.collnamespace = 'pg_catalog'::regnamespace
-          and c.collencoding in (-1, 6) order by c.collname desc""",
-    # Of its own role's connections every role sees all; of others' it is told next to nothing. `datid` is not asked:
-    # our role may come into any database of the server.
-    "own-login": _LOGIN + "where a.pid = pg_catalog.pg_backend_pid()",
-    "logins": _LOGIN + """where a.usesysid = (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user)
-        and a.backend_type <> 'parallel worker' order by a.backend_start, a.pid""",  # noqa: S608
+    **ROLE_TEXTS,
     "people": _PERSONS + """, page as (select p.* from persons p where p.id collate "C" > %(cursor)s
         order by p.id collate "C" limit %(limit)s)""" + _shown("page") + 'order by p.id collate "C"',  # noqa: S608
     # Words and what is searched are made once: lower-casing by language is what takes the time.

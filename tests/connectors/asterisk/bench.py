@@ -172,7 +172,8 @@ class AsteriskBench:
     examples: Mapping[str, Mapping[str, object]] = {
         "begin": {}, "commit": {}, "rollback": {}, "role": {}, "logging": {}, "collations": {}, "own-login": {},
         "logins": {},
-        "readable": {"schema": "public", "allowed": ["ps_auths.id"], "touched": ["ps_auths"]},
+        "readable": {"schema": "public", "allowed": ["ps_auths.id"], "touched": ["ps_auths"],
+                     "secrets": ["password"]},
         "missing": {"rights": ["SELECT public.ps_auths id"]},
         "people": {**_SCOPE, "cursor": "20001", "limit": 50}, "find": {**_SCOPE, "words": ["grace"], "limit": 50},
         "view": _ONE, "own": _ONE, "lock-own": _ONE, "box": _BOX, "lock-box": _BOX, "delete-box": _BOX,

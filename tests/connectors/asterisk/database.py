@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from connectors.asterisk.connector import AsteriskConnector, AsteriskRealtimeFam
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.contract import Credential, Target
 from tests.support.certificates import certificate as certificate
+from tests.support.pg_tls import tls_server
 from tests.support.postgres import Postgres
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "asterisk"
@@ -68,32 +67,7 @@ class Pbx:
 @contextmanager
 def running_server() -> Iterator[tuple[Postgres, int, str]]:
     """The server: TLS on a loopback port, SCRAM alone. Its database `asterisk` is copied, never used."""
-    pem, key = certificate()
-    made = Postgres()
-    folder = made._folder
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made.start()
-    (folder / "cert.pem").write_text(pem)
-    (folder / "key.pem").write_text(key)
-    (folder / "key.pem").chmod(0o600)
-    with psycopg.connect(made.url("postgres", "owner"), autocommit=True) as connection:
-        for name, value in {
-            "listen_addresses": "127.0.0.1", "port": str(port), "ssl": "on",
-            "ssl_cert_file": str(folder / "cert.pem"), "ssl_key_file": str(folder / "key.pem"),
-        }.items():  # fmt: skip
-            connection.execute(f"alter system set {name} = '{value}'".encode())
-    hba = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
-    (folder / "data" / "pg_hba.conf").write_text(hba)
-    pg_ctl = [*made._prefix, str(made._bin / "pg_ctl"), "-D", str(folder / "data"), "-m", "fast"]
-    subprocess.run([*pg_ctl, "stop"], check=True, capture_output=True)
-    subprocess.run(
-        [*pg_ctl, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -c fsync=off", "start"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
+    with tls_server() as (made, port, pem):
         with psycopg.connect(f"{made.url('postgres', 'owner')}&port={port}", autocommit=True) as connection:
             connection.execute("create database asterisk")
         with psycopg.connect(f"{made.url('asterisk', 'owner')}&port={port}", autocommit=True) as connection:
@@ -102,6 +76,3 @@ def running_server() -> Iterator[tuple[Postgres, int, str]]:
                 connection.execute("set search_path = public")  # the dump empties it, as dumps do
             connection.execute(_SITE.encode())
         yield made, port, pem
-    finally:
-        subprocess.run([*pg_ctl, "stop"], check=True, capture_output=True)
-        made.stop()

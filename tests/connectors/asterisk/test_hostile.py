@@ -273,7 +273,7 @@ async def test_fifty_thousand_people_in_pages(pbx: Pbx) -> None:
 
 async def test_an_answer_too_large_ends_the_connection(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     connector = await pbx.connect()
-    monkeypatch.setattr("connectors.asterisk.link._MAX_ROWS", 5)
+    monkeypatch.setattr("connectors.transport.postgres._MAX_ROWS", 5)
     with pytest.raises(ProtocolViolation):
         await connector.people(None, 50)
     with pytest.raises(Unreachable):

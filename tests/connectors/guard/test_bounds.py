@@ -9,7 +9,7 @@ import json
 import pytest
 
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Check, Guard, Template, digest, fingerprint, number, optional, secret, text
+from connectors.guard import Check, Guard, Template, digest, fingerprint, listed, number, optional, secret, text
 
 _SIX = text(6, pattern="[a-z]+")
 
@@ -114,3 +114,13 @@ def test_what_was_checked_is_what_is_sent() -> None:
     for other in (Guard(Template("write", True, {"ids": lambda n, v: None})).render("write", ids=[]), "write", None):
         with pytest.raises(RequestNotAllowed, match="only what this guard"):
             GUARD.require(other)
+
+
+def test_a_list_is_one_of_at_most_so_many_each_of_which_passes() -> None:
+    check = listed(text(3), 2)
+    for fine in ([], ["a"], ["abc", "d"]):
+        check("names", fine)
+    for bad in (["a", "b", "c"], ["abcd"], ["a", 1], ["a", "b\n"], ("a",), "a", None):
+        with pytest.raises(InvalidValue) as caught:
+            check("names", bad)
+        assert caught.value.message.startswith("names ")

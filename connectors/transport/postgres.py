@@ -1,4 +1,6 @@
-"""The way to the database: identity first, then the credential, then nothing but allowed statements.
+"""The way to a phone system's PostgreSQL: identity first, then the credential, then nothing but allowed statements.
+
+A family brings its guard and its statements; what every one of them asks of its role is in `postgres_role`.
 
 A psycopg error can quote a whole row or a bound value. None of them leaves this module: what is raised from here is
 made of fixed words, outside the handler, so that the error caught is not even its context.
@@ -15,13 +17,12 @@ import struct
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
-from connectors.asterisk.settings import AsteriskRealtimeSettings
-from connectors.asterisk.statements import GUARD
 from connectors.contract import Target, Unseal
 from connectors.errors import (
     Conflict,
@@ -33,7 +34,7 @@ from connectors.errors import (
     Refused,
     Unreachable,
 )
-from connectors.guard import Allowed
+from connectors.guard import Allowed, Guard
 
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL protocol, "SSLRequest"
 _MAX_ROWS: Final = 1000
@@ -109,11 +110,33 @@ def _options(target: Target) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What a family says of the database that it speaks to."""
+
+    name: str
+    guard: Guard
+    page: str
+    """Where it is written which rights our role needs ("docs/connectors/asterisk-realtime.md")."""
+    pinned: bool = True
+    """False: no TLS, and therefore to this machine alone."""
+
+
+class _Connection(psycopg.AsyncConnection[Row]):
+    """Past a deadline nobody is waited for: psycopg would ask the server, by a connection more, to stop, and wait up to
+    ten seconds for a server that is silent or does not end. The server's own `statement_timeout` ends the statement."""
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg's own
+        """Hang up."""
+        self.pgconn.finish()
+
+
 class Link:
     """An authenticated connection that sends allowed statements and nothing else."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Row], target: Target) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Row], target: Target, database: Database) -> None:
         self._connection = connection
+        self._guard, self._page = database.guard, database.page
         self._timeout = target.answer_timeout_ms / 1000
         self._texts: Mapping[str, sql.Composed] = {}
         self._lock = asyncio.Lock()
@@ -122,35 +145,40 @@ class Link:
         """The statements, once their identifiers are known."""
         self._texts = texts
 
+    def request(self, name: str, /, **values: object) -> Allowed:
+        """A request, if it is on the family's list."""
+        return self._guard.render(name, **values)
+
     async def read(self, name: str, /, **values: object) -> list[Row]:
         """The rows of a read, bounded in number, bytes and time."""
         async with self._lock:
-            return await self._rows(GUARD.render(name, **values))
+            return await self.rows(self._guard.render(name, **values))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """All or nothing. OutcomeUnknown only if the connection is lost at the commit itself."""
         async with self._lock:
-            await self._send(GUARD.render("begin"))
+            await self.send(self._guard.render("begin"))
             try:
                 yield Transaction(self)
             except BaseException:
                 with contextlib.suppress(ConnectorError):  # a lost connection rolls back by itself
-                    await self._send(GUARD.render("rollback"))
+                    await self.send(self._guard.render("rollback"))
                 raise
-            await self._send(GUARD.render("commit"))
+            await self.send(self._guard.render("commit"))
 
     async def close(self) -> None:
         """Hang up; an open transaction is rolled back by the server."""
         await self._connection.close()
 
     def _text(self, request: Allowed) -> sql.Composed:
-        text = self._texts.get(GUARD.require(request).name)
+        text = self._texts.get(self._guard.require(request).name)
         if text is None:
             raise ProtocolViolation("this phone system's settings name no table for that")
         return text
 
-    async def _rows(self, request: Allowed) -> list[Row]:
+    async def rows(self, request: Allowed) -> list[Row]:
+        """The rows that a request of our guard brings, row by row."""
         text, rows, size = self._text(request), list[Row](), 0
         failure: ConnectorError | None = None
         try:
@@ -165,13 +193,13 @@ class Link:
                 if failure is not None:
                     await self._connection.close()
         except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
-            failure = failure or _failure(error, committing=False)
+            failure = failure or self._failure(error, committing=False)
         if failure is not None:
             await self._drop_if_broken(failure)
             raise failure
         return rows
 
-    async def _send(self, request: Allowed) -> int:
+    async def send(self, request: Allowed) -> int:
         """A write: its answer is dropped but for the number of rows."""
         text, count = self._text(request), 0
         failure: ConnectorError | None = None
@@ -180,11 +208,14 @@ class Link:
                 await cursor.execute(text, request.values or None, prepare=False)
                 count = cursor.rowcount
         except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
-            failure = _failure(error, committing=request.name == "commit")
+            failure = self._failure(error, committing=request.name == "commit")
         if failure is not None:
             await self._drop_if_broken(failure)
             raise failure
         return count
+
+    def _failure(self, error: Exception, *, committing: bool) -> ConnectorError:
+        return failure_of(error, self._page, committing=committing)
 
     async def _drop_if_broken(self, failure: ConnectorError) -> None:
         if isinstance(failure, OutcomeUnknown | Unreachable | ProtocolViolation):
@@ -199,14 +230,14 @@ class Transaction:
 
     async def read(self, name: str, /, **values: object) -> list[Row]:
         """Rows."""
-        return await self._link._rows(GUARD.render(name, **values))
+        return await self._link.rows(self._link.request(name, **values))
 
     async def write(self, name: str, /, **values: object) -> int:
         """How many rows it touched."""
-        return await self._link._send(GUARD.render(name, **values))
+        return await self._link.send(self._link.request(name, **values))
 
 
-def _failure(error: Exception, *, committing: bool) -> ConnectorError:
+def failure_of(error: Exception, page: str, *, committing: bool) -> ConnectorError:
     """What to say of a database error; by its class and code alone, never by its words."""
     code = getattr(error, "sqlstate", None) or ""
     if committing and (not code or code[:2] in {"08", "57", "58", "XX"}):
@@ -217,7 +248,7 @@ def _failure(error: Exception, *, committing: bool) -> ConnectorError:
         case "42" if code == "42501":
             return Refused(
                 "the database refused our role the right to do that; nothing was written",
-                next_step="The operator compares the role with docs/connectors/asterisk-realtime.md.",
+                next_step=f"The operator compares the role with {page}.",
             )
         case "23" | "40" | "55":
             return Conflict("somebody else is writing, or the value is taken; nothing was written")
@@ -242,9 +273,9 @@ def _connect_failure(error: Exception) -> ConnectorError:
     return Unreachable("the phone system's database cannot be reached")
 
 
-async def connect(target: Target, settings: AsteriskRealtimeSettings, unseal: Unseal) -> Link:
+async def connect(target: Target, database: Database, unseal: Unseal) -> Link:
     """Identity, then the credential. Unreachable, IdentityMismatch, CredentialRefused."""
-    pinned = settings.sslmode == "pinned"
+    pinned = database.pinned
     if pinned:
         await prove_identity(target)
     elif not _is_here(target.host):
@@ -252,12 +283,11 @@ async def connect(target: Target, settings: AsteriskRealtimeSettings, unseal: Un
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # a certificate, no secret
         file.write(target.pin if pinned else "")
         file.flush()
-        return Link(await _login(target, settings, unseal, file.name if pinned else None), target)
+        root = file.name if pinned else None
+        return Link(await _login(target, database, unseal, root), target, database)
 
 
-async def _login(
-    target: Target, settings: AsteriskRealtimeSettings, unseal: Unseal, root: str | None
-) -> psycopg.AsyncConnection[Row]:
+async def _login(target: Target, database: Database, unseal: Unseal, root: str | None) -> psycopg.AsyncConnection[Row]:
     tls: dict[str, Any] = (
         {"sslmode": "verify-ca", "sslrootcert": root, "channel_binding": "require", "sslcertmode": "disable"}
         if root
@@ -267,8 +297,8 @@ async def _login(
     failure: ConnectorError | None = None
     try:
         async with asyncio.timeout(target.connect_timeout_ms / 1000):
-            return await psycopg.AsyncConnection.connect(
-                host=target.host, port=target.port, dbname=settings.database, user=credential.login,
+            return await _Connection.connect(
+                host=target.host, port=target.port, dbname=database.name, user=credential.login,
                 password=credential.password or "", passfile="/dev/null", autocommit=True,
                 # A false server may not ask for the password in clear, nor for a hash of it.
                 require_auth="scram-sha-256", gssencmode="disable", application_name=target.mark or "frameroom",

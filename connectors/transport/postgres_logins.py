@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.asterisk.link import Link, Row
 from connectors.contract import Login, Logins
 from connectors.errors import ProtocolViolation
+from connectors.transport.postgres import Link, Row
 
 RECORD: Final = (
     "the database's open connections of our role (pg_stat_activity), in whichever of its databases; one that begins "
