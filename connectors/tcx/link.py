@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final, TypeVar
 
-from connectors.contract import Target, Unseal
+from connectors.contract import Credential, Target, Unseal
 from connectors.errors import (
     Conflict,
     ConnectorError,
     CredentialRefused,
+    InvalidValue,
     NotFound,
     OutcomeUnknown,
     ProtocolViolation,
@@ -113,6 +114,8 @@ class Link:
 
     async def _asked(self, request: Allowed, choose: Choose) -> Answer:
         async with self._lock:
+            if not self._secret:
+                raise Unreachable("the connection to the phone system was closed")
             if not self._token or asyncio.get_running_loop().time() >= self._until:
                 await self.sign_in()
             answer = await self._web.ask(request, self._token, choose=choose)
@@ -152,15 +155,23 @@ class Link:
         await self._web.close()
 
 
+def _is_sendable(credential: Credential) -> bool:
+    try:
+        GUARD.render("token", client=credential.login, secret=credential.password or "")
+    except InvalidValue:
+        return False
+    return True
+
+
 async def connect(target: Target, settings: TcxSettings, unseal: Unseal) -> Link:
     """Identity, then the credential. Unreachable, IdentityMismatch, CredentialRefused, ProtocolViolation."""
     web = Web(target, GUARD, render, server_name=settings.server_name)
     try:
         await web.prove()
         credential = await unseal()
-        if not credential.password:
+        if not _is_sendable(credential):
             raise CredentialRefused("no key of an API client is stored for this phone system", next_step=_CLIENT)
-        link = Link(web, credential.login, credential.password)
+        link = Link(web, credential.login, credential.password or "")
         await link.sign_in()
     except BaseException:
         await web.close()
