@@ -46,7 +46,7 @@ class Users(_Kept):
     """A page of them; `count` of all, where it was asked for."""
 
     value: list[User]
-    count: Annotated[int, Field(alias="@odata.count", ge=0)] | None = None
+    count: Annotated[int | None, Field(alias="@odata.count", ge=0)] = None
 
 
 class Registered(_Kept):

@@ -1,13 +1,11 @@
 """The way to a 3CX: its certificate first, then a token for our client, then nothing but allowed requests.
 
-One token at a time is good for a client: a newer one ends the older. So one is kept, made anew when its time is over,
-and once when the phone system refuses it (401), which also happens when another visit got one meanwhile. A request that
-was refused with 401 was not carried out, and is the only one that is sent again.
+What a status means is decided here, by its number alone: no body of a refusal is read. A request that was refused with
+401 was not carried out, and is the only one that is sent again (`tokens`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, TypeVar
 
 from connectors.contract import Credential, Target, Unseal
@@ -27,13 +25,13 @@ from connectors.guard import Allowed
 from connectors.tcx.answers import MAX_ANSWER, Token, _Kept, read
 from connectors.tcx.requests import GUARD, render
 from connectors.tcx.settings import TcxSettings
+from connectors.tcx.tokens import Tokens, of
 from connectors.transport.web import Answer, Choose, Sink, Web, Whole, nobody
 
-_DONE: Final = frozenset({200, 201, 204})
-_AMBIGUOUS_S: Final = 90
-"""A life this short is 60 seconds, or 60 minutes of a 3CX before 20.0.9: taken for the shorter."""
-_LONGEST_S: Final = 3_600
-_MARGIN_S: Final = 30
+OK: Final = 200
+UNAUTHORIZED: Final = 401
+_DONE: Final = frozenset({OK, 201, 204})
+_TOKEN_BYTES: Final = 1 << 16
 _CLIENT: Final = (
     "The operator looks at Integrations → API of this 3CX (client, key, department and role), and stores the current "
     "key (`frameroom system add --replace`)."
@@ -60,7 +58,10 @@ def judged(status: int, answer: Answer, *, writes: bool) -> ConnectorError | Non
         case 404 | 410:
             return NotThere("there is no such person on the phone system")
         case 401:
-            return CredentialRefused("the phone system does not take our token", next_step=_CLIENT)
+            return CredentialRefused(
+                "the phone system does not take our token, not even a new one; nothing was done",
+                next_step=f"Whoever else signs in with this client ends our token: it has to be ours alone. {_CLIENT}",
+            )
         case 403:
             return Refused(f"our client may not do that on the phone system{nothing}", next_step=_CLIENT)
         case 409 | 412:
@@ -82,13 +83,9 @@ def judged(status: int, answer: Answer, *, writes: bool) -> ConnectorError | Non
 class Link:
     """An identified phone system with a client of ours."""
 
-    def __init__(self, web: Web, client: str, secret: str) -> None:
-        self._web = web
+    def __init__(self, web: Web, tokens: Tokens, client: str, secret: str) -> None:
+        self._web, self._tokens = web, tokens
         self._client, self._secret = client, secret
-        self._lock = asyncio.Lock()
-        self._token = ""
-        self._until = 0.0
-        self._tokens = 0
 
     async def look(self, model: type[A], name: str, **values: object) -> A:
         """The answer to a look, as the model keeps it. NotThere, NotTaken, Refused, RateLimited, CredentialRefused."""
@@ -97,11 +94,7 @@ class Link:
     async def look_with_tag(self, model: type[A], name: str, **values: object) -> tuple[A, str | None]:
         """The same, with the ETag, where the phone system gives one."""
         request, sink = GUARD.render(name, **values), Whole(MAX_ANSWER)
-
-        def choose(status: int) -> Sink | None:
-            return sink if status == 200 else None
-
-        answer = await self._asked(request, choose)
+        answer = await self._asked(request, _into(sink))
         if (failure := judged(answer.status, answer, writes=False)) is not None:
             raise failure
         return read(model, sink.take()), answer.etag
@@ -113,29 +106,24 @@ class Link:
             raise failure
 
     async def _asked(self, request: Allowed, choose: Choose) -> Answer:
-        async with self._lock:
-            if not self._secret:
-                raise Unreachable("the connection to the phone system was closed")
-            if not self._token or asyncio.get_running_loop().time() >= self._until:
-                await self.sign_in()
-            answer = await self._web.ask(request, self._token, choose=choose)
-            if answer.status == 401:
-                await self.sign_in()
-                answer = await self._web.ask(request, self._token, choose=choose)
-            return answer
+        token = await self.sign_in()
+        answer = await self._web.ask(request, token, choose=choose)
+        if answer.status == UNAUTHORIZED:
+            answer = await self._web.ask(request, await self.sign_in(refused=token), choose=choose)
+        return answer
 
-    async def sign_in(self) -> None:
-        """A new token, which ends the one before. CredentialRefused, RateLimited, Refused, ProtocolViolation."""
-        self._token = ""
-        request, sink = GUARD.render("token", client=self._client, secret=self._secret), Whole(1 << 16)
+    async def sign_in(self, *, refused: str = "") -> str:
+        """The token. CredentialRefused, RateLimited, Refused, ProtocolViolation, Unreachable."""
+        if not self._secret:
+            raise Unreachable("the connection to the phone system was closed")
+        return await self._tokens.get(self._made, refused=refused)
 
-        def choose(status: int) -> Sink | None:
-            return sink if status == 200 else None
-
-        answer = await self._web.ask(request, choose=choose)
+    async def _made(self) -> Token:
+        request, sink = GUARD.render("token", client=self._client, secret=self._secret), Whole(_TOKEN_BYTES)
+        answer = await self._web.ask(request, choose=_into(sink))
         match answer.status:
             case 200:
-                told = read(Token, sink.take())
+                return read(Token, sink.take())
             case 400 | 401 | 403:
                 raise CredentialRefused("the phone system refused our client, or its key", next_step=_CLIENT)
             case 404 | 405:
@@ -145,14 +133,18 @@ class Link:
                 )
             case status:
                 raise judged(status, answer, writes=False) or Unreachable("the phone system gave no token")
-        lasts = min(told.expires_in, _LONGEST_S)
-        self._until = asyncio.get_running_loop().time() + (lasts - _MARGIN_S if lasts > _AMBIGUOUS_S else lasts / 2)
-        self._token = told.access_token
 
     async def close(self) -> None:
-        """Let go of the connection and of the token: it runs out by itself, for 3CX has no way to give one back."""
-        self._token = self._secret = ""
+        """Let go of the connection, and of the token: it runs out by itself, for 3CX has no way to give one back."""
+        self._secret, self._tokens = "", Tokens()
         await self._web.close()
+
+
+def _into(sink: Whole) -> Choose:
+    def choose(status: int) -> Sink | None:
+        return sink if status == OK else None
+
+    return choose
 
 
 def _is_sendable(credential: Credential) -> bool:
@@ -171,7 +163,8 @@ async def connect(target: Target, settings: TcxSettings, unseal: Unseal) -> Link
         credential = await unseal()
         if not _is_sendable(credential):
             raise CredentialRefused("no key of an API client is stored for this phone system", next_step=_CLIENT)
-        link = Link(web, credential.login, credential.password or "")
+        secret = credential.password or ""
+        link = Link(web, of(target, credential.login, secret), credential.login, secret)
         await link.sign_in()
     except BaseException:
         await web.close()

@@ -32,7 +32,7 @@ def _parsed(kept: str, region: str) -> phonenumbers.PhoneNumber | None:
         return _read(text, region, possible)
     ways: list[tuple[str, _Right]] = [(text, valid), (f"+{text}", valid)]
     if text.startswith(str(phonenumbers.country_code_for_region(region))):
-        ways.append((f"+{text}", possible))
+        ways = [*reversed(ways), (f"+{text}", possible)]
     elif text.startswith("0"):
         ways.append((text, possible))
     found = (_read(way, region, right) for way, right in ways)
@@ -44,7 +44,7 @@ def e164(kept: str, region: str) -> str:
     number = _parsed(kept, region)
     if number is None:
         return kept.strip()
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 
 def digits_of(number: str, region: str) -> str:

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import uvloop
+
 from tests.support.tcx.pbx import Pbx
 from tests.support.tcx.server import running
 
@@ -31,4 +33,4 @@ async def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1])))

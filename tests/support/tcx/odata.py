@@ -111,7 +111,7 @@ class _Parser:
             raise BadQuery("an operator was expected")
         self.nodes += 1
         right, literal = self._value()
-        if path and literal is not None and word == "eq":
+        if path and literal is None and word == "eq":
             self.equals.append((path, right({})))
         elif path:
             self.bounds.append((path, word, right({})))
