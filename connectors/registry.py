@@ -47,8 +47,9 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.lab.connector import LabFamily
+    from connectors.tcx.connector import TcxFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily()
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily()
 
 
 @cache

@@ -54,6 +54,8 @@ _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _KEEP: Final = re.compile(r"[!-~]{1,200}")
 _LOST: Final = "the connection to the phone system was lost"
 _REDIRECTS: Final = range(300, 400)
+_ERRORS: Final = 400
+"""From here on a status says it all, and a body that nobody reads is often a page of HTML."""
 
 Sink = Callable[[bytes], None]
 """Takes a body, piece by piece; raises a ConnectorError to have no more of it."""
@@ -271,7 +273,7 @@ class Web:
         answer = _judged(head.status_code, told)
         sink, size, rested = choose(answer.status), 0, 0
         while isinstance(piece := await wire.next(), bytes):
-            if not size:
+            if not size and (sink is not None or answer.status < _ERRORS):
                 _is_taken(told.get(b"content-type", ""), call.takes)
             size += len(piece)
             if size > (MAX_DROPPED if sink is None else MAX_BODY):
@@ -327,6 +329,8 @@ def _not_connected(error: BaseException) -> ConnectorError:
             return IdentityMismatch(
                 f"the phone system's certificate is not the one that is trusted{expired}; nothing was sent"
             )
+        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            break  # cut off in the handshake: that says nothing of who is there
         if isinstance(one, ssl.SSLError):
             return IdentityMismatch("the phone system does not speak TLS there, or none that is safe; nothing was sent")
         one = one.__cause__ or one.__context__
