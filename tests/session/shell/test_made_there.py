@@ -43,7 +43,7 @@ async def confirmed(demo: Demo, ssh: Master) -> None:
     """The customer vouches for Grace's address, once it was seen."""
     assert (await ssh.run(f"show 201 --system {TCX}")).code == 0
     await demo.admin(
-        "system confirm-address", system=TCX, user="201", email=GRACE, by="Kate Brook", recorded_by="Tom Hill", words=""
+        "system confirm-address", system=TCX, user="u7", email=GRACE, by="Kate Brook", recorded_by="Tom Hill", words=""
     )
 
 
