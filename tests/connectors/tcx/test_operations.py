@@ -93,6 +93,33 @@ async def test_name_address_and_number_at_once_and_a_part_that_is_refused(server
     assert (await tcx.view("u2")).name == "Sam O'Neil"
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+async def test_what_was_written_and_cannot_be_shown_again_does_not_read_as_if_it_had_not_been(
+    server: Server, tcx: TcxConnector, status: int
+) -> None:
+    before, answer = await tcx.view("u1"), server.pbx.answer
+
+    def away(method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+        if method == "PATCH":
+            server.pbx.refusing["GET Users"] = Reply(status)
+        return answer(method, target, headers, body)
+
+    server.pbx.answer = away  # type: ignore[method-assign,assignment]
+    with pytest.raises(OutcomeUnknown, match="it was written"):
+        await tcx.alter("u1", Change(name="Grace Bell"), before)
+    assert server.pbx.users[1]["LastName"] == "Bell"
+
+
+async def test_hostile_text_where_a_number_should_be_is_in_no_message(server: Server, tcx: TcxConnector) -> None:
+    server.pbx.rule("442079460900", "\x1b]0;owned\x07")
+    with pytest.raises(Refused, match="somewhere else"):
+        await tcx.alter("u1", Change(ddi=GIVEN), await tcx.view("u1"))
+    server.pbx.rule("\x1b[2J", "201")
+    assert "\x1b" not in repr(await tcx.plan_removal("u1"))
+    server.pbx.add(9, "\x1b[2J", "Eve", "Mallory", "")
+    assert len((await tcx.people((await tcx.people(None, 1)).cursor, 9)).people) == 3
+
+
 # --- a build that does not look into rules ---
 
 
@@ -139,7 +166,7 @@ async def test_pages_end_where_the_phone_system_counts_nobody(server: Server, tc
     first = await tcx.people(None, 3)
     assert first.cursor is not None
     assert (await tcx.people(first.cursor, 3)).people == ()
-    for cursor in ("x", "-1:201", "0:201", "3:", "3:a\nb"):
+    for cursor in ("x", "-1:" + "0" * 64, "0:" + "0" * 64, "3:", "3:201", "3:" + "0" * 65):
         with pytest.raises(InvalidValue):
             await tcx.people(cursor, 5)
 
