@@ -11,12 +11,11 @@ from bench import (
     ami,
     figures,
     flat_files,
-    freepbx,
-    fusionpbx,
     long_recording,
     portal,
     record,
     search,
+    tcx,
 )
 
 if __name__ == "__main__":
@@ -31,5 +30,4 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
-    freepbx.main()
-    fusionpbx.main()
+    tcx.main()

@@ -49,9 +49,10 @@ def _ours() -> tuple[Family, ...]:
     from connectors.freepbx.connector import FreePbxFamily
     from connectors.fusionpbx.connector import FusionPbxFamily
     from connectors.lab.connector import LabFamily
+    from connectors.tcx.connector import TcxFamily
 
     return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), FreePbxFamily(), FusionPbxFamily(),
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), FusionPbxFamily(),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ benches=(
     tests.connectors.asterisk_ami.bench:AmiBench
     tests.connectors.freepbx.bench:FreePbxBench
     tests.connectors.fusionpbx.bench:FusionPbxBench
+    tests.connectors.tcx.bench:TcxBench
 )
 chosen=()
 for bench in "${benches[@]}"; do
