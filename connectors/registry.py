@@ -46,9 +46,10 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
+    from connectors.cucm.connector import CucmFamily
     from connectors.lab.connector import LabFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily()
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), CucmFamily()
 
 
 @cache

@@ -217,7 +217,7 @@ class Web:
             size = 0
             async with aclosing(body) as pieces:  # type: ignore[type-var]
                 async for data in pieces:
-                    if data and not size:
+                    if data and not size and sink is not None:
                         _is_taken(raw, call.takes)
                     size += len(data)
                     if size > (MAX_DROPPED if sink is None else MAX_BODY):
