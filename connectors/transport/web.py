@@ -53,6 +53,8 @@ _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _KEEP: Final = re.compile(r"[!-~]{1,200}")
 _LOST: Final = "the connection to the phone system was lost"
 _REDIRECTS: Final = range(300, 400)
+_ERRORS: Final = 400
+"""From here on a status says it all, and a body that nobody reads is often a page of HTML."""
 
 Sink = Callable[[bytes], None]
 """Takes a body, piece by piece; raises a ConnectorError to have no more of it."""
@@ -217,7 +219,7 @@ class Web:
             size = 0
             async with aclosing(body) as pieces:  # type: ignore[type-var]
                 async for data in pieces:
-                    if data and not size and sink is not None:
+                    if data and not size and (sink is not None or answer.status < _ERRORS):
                         _is_taken(raw, call.takes)
                     size += len(data)
                     if size > (MAX_DROPPED if sink is None else MAX_BODY):
