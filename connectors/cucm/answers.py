@@ -22,6 +22,8 @@ _MOST_TEXT: Final = 4_096
 _MOST_VALUES: Final = 1_000
 """Values of one field of one row."""
 _DEEPEST: Final = 32
+_MOST_BYTES: Final = 4 << 20
+"""Of one answer: the longest page that is asked for is a quarter of it."""
 _TOO_MANY: Final = re.compile(r"Query request too large\b.{0,80}?less than ([0-9]{1,7})\b", re.S | re.I)
 _BUSY: Final = re.compile(r"Maximum AXL Memory Allocation Consumed", re.I)
 
@@ -50,8 +52,8 @@ class Rows:
         self._stack: list[Any] = [self._tree]
         self._now: dict[str, list[str]] | None = None
         self._text: list[str] = []
-        self._size = 0
-        # The answer's own word for its encoding is not taken: AXL and CUPI speak UTF-8.
+        self._size = self._bytes = 0
+        # What an answer declares as its encoding is not taken: AXL and CUPI speak UTF-8.
         self._parser = expat.ParserCreate("utf-8", " ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -60,7 +62,10 @@ class Rows:
         self._parser.ExternalEntityRefHandler = self._declared
 
     def __call__(self, data: bytes) -> None:
-        """One piece of the answer. ProtocolViolation for what is no XML, or declares what XML is."""
+        """One piece of the answer. ProtocolViolation for what is no XML, or declares what XML is, or too much."""
+        self._bytes += len(data)
+        if self._bytes > _MOST_BYTES:
+            raise ProtocolViolation("the phone system's answer is too large")
         self._parse(data, last=False)
 
     def finish(self) -> None:

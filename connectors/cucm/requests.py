@@ -106,10 +106,18 @@ def _version_body(_: Mapping[str, Any]) -> str:
     return ""
 
 
+def _numbers(axl: str, mail: str, between: str, telephone: str) -> str:
+    """The order of a sequence counts, and schema 10.0 moved telephoneNumber."""
+    return mail + between + telephone if since(axl, "10.0") else telephone + mail + between
+
+
+_EXTENSION: Final = "<primaryExtension><pattern/></primaryExtension>"
+
+
 def _users_body(values: Mapping[str, Any]) -> str:
     return (
-        "<searchCriteria><userid>%</userid></searchCriteria><returnedTags><firstName/><lastName/><userid/><mailid/>"
-        "<primaryExtension><pattern/></primaryExtension><telephoneNumber/></returnedTags>"
+        "<searchCriteria><userid>%</userid></searchCriteria><returnedTags><firstName/><lastName/><userid/>"
+        f"{_numbers(values['axl'], '<mailid/>', _EXTENSION, '<telephoneNumber/>')}</returnedTags>"
         f"<skip>{values['skip']}</skip><first>{values['first']}</first>"
     )
 
@@ -119,8 +127,8 @@ def _user_body(values: Mapping[str, Any]) -> str:
     display = "<displayName/>" if since(axl, "11.0") else ""
     directory = "<ldapDirectoryName/>" if since(axl, "10.0") else ""
     return (
-        f"{_element('userid', values['userid'])}<returnedTags><firstName/>{display}<lastName/><userid/><mailid/>"
-        f"<primaryExtension><pattern/></primaryExtension><telephoneNumber/>{directory}</returnedTags>"
+        f"{_element('userid', values['userid'])}<returnedTags><firstName/>{display}<lastName/><userid/>"
+        f"{_numbers(axl, '<mailid/>', _EXTENSION, '<telephoneNumber/>')}{directory}</returnedTags>"
     )
 
 
@@ -135,13 +143,13 @@ def _person_body(values: Mapping[str, Any]) -> str:
     """In the order of UpdateUserReq, which is a sequence."""
     if values["display_name"] is not None and not since(values["axl"], "11.0"):
         raise RequestNotAllowed("that schema has no displayName")
-    return _element("uuid", values["uuid"]) + "".join(
-        _element(tag, values[field])
-        for tag, field in (
-            ("firstName", "first_name"), ("displayName", "display_name"), ("lastName", "last_name"),
-            ("mailid", "email"), ("telephoneNumber", "telephone_number"),
-        )
-    )  # fmt: skip
+    names = (("firstName", "first_name"), ("displayName", "display_name"), ("lastName", "last_name"))
+    mail, telephone = _element("mailid", values["email"]), _element("telephoneNumber", values["telephone_number"])
+    return (
+        _element("uuid", values["uuid"])
+        + "".join(_element(tag, values[field]) for tag, field in names)
+        + _numbers(values["axl"], mail, "", telephone)
+    )
 
 
 def _password_body(values: Mapping[str, Any]) -> str:

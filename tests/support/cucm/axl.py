@@ -98,6 +98,8 @@ class Cucm:
     no_memory: int = 0
     """How many times a look is answered with the other fault that means to wait."""
     retry_after: str | None = "0"
+    turned_away: set[str] = field(default_factory=set)
+    """Requests, by template, that are answered 503 whenever they come."""
     lower_rank: set[str] = field(default_factory=set)
     heard: list[str] = field(default_factory=list)
     bodies: list[tuple[str, str, bytes]] = field(default_factory=list)
@@ -150,8 +152,8 @@ class Cucm:
         if asked.tag != f"{{{schema.AXL}{version}}}{called}":
             return self._fault(version, called, Refuses(-1, "SOAPAction and body differ"))
         writes = called.startswith(("update", "remove"))
-        if self.busy:
-            self.busy -= 1
+        if self.busy or self.heard[-1] in self.turned_away:
+            self.busy = max(0, self.busy - 1)
             more = () if self.retry_after is None else (f"Retry-After: {self.retry_after}",)
             return Answer(503, b"<html><body>Service Unavailable</body></html>", "text/html", more)
         doing = {
@@ -295,26 +297,27 @@ def _envelope(inner: str) -> bytes:
     ).encode()
 
 
-_SHOWN = ["firstName", "displayName", "lastName", "userid", "mailid", "primaryExtension", "telephoneNumber",
-          "ldapDirectoryName"]  # fmt: skip
+_SHOWN = {"firstName", "displayName", "lastName", "userid", "mailid", "primaryExtension", "telephoneNumber",
+          "ldapDirectoryName"}  # fmt: skip
+_LISTED = _SHOWN - {"displayName", "ldapDirectoryName"}
 
 
 def _template(asked: ET.Element, version: str) -> str:
     """Which request of the list it was; its own words for one that is none."""
     called = asked.tag.rpartition("}")[2]
     tags = [one.tag for one in asked]
-    wanted = [one.tag for one in asked.findall("returnedTags/*")]
+    wanted = {one.tag for one in asked.findall("returnedTags/*")}
     named = set(tags) - {"uuid"}
     match called:
         case "getCCMVersion" if not tags:
             return "version"
-        case "listUser" if wanted == [t for t in _SHOWN if t not in ("displayName", "ldapDirectoryName")]:
+        case "listUser" if wanted == _LISTED:
             return "users"
-        case "getUser" if wanted == ["userid", "associatedDevices"]:
+        case "getUser" if wanted == {"userid", "associatedDevices"}:
             return "user-devices"
-        case "getUser" if wanted == [t for t in _SHOWN if t in schema.of(schema.READ, version)]:
+        case "getUser" if wanted == _SHOWN & set(schema.of(schema.READ, version)):
             return "user"
-        case "updateUser" if "uuid" in tags and named <= set(_SHOWN) - {"ldapDirectoryName", "userid"}:
+        case "updateUser" if "uuid" in tags and named <= _SHOWN - {"ldapDirectoryName", "userid"}:
             return "set-person"
         case "updateUser" if named == {"password", "passwordCredentials"}:
             return "set-password"
@@ -324,4 +327,4 @@ def _template(asked: ET.Element, version: str) -> str:
             return "set-digest"
         case "removeUser" if tags == ["uuid"]:
             return "remove-user"
-    return f"{called} {tags} {wanted}"
+    return f"{called} {tags} {sorted(wanted)}"

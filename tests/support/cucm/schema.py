@@ -22,22 +22,23 @@ class Field(NamedTuple):
 
 
 LISTED = (
-    Field("firstName"), Field("displayName", 11.0, 12.5), Field("lastName"), Field("userid"), Field("mailid"),
-    Field("primaryExtension"), Field("mlppPassword", 9.1), Field("telephoneNumber"),
-    Field("ldapDirectoryName", 10.0, 12.5),
+    Field("firstName"), Field("displayName", 11.0, 12.5), Field("lastName"), Field("userid"),
+    Field("telephoneNumber", 0.0, 10.0), Field("mailid"), Field("primaryExtension"), Field("mlppPassword", 9.1),
+    Field("telephoneNumber", 10.0), Field("ldapDirectoryName", 10.0, 12.5), Field("attendeesAccessCode", 11.0, 12.5),
 )  # fmt: skip
 """LUser: what `listUser` may be asked for."""
 READ = (
     Field("firstName"), Field("displayName", 11.0), Field("lastName"), Field("userid"), Field("password"),
-    Field("pin"), Field("mailid"), Field("associatedDevices"), Field("primaryExtension"), Field("digestCredentials"),
-    Field("mlppPassword", 9.1), Field("telephoneNumber"), Field("ldapDirectoryName", 10.0),
+    Field("pin"), Field("telephoneNumber", 0.0, 10.0), Field("mailid"), Field("associatedDevices"),
+    Field("primaryExtension"), Field("digestCredentials"), Field("mlppPassword", 9.1), Field("telephoneNumber", 10.0),
+    Field("ldapDirectoryName", 10.0),
     Field("attendeesAccessCode", 11.0),
 )  # fmt: skip
 """RUser: what `getUser` may be asked for, and answers with when it is asked for nothing."""
 WRITTEN = (
     Field("uuid"), Field("userid"), Field("firstName"), Field("displayName", 11.0), Field("lastName"),
-    Field("password"), Field("pin"), Field("mailid"), Field("digestCredentials"), Field("passwordCredentials"),
-    Field("pinCredentials"), Field("telephoneNumber"),
+    Field("password"), Field("pin"), Field("telephoneNumber", 0.0, 10.0), Field("mailid"), Field("digestCredentials"),
+    Field("passwordCredentials"), Field("pinCredentials"), Field("telephoneNumber", 10.0),
 )  # fmt: skip
 """UpdateUserReq."""
 UNLOCKS_SINCE = 11.0
