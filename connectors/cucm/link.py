@@ -228,12 +228,12 @@ async def _agree(link: Link, settings: CucmSettings) -> None:
         found = list[Row]()
         try:
             await link.ask(GUARD.render("version", axl=axl), version(found.append))
-        except (Refused, NotFound) as error:
-            failure = error
+        except (Refused, NotFound, ProtocolViolation) as error:
+            failure = error  # what old ones answer to a version that they never heard of is not known
             continue
         link.version, link.release = axl, _release(found)
         return
-    if settings.version == "ask" and isinstance(failure, Refused):
+    if settings.version == "ask":
         raise Unreachable(
             "the phone system takes none of the versions of AXL that are spoken here", next_step=_SERVICE
         ) from None

@@ -70,8 +70,8 @@ def e164(written: str, region: str) -> str:
         number = phonenumbers.parse(plain, region)
     except phonenumbers.NumberParseException:
         return plain
-    if not phonenumbers.is_possible_number(number):
-        return plain
+    if not phonenumbers.is_valid_number(number):
+        return plain  # an extension, as many directories have it there
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 

@@ -7,10 +7,24 @@ from typing import Annotated, Final, Literal, Self
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from connectors.errors import ConnectorError
+from connectors.transport.identity import identity
+
 VERSIONS: Final = ("14.0", "12.5", "12.0", "11.5", "11.0", "10.5", "10.0", "9.1", "8.5")
 """AXL schemas that this connector speaks, newest first."""
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")]
+
+
+def _trusted(pin: str, server_name: str | None) -> None:
+    """ValueError for a pin that trusts nobody: told when it is said, and not in the middle of the first reset."""
+    words = ""
+    try:
+        identity(pin, server_name)
+    except ConnectorError as error:
+        words = f"unity: {error.message}. {error.next_step}"
+    if words:
+        raise ValueError(words)
 
 
 class Unity(BaseModel):
@@ -29,6 +43,8 @@ class Unity(BaseModel):
     def _whole(self) -> Self:
         if (self.host is None) != (self.pin is None):
             raise ValueError("unity wants host and pin together, or neither where it is the same machine")
+        if self.pin is not None:
+            _trusted(self.pin, self.server_name)
         return self
 
 

@@ -79,6 +79,14 @@ async def test_a_release_that_is_no_name_is_not_shown(pbx: Pbx) -> None:
     await connector.close()
 
 
+async def test_nonsense_for_a_version_that_is_unknown_is_no_end(tmp_path: Path) -> None:
+    async with served(site(speaks=("9.1",)), tmp_path) as pbx:
+        pbx.serving.twist = lambda _, right: Answer(500, b"<html>?</html>", HTML) if right.status == 599 else right
+        connector = await pbx.connect()
+        assert "AXL 9.1" in (await connector.check())[0].words
+        await connector.close()
+
+
 # --- coming in ---
 
 

@@ -69,7 +69,8 @@ async def test_a_number_is_e164_however_the_directory_has_it_and_found_however_t
     ("written", "shown"),
     [
         ("020 7946 0002", "+442079460002"), ("+442079460002", "+442079460002"), ("+44 20 7946 0002", "+442079460002"),
-        ("2002", "2002"), ("ext. 2002", "ext. 2002"), ("", ""), ("  ", ""), ("0", "0"), ("12345678901234567890", None),
+        ("2002", "2002"), ("20002", "20002"), ("620002", "620002"), ("0044 20 7946 0002", "+442079460002"),
+        ("ext. 2002", "ext. 2002"), ("", ""), ("  ", ""), ("0", "0"), ("12345678901234567890", None),
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_shown_as_it_is(written: str, shown: str | None) -> None:
@@ -339,6 +340,8 @@ async def test_a_synchronised_pin_says_what_else_it_opens(pbx: Pbx) -> None:
     [
         {"voicemail": "unity"}, {"unity": {}}, {"voicemail": "none", "unity": {}}, {"region": "XX"}, {"region": "gb"},
         {"voicemail": "unity", "unity": {"host": "192.0.2.1"}}, {"voicemail": "unity", "unity": {"pin": "sha256:00"}},
+        {"voicemail": "unity", "unity": {"host": "192.0.2.1", "pin": "sha256:00"}},
+        {"voicemail": "unity", "unity": {"host": "192.0.2.1", "pin": "system-cas"}},
         {"version": "15.0"}, {"verify": False}, {"unity": {"host": "a b", "pin": "x"}, "voicemail": "unity"},
     ],
 )  # fmt: skip
