@@ -48,6 +48,8 @@ _SCAN: Final = 500
 """People of one look of a search."""
 _ROUNDS: Final = 3
 _MOST_MAILBOXES: Final = 20
+_MOST_PEOPLE: Final = 200_000
+"""Of one search: whoever goes on and on is no phone system."""
 
 
 class CucmConnector:
@@ -102,6 +104,8 @@ class CucmConnector:
         while more:
             found, more = await self._page(skip, last, _SCAN)
             skip, last = skip + len(found), found[-1].userid if found else None
+            if skip > _MOST_PEOPLE:
+                raise ProtocolViolation("the phone system has more people than can be looked through")
             for own in found:
                 yield own.person(self._settings.region)
 

@@ -54,11 +54,10 @@ class Own:
         return " ".join(part for part in (self.first_name, self.last_name) if part)
 
     def person(self, region: str) -> Person:
-        """As it is shown. A directory number in E.164 is written `\\+44…` there."""
-        number = e164(self.telephone_number, region)
-        return Person(
-            self.userid, self.extension.removeprefix("\\"), self.name, self.email or None, (number,) if number else ()
-        )
+        """As it is shown; whoever has no primary extension is called by the user id. A directory number in E.164 is
+        written `\\+44…` there."""
+        number, extension = e164(self.telephone_number, region), self.extension.removeprefix("\\")
+        return Person(self.userid, extension or self.userid, self.name, self.email or None, (number,) if number else ())
 
 
 def e164(written: str, region: str) -> str:

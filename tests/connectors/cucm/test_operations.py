@@ -13,7 +13,7 @@ from connectors.cucm.capabilities import capabilities
 from connectors.cucm.connector import CucmConnector
 from connectors.cucm.people import Own, e164, parts
 from connectors.cucm.settings import CucmSettings
-from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, Refused
+from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, ProtocolViolation, Refused
 from tests.connectors.cucm.conftest import Pbx, served
 from tests.support.cucm import schema
 from tests.support.cucm.site import MODEL, site
@@ -53,7 +53,7 @@ async def test_a_round_of_everything_in_each_version(tmp_path: Path, version: st
 
 async def test_a_person_is_shown_with_what_there_is(opened: CucmConnector) -> None:
     lobby, long = await opened.view("bare"), await opened.view("xiaolong")
-    assert (lobby.name, lobby.extension, lobby.email, lobby.ddis) == ("Lobby", "", None, ())
+    assert (lobby.name, lobby.extension, lobby.email, lobby.ddis) == ("Lobby", "bare", None, ())
     assert long.extension == "+442079460003"
 
 
@@ -124,6 +124,22 @@ async def test_a_phone_system_that_sends_not_even_one_is_refused(pbx: Pbx, opene
     pbx.cucm.fits = 0
     with pytest.raises(Refused):
         await opened.people(None, 100)
+
+
+async def test_a_list_without_an_end_is_ended(pbx: Pbx, opened: CucmConnector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page begins with the last person of the page before, as it has to, and there is always one more."""
+    monkeypatch.setattr("connectors.cucm.connector._MOST_PEOPLE", 3_000)
+    lists = type(pbx.cucm)._list
+
+    def again(self: Any, asked: Any, version: str) -> str:
+        self.users = [self.users[0]] * int(asked.findtext("first"))
+        asked.find("skip").text = "0"
+        return lists(self, asked, version)
+
+    monkeypatch.setattr(type(pbx.cucm), "_list", again)
+    with pytest.raises(ProtocolViolation):
+        await opened.find("nobody", 5)
+    assert len(pbx.asked()) < 10
 
 
 # --- altering ---
