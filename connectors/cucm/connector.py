@@ -195,8 +195,10 @@ class CucmConnector:
     # --- removing ---
 
     async def plan_removal(self, person_id: str) -> Removal:
-        """What goes and what stays, without touching it."""
-        return await self._removal(await self._own(person_id))
+        """What goes and what stays, without touching it. Refused where `remove` would be."""
+        own = await self._own(person_id)
+        rules.may_remove(own)
+        return await self._removal(own)
 
     async def _removal(self, own: Own) -> Removal:
         mailbox: bool | None = None

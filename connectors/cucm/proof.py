@@ -15,6 +15,8 @@ _COULD: Final = (
     "THIS ACCOUNT EQUALS FULL CONTROL OF THE PHONE SYSTEM: over AXL it could read and write all of its configuration, "
     "digest credentials in clear among it; no request that this connector can make asks for one"
 )
+_MOST_MAILBOXES: Final = 100_000
+"""None is asked for; one that is sent all the same is dropped."""
 _PINS: Final = {
     "none": "a voicemail PIN is not reset: the settings say `voicemail: none`",
     "synchronised": "a voicemail PIN is reset as the user's PIN: PIN synchronisation has to be on in this cluster",
@@ -60,7 +62,7 @@ def _directory(link: Link) -> CheckLine:
 
 async def _mailboxes(link: Link) -> CheckLine:
     try:
-        await link.ask_unity(GUARD.render("mailboxes"), mailboxes(lambda _: None, 1))
+        await link.ask_unity(GUARD.render("mailboxes"), mailboxes(lambda _: None, _MOST_MAILBOXES))
     except ConnectorError as error:
         return CheckLine("voicemail", False, f"Unity Connection: {error.message}")
     return CheckLine("voicemail", True, "Unity Connection takes our account")

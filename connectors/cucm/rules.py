@@ -72,9 +72,7 @@ def notes(kind: SecretKind, settings: CucmSettings) -> tuple[str, ...]:
 
 def removal(own: Own, devices: Sequence[str], mailbox: bool | None) -> Removal:
     """`mailbox`: whether Unity Connection has one; None where it was not asked or did not answer."""
-    stays = [
-        f"the device {name}, which this person controlled, with its lines" for name in devices[:_MOST_NAMED]
-    ]  # fmt: skip
+    stays = [f"the device {name}, which this person controlled, with its lines" for name in devices[:_MOST_NAMED]]
     if len(devices) > _MOST_NAMED:
         stays.append(f"{len(devices) - _MOST_NAMED} more devices")
     if own.extension:

@@ -196,9 +196,10 @@ async def test_whoever_comes_from_a_directory_is_changed_there(pbx: Pbx, opened:
             await opened.alter("m.lopez", change, before)
         assert "directory" in caught.value.next_step
         assert "customer AD" not in caught.value.message + caught.value.next_step
-    with pytest.raises(Refused) as caught:
-        await opened.remove("m.lopez", before)
-    assert "directory" in caught.value.next_step
+    for doing in (opened.plan_removal("m.lopez"), opened.remove("m.lopez", before)):
+        with pytest.raises(Refused) as caught:
+            await doing
+        assert "directory" in caught.value.next_step
     with pytest.raises(Refused) as caught:
         await opened.reset("m.lopez", SecretKind.PORTAL, Secret(NEW))
     assert "directory" in caught.value.next_step

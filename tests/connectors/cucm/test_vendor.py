@@ -101,7 +101,7 @@ async def test_every_answer_of_the_stand_in_is_one_of_ciscos(version: str, tmp_p
         people = (await connector.people(None, 50)).people
         for one in people:
             await connector.view(one.id)
-            await connector.plan_removal(one.id)
+            await connector.devices(one.id)
         await connector.check()
         after = await connector.alter("gokonkwo", Change(name="Zoë & Söhne", email=None, ddi=None), people[0])
         for kind in SecretKind:
