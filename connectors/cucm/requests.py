@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any, Final
 from urllib.parse import quote
-from xml.sax.saxutils import escape
 
 from connectors.cucm.settings import VERSIONS
 from connectors.errors import InvalidValue, RequestNotAllowed
@@ -99,7 +99,7 @@ def since(axl: str, first: str) -> bool:
 
 
 def _element(name: str, value: str | None) -> str:
-    return "" if value is None else f"<{name}>{escape(value)}</{name}>"
+    return "" if value is None else f"<{name}>{escape(value, quote=False)}</{name}>"
 
 
 def _version_body(_: Mapping[str, Any]) -> str:
