@@ -21,9 +21,9 @@ test:  ## all tests, on real parts
 	@scripts/oidc-provider.sh
 	@scripts/test.sh $(ARGS)
 
-test-vendor:  ## what needs things from outside: FRAMEROOM_ASTERISK=/usr/sbin/asterisk, FRAMEROOM_AXL=folder of schemas
+test-vendor:  ## what needs something from outside: FRAMEROOM_ASTERISK=/usr/sbin/asterisk, a program of yours; FRAMEROOM_3CX_OPENAPI=swagger.yaml, 3CX's own; FRAMEROOM_AXL=folder of Cisco's schemas
 	@scripts/venv.sh dev
-	@$(PY) -m pytest tests/connectors/asterisk_files/test_live.py tests/connectors/cucm/test_vendor.py -rs $(ARGS)
+	@$(PY) -m pytest tests/connectors/asterisk_files/test_live.py tests/connectors/tcx/test_schema.py tests/connectors/cucm/test_vendor.py -rs $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
 	@scripts/venv.sh dev

@@ -2,13 +2,13 @@
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
 `python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
-10000000` is its goal's size), `python -m bench.ami`, `python -m bench.flat_files`,
+10000000` is its goal's size), `python -m bench.ami`, `python -m bench.flat_files`, `python -m bench.tcx`,
 `python -m bench.cucm`.
 """
 
 from __future__ import annotations
 
-from bench import ami, cucm, figures, flat_files, long_recording, portal, record, search
+from bench import ami, cucm, figures, flat_files, long_recording, portal, record, search, tcx
 
 if __name__ == "__main__":
     figures.main()
@@ -22,4 +22,5 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
+    tcx.main()
     cucm.main()

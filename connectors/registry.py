@@ -48,8 +48,11 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.cucm.connector import CucmFamily
     from connectors.lab.connector import LabFamily
+    from connectors.tcx.connector import TcxFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), CucmFamily()
+    return (
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), CucmFamily(),
+    )  # fmt: skip
 
 
 @cache

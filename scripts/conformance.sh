@@ -8,6 +8,7 @@ benches=(
     tests.connectors.asterisk.bench:AsteriskBench
     tests.connectors.asterisk_ami.bench:AmiBench
     tests.connectors.cucm.bench:CucmBench
+    tests.connectors.tcx.bench:TcxBench
 )
 chosen=()
 for bench in "${benches[@]}"; do
