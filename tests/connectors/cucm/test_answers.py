@@ -147,3 +147,84 @@ def test_rows_are_handed_over_one_at_a_time() -> None:
     reader(b"<b/></a>")
     reader.finish()
     assert seen == [1, 1]
+
+
+def listing(inner: str) -> bytes:
+    return _envelope(f"<listUserResponse><return>{inner}</return></listUserResponse>")
+
+
+def test_what_is_just_within_its_bound_is_taken_and_one_more_is_not() -> None:
+    within = listing(f"<user><userid>{'z' * 4096}</userid></user>")
+    assert rows(within) == [{"userid": ["z" * 4096]}]
+    # Envelope, Body, listUserResponse and return are four of the 32.
+    assert rows(listing("<a>" * 28 + "</a>" * 28)) == []
+    for refused in (
+        listing(f"<user><userid>{'z' * 4097}</userid></user>"), listing("<a>" * 29 + "</a>" * 29),
+        listing("<user/>" * 3),
+    ):  # fmt: skip
+        with pytest.raises(ProtocolViolation):
+            rows(refused, most=2)
+    assert rows(listing("<user/>" * 2), most=2) == [{}, {}]
+
+
+def test_an_answer_may_have_four_megabytes_and_not_a_byte_more() -> None:
+    empty = len(listing("<!---->"))
+    assert rows(listing(f"<!--{'x' * ((4 << 20) - empty)}-->")) == []
+    with pytest.raises(ProtocolViolation, match="too large"):
+        rows(listing(f"<!--{'x' * ((4 << 20) - empty + 1)}-->"))
+
+
+def test_only_an_envelope_of_soap_is_one() -> None:
+    other = b"http://schemas.xmlsoap.org/soap/envelope/"
+    body = PEOPLE.replace(b"<soapenv:Body>", b'<soapenv:Body xmlns:soapenv="%s">' % other)
+    with pytest.raises(ProtocolViolation):
+        rows(body.replace(b'xmlns:soapenv="%s"><soapenv:Body' % other, b'xmlns:soapenv="http://x/"><soapenv:Body'))
+
+
+def whole(reader: Rows, data: bytes) -> None:
+    reader(data)
+    reader.finish()
+
+
+def test_each_reader_takes_its_own_answer_and_no_other() -> None:
+    user = '<user uuid="{1}"><displayName>Zoë</displayName><mailid>z@x.example</mailid>'
+    user += "<telephoneNumber>1</telephoneNumber><ldapDirectoryName>AD</ldapDirectoryName>"
+    user += "<associatedDevices><device>a</device><device>b</device>"
+    user += "</associatedDevices><userid>z</userid></user>"
+    got = _envelope(f"<getUserResponse><return>{user}</return></getUserResponse>")
+    cases = {
+        "user": (answers.user, got, {"uuid": ["{1}"], "displayName": ["Zoë"], "mailid": ["z@x.example"],
+                                     "telephoneNumber": ["1"], "directory": ["AD"], "userid": ["z"]}),
+        "devices": (answers.devices, got, {"uuid": ["{1}"], "userid": ["z"], "devices": ["a", "b"]}),
+        "version": (answers.version, _envelope(
+            "<getCCMVersionResponse><return><componentVersion><version>14</version></componentVersion></return>"
+            "</getCCMVersionResponse>"), {"version": ["14"]}),
+        "mailbox": (lambda keep: answers.mailboxes(keep, 1),
+                    b"<Users><User><ObjectId>o</ObjectId><Alias>z</Alias><Pin>1</Pin></User></Users>",
+                    {"object": ["o"], "alias": ["z"]}),
+    }  # fmt: skip
+    for name, (made, data, expected) in cases.items():
+        found = list[Row]()
+        reader = made(found.append)
+        reader(data)
+        reader.finish()
+        assert found == [expected], name
+        twice = data.replace(b"</user>", b"</user><user/>").replace(b"</User>", b"</User><User/>")
+        twice = twice.replace(b"</return></getCCM", b"</return><return/></getCCM")
+        for other in (twice, PEOPLE, b"<x/>", _envelope("<updateUserResponse><return/></updateUserResponse>")):
+            with pytest.raises(ProtocolViolation):
+                whole(made(lambda _: None), other)
+
+
+def test_a_field_has_a_thousand_values_at_most() -> None:
+    for count, most in ((1_000, True), (1_001, False)):
+        inner = "<user><associatedDevices>" + "<device>a</device>" * count + "</associatedDevices></user>"
+        data = _envelope(f"<getUserResponse><return>{inner}</return></getUserResponse>")
+        found = list[Row]()
+        reader = answers.devices(found.append)
+        if most:
+            reader(data)
+            assert len(found[0]["devices"]) == count
+        else:
+            with pytest.raises(ProtocolViolation):
+                reader(data)
