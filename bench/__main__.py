@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bench import (
     ami,
+    cucm,
     figures,
     flat_files,
     long_recording,
@@ -30,4 +31,5 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
+    cucm.main()
     tcx.main()

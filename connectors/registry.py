@@ -46,13 +46,14 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
+    from connectors.cucm.connector import CucmFamily
     from connectors.freepbx.connector import FreePbxFamily
     from connectors.fusionpbx.connector import FusionPbxFamily
     from connectors.lab.connector import LabFamily
     from connectors.tcx.connector import TcxFamily
 
     return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), FusionPbxFamily(),
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(),
     )  # fmt: skip
 
 

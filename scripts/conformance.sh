@@ -9,6 +9,7 @@ benches=(
     tests.connectors.asterisk_ami.bench:AmiBench
     tests.connectors.freepbx.bench:FreePbxBench
     tests.connectors.fusionpbx.bench:FusionPbxBench
+    tests.connectors.cucm.bench:CucmBench
     tests.connectors.tcx.bench:TcxBench
 )
 chosen=()

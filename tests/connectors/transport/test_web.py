@@ -302,6 +302,9 @@ async def test_the_head_that_is_kept_and_a_body_that_nobody_reads(server: tuple[
     assert await web.ask(LOOK, TOKEN) == Answer(200)
     running.answer = b"HTTP/1.1 204 No Content\r\n\r\n"
     assert await web.ask(write(), TOKEN) == Answer(204)
+    # A page of HTML beside a status that says it all is nothing that anybody reads, whatever its kind.
+    running.answer = whole(b"<html>who are you?</html>", status=b"401 Unauthorized", kind=b"text/html")
+    assert await web.ask(LOOK, TOKEN) == Answer(401)
     assert running.connections == 1
     await web.close()
 
