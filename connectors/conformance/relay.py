@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ async def _along(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @asynccontextmanager
-async def served(handle: Handle) -> AsyncIterator[int]:
+async def served(handle: Handle, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server on a free loopback port; with it every connection ends, in whatever state its handler is."""
     tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -70,7 +71,7 @@ async def served(handle: Handle) -> AsyncIterator[int]:
         tasks[task] = writer
         task.add_done_callback(tasks.pop)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

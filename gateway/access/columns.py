@@ -17,6 +17,7 @@ import phonenumbers
 
 from connectors.contract import Operation, SecretKind
 from connectors.registry import families
+from connectors.transport.identity import plain
 from gateway.errors import InvalidError
 from gateway.model import CharacterClass
 
@@ -120,7 +121,12 @@ def _pin(value: str, region: str) -> str:
     key = re.fullmatch(r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{40,}={0,2}(?: .*)?", value)
     certificate = value.startswith("-----BEGIN CERTIFICATE-----") and value.endswith("-----END CERTIFICATE-----")
     if key is None and not certificate:
-        raise Refused("the host key is neither an OpenSSH public key (ssh-ed25519 AAAA…) nor a PEM certificate")
+        if (kept := plain(value)) is not None:
+            return kept
+        raise Refused(
+            "the host key is neither an OpenSSH public key (ssh-ed25519 AAAA…), a PEM certificate, sha256:… of one, "
+            "nor system-cas"
+        )
     return value
 
 

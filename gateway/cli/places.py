@@ -19,7 +19,9 @@ from gateway.harmless import shown as harmless
 _PIN = (
     "Its host key line, or a file with it or with a PEM certificate. Read it with `ssh-keyscan -t ed25519 HOST`, or "
     "for PostgreSQL `openssl s_client -starttls postgres -connect HOST:5432 </dev/null | openssl x509`, and compare it "
-    "with what the customer's own people read on the machine."
+    "with what the customer's own people read on the machine. For HTTPS also `sha256:…` of the certificate (`openssl "
+    "x509 -noout -fingerprint -sha256`), or `system-cas`: whatever name `server_name` of the settings says, as this "
+    "machine's authorities vouch for it."
 )
 
 

@@ -31,11 +31,11 @@ def certificate() -> tuple[str, str]:
     return made.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
 
 
-def signed() -> tuple[str, str, str]:
-    """An authority's certificate, and a server's that it signed, with its key."""
+def signed(days_ago: int = 1) -> tuple[str, str, str]:
+    """An authority's certificate, and a server's that it signed, with its key; each valid for two days."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("authority", "pbx.customer.example")]
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(days=days_ago - 1)
     made = []
     for number in range(2):
         builder = (

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from connectors.contract import CheckLine, Credential
 from connectors.errors import ConnectorError
 from connectors.registry import families
+from connectors.transport.identity import plain
 from gateway.access import notes
 from gateway.access.reconciling import watching
 from gateway.errors import InvalidError, StateError
@@ -27,15 +28,18 @@ _LONGEST_NOTE = 2000
 
 
 def pin_of(text: str) -> str:
-    """A host key line ("ssh-ed25519 AAAA…", a host name in front taken off) or a PEM certificate. InvalidError."""
+    """A host key line ("ssh-ed25519 AAAA…", a host name in front taken off), a PEM certificate, its fingerprint
+    ("sha256:…"), or "system-cas". InvalidError."""
     pin = text.strip()
+    if (kept := plain(pin)) is not None:
+        return kept
     try:
         if "BEGIN CERTIFICATE" in pin:
             x509.load_pem_x509_certificate(pin.encode())
             return pin
         lines = [line for line in pin.splitlines() if line.strip() and not line.startswith("#")]
         if len(lines) != 1:
-            raise InvalidError("a pin is one host key line, or one PEM certificate", next_step=_NO_PIN)
+            raise InvalidError("a pin is one host key line, one PEM certificate, or its fingerprint", next_step=_NO_PIN)
         words = lines[0].split()
         words = words if words[0].startswith(("ssh-", "ecdsa-", "sk-")) else words[1:]
         asyncssh.import_public_key(" ".join(words[:2]))

@@ -1,0 +1,454 @@
+"""HTTPS to a phone system, over real TLS: identity first, allowed requests alone, every answer bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from connectors.conformance.relay import served
+from connectors.contract import Target
+from connectors.errors import (
+    ConnectorError,
+    IdentityMismatch,
+    InvalidValue,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RequestNotAllowed,
+    Unreachable,
+)
+from connectors.guard import Allowed, Guard, Template, text
+from connectors.lab.connector import LabSettings
+from connectors.transport.identity import SYSTEM, fingerprint_of
+from connectors.transport.web import MAX_BODY, Answer, Call, Sink, Web, Whole
+from gateway.errors import InvalidError
+from gateway.wiring.admin.systems import pin_of
+from tests.support.certificates import certificate, signed
+
+NAME = "pbx.customer.example"
+TOKEN = "CANARY-token"
+GUARD = Guard(
+    Template("look", False, {"id": text(40, pattern=r"[A-Za-z0-9 ']+")}), Template("write", True, {"body": text(200)})
+)
+OTHER = Guard(Template("look", False, {"id": text(40)}))
+
+
+def render(request: Allowed, token: str) -> Call:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if request.name == "look":
+        return Call("GET", "/look/" + request.values["id"].replace(" ", "%20"), headers)
+    headers["Content-Type"] = "application/json"
+    return Call("POST", "/write", headers, request.values["body"].encode())
+
+
+Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """A phone system that answers every request with these bytes, or as `answering` does."""
+
+    answer: bytes = b""
+    answering: Answering | None = None
+    port: int = 0
+    heard: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+            self.heard.append(head + (await reader.readexactly(int(length[0][15:])) if length else b""))
+            if self.answering is not None:
+                await self.answering(reader, writer)
+            else:
+                writer.write(self.answer)
+                await writer.drain()
+
+
+def shows(tls: ssl.SSLContext, folder: Path, pem: str, key: str) -> None:
+    (folder / "cert.pem").write_text(pem)
+    (folder / "key.pem").write_text(key)
+    tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+
+@asynccontextmanager
+async def phone_system(folder: Path, pem: str, key: str) -> AsyncIterator[Server]:
+    server = Server(whole(b"{}"))
+    shows(server.tls, folder, pem, key)
+    async with served(server.handle, server.tls) as server.port:
+        yield server
+
+
+def whole(body: bytes, *headers: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
+    lines = [b"HTTP/1.1 " + status, b"Content-Type: " + kind, b"Content-Length: %d" % len(body), *headers, b"", body]
+    return b"\r\n".join(lines)
+
+
+def fingerprint(pem: str) -> str:
+    return "sha256:" + hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+def client(server: Server, pin: str, name: str | None = None, timeout_ms: int = 5000) -> Web:
+    target = Target("sys_1", "127.0.0.1", server.port, pin, LabSettings(), 5000, timeout_ms)
+    return Web(target, GUARD, render, server_name=name)
+
+
+LOOK = GUARD.render("look", id="Grace O'Neil")
+
+
+def write() -> Allowed:
+    return GUARD.render("write", body='{"secret": "CANARY-body"}')
+
+
+async def read(web: Web, request: Allowed = LOOK) -> tuple[Answer, bytes]:
+    sink = Whole()
+
+    def choose(_: int) -> Sink:
+        return sink
+
+    answer = await web.ask(request, TOKEN, choose=choose)
+    return answer, sink.take()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[tuple[Server, str]]:
+    pem, key = certificate()
+    async with phone_system(tmp_path, pem, key) as running:
+        yield running, pem
+
+
+# --- identity ---
+
+
+async def test_a_certificate_of_ones_own_is_trusted_by_itself_or_by_its_fingerprint(
+    server: tuple[Server, str],
+) -> None:
+    running, pem = server
+    digest = fingerprint(pem)
+    colons = "SHA256:" + ":".join(digest[7:][at : at + 2] for at in range(0, 64, 2)).upper()
+    for pin in (pem, digest, colons, f" {digest}\n"):
+        web = client(running, pin)
+        await web.prove()
+        assert (await read(web))[1] == b"{}"
+        await web.close()
+
+
+async def test_an_authority_vouches_for_the_name_that_the_operator_said_and_no_other(tmp_path: Path) -> None:
+    authority, pem, key = signed()
+    async with phone_system(tmp_path, pem, key) as running:
+        web = client(running, authority, NAME)
+        await web.prove()
+        assert (await read(web))[0].status == 200
+        assert b"Host: pbx.customer.example\r\n" in running.heard[0]
+        await web.close()
+        for pin, name in ((authority, "other.example"), (authority, None), (SYSTEM, NAME), (certificate()[0], NAME)):
+            running.heard.clear()
+            other = client(running, pin, name)
+            for doing in (other.prove(), other.ask(LOOK, TOKEN)):
+                with pytest.raises(IdentityMismatch, match="nothing was sent"):
+                    await doing
+            assert running.heard == []
+            await other.close()
+
+
+async def test_authorities_of_the_system_want_a_name(server: tuple[Server, str]) -> None:
+    with pytest.raises(InvalidValue) as caught:
+        client(server[0], SYSTEM)
+    assert "server_name" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "pin", ["", " ", "no pin at all", "sha256:", "sha256:" + "0" * 63, "sha256:" + "0" * 65, "sha256:" + "zz" * 32,
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ssh-ed25519 AAAA"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", [None, NAME])
+async def test_what_is_no_pin_trusts_nobody(server: tuple[Server, str], pin: str, name: str | None) -> None:
+    assert fingerprint_of(pin) is None
+    with pytest.raises(IdentityMismatch):
+        client(server[0], pin, name)
+
+
+@pytest.mark.parametrize("how", ["fingerprint", "own"])
+async def test_a_certificate_that_is_swapped_between_two_calls_gets_nothing(
+    server: tuple[Server, str], tmp_path: Path, how: str
+) -> None:
+    running, pem = server
+    running.answer = whole(b"{}", b"Connection: close")
+    web = client(running, fingerprint(pem) if how == "fingerprint" else pem)
+    await read(web)
+    shows(running.tls, tmp_path, *certificate())
+    running.heard.clear()
+    for request in (LOOK, write()):
+        with pytest.raises(IdentityMismatch):
+            await web.ask(request, TOKEN)
+    with pytest.raises(IdentityMismatch):
+        await web.prove()
+    assert running.heard == []
+    await web.close()
+
+
+async def test_an_expired_certificate_of_an_authority_is_said_to_be_expired(tmp_path: Path) -> None:
+    authority, pem, key = signed(days_ago=3)
+    async with phone_system(tmp_path, pem, key) as running:
+        with pytest.raises(IdentityMismatch, match="expired"):
+            await client(running, authority, NAME).prove()
+
+
+async def test_nobody_there_and_no_tls_there(server: tuple[Server, str]) -> None:
+    running, pem = server
+
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(b"{}"))
+        await writer.drain()
+
+    async with served(plain) as port:
+        running.port = port
+        web = client(running, pem)
+        for doing in (web.prove(), web.ask(write(), TOKEN)):
+            with pytest.raises((Unreachable, IdentityMismatch)):
+                await doing
+    web = client(running, pem)
+    for doing in (web.prove(), web.ask(write(), TOKEN)):
+        with pytest.raises(Unreachable):
+            await doing
+
+
+async def test_proving_sends_no_request(server: tuple[Server, str]) -> None:
+    running, pem = server
+    await client(running, pem).prove()
+    assert running.heard == []
+
+
+def test_an_operator_gives_a_fingerprint_however_it_is_printed_and_it_is_kept_in_one_form() -> None:
+    digest = "ab" * 32
+    for given in (f"sha256:{digest}", f"SHA256:{':'.join(['AB'] * 32)}\n", f"  sha256:{digest.upper()}"):
+        assert pin_of(given) == f"sha256:{digest}"
+    assert pin_of(" system-cas\n") == SYSTEM
+    for wrong in ("sha256:abcd", "sha256:", "system", digest):
+        with pytest.raises(InvalidError):
+            pin_of(wrong)
+
+
+# --- requests ---
+
+
+async def test_only_what_its_own_guard_let_through_is_sent(server: tuple[Server, str]) -> None:
+    running, pem = server
+    web = client(running, pem)
+    forged: list[object] = [OTHER.render("look", id="x"), "look", None, Call("GET", "/look/x")]
+    for request in forged:
+        with pytest.raises(RequestNotAllowed):
+            await web.ask(request, TOKEN)  # type: ignore[arg-type]
+    assert running.heard == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [("CONNECT", "/x", {}), ("get", "/x", {}), ("GET", "x", {}), ("GET", "//evil.example/x", {}),
+     ("GET", "http://evil.example/", {}), ("GET", "/x y", {}), ("GET", "/x\r\nX: y", {}), ("GET", "/é", {}),
+     ("GET", "/x#y", {}), ("GET", '/"', {}), ("GET", "/x", {"A: b\r\nX": "y"}), ("GET", "/x", {"A": "b\r\nX: y"}),
+     ("GET", "/x", {"A": "é"}), ("GET", "/x", {"A": ""})],
+)  # fmt: skip
+def test_a_call_that_is_not_one_line_of_http_cannot_be_made(method: str, path: str, headers: dict[str, str]) -> None:
+    with pytest.raises(RequestNotAllowed):
+        Call(method, path, headers)
+
+
+async def test_what_is_sent_is_what_was_rendered(server: tuple[Server, str]) -> None:
+    running, pem = server
+    web = client(running, pem)
+    await read(web)
+    await web.ask(write(), TOKEN)
+    look, wrote = running.heard
+    assert look.startswith(b"GET /look/Grace%20O'Neil HTTP/1.1\r\n")
+    assert b"accept-encoding: identity\r\n" in look.lower()
+    assert b"authorization: bearer canary-token\r\n" in look.lower()
+    assert wrote.endswith(b'\r\n\r\n{"secret": "CANARY-body"}')
+    assert running.connections == 1
+    await web.close()
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    server: tuple[Server, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, pem = server
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert (await read(client(running, pem)))[0].status == 200
+
+
+# --- answers ---
+
+
+async def test_the_head_that_is_kept_and_a_body_that_nobody_reads(server: tuple[Server, str]) -> None:
+    running, pem = server
+    running.answer = whole(b'{"secret": "x"}', b'ETag: W/"7"', b"Retry-After: 30", status=b"429 Slow")
+    web = client(running, pem)
+    assert await web.ask(LOOK, TOKEN) == Answer(429, 'W/"7"', 30_000)
+    running.answer = whole(b"", b"Retry-After: Fri, 27 Nov 2026 20:00:00 GMT", b"ETag: a b")
+    assert await web.ask(LOOK, TOKEN) == Answer(200)
+    running.answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+    assert await web.ask(write(), TOKEN) == Answer(204)
+    assert running.connections == 1
+    await web.close()
+
+
+async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    while True:
+        writer.write(piece)
+        await writer.drain()
+
+
+async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    never = asyncio.Event()
+    writer.write(whole(b"{}")[:-1])
+    await writer.drain()
+    await never.wait()
+
+
+async def silent(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def broken_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(whole(b'{"a": 1}')[:-3])
+    await writer.drain()
+    raise EOFError
+
+
+async def hung_up(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    raise EOFError
+
+
+async def many_heads(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        writer.write(b"X-Y: " + b"z" * 1000 + b"\r\n")
+        await writer.drain()
+
+
+async def go_on(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        await writer.drain()
+
+
+BOMB = whole(gzip.compress(b"\0" * (64 << 20)), b"Content-Encoding: gzip")
+ENEMIES: dict[str, bytes | Answering] = {
+    "redirect": whole(b"", b"Location: https://evil.example/", status=b"302 Found"),
+    "another kind": whole(b"<html>CANARY-answer</html>", kind=b"text/html"), "no kind": whole(b"x", kind=b""),
+    "gzip bomb": BOMB, "nonsense": b"\xff\xfe CANARY-answer\r\n\r\n", "half a head": b"HTTP/1.1 2",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "endless": endless, "slow": slow, "silent": silent, "broken off": broken_off, "hung up": hung_up,
+    "endless head": many_heads, "goes on": go_on, "switches": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("enemy", list(ENEMIES))
+@pytest.mark.parametrize("request_name", ["look", "write"])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_an_enemy_costs_one_question(
+    server: tuple[Server, str], caplog: pytest.LogCaptureFixture, enemy: str, request_name: str, reads: bool
+) -> None:
+    """In time, bounded, in a typed error; after a write it is the outcome that is unknown; nothing is sent twice, and
+    nobody is followed anywhere; nothing of request or answer is in what is raised or logged."""
+    caplog.set_level(logging.DEBUG)
+    running, pem = server
+    how = ENEMIES[enemy]
+    running.answer, running.answering = (how, None) if isinstance(how, bytes) else (b"", how)
+    if enemy == "half a head":
+        running.answering = _then_hang_up(running.answer)
+    web = client(running, pem, timeout_ms=700)
+    request = LOOK if request_name == "look" else write()
+    with pytest.raises(ConnectorError) as caught:
+        await (read(web, request) if reads else web.ask(request, TOKEN))
+    error = caught.value
+    assert isinstance(error, OutcomeUnknown if request_name == "write" else ProtocolViolation | Unreachable)
+    assert len(running.heard) == 1
+    told = repr(error) + error.message + error.next_step + caplog.text
+    for never in ("CANARY", "evil", "/look", "Bearer", "127.0.0.1"):
+        assert never not in told
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    # Whoever comes next is served.
+    running.answer, running.answering = whole(b"{}"), None
+    assert (await read(web))[1] == b"{}"
+    await web.close()
+
+
+def _then_hang_up(answer: bytes) -> Answering:
+    async def answering(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+        raise EOFError
+
+    return answering
+
+
+async def test_a_body_is_bounded_by_whoever_reads_it(server: tuple[Server, str]) -> None:
+    running, pem = server
+    running.answer = whole(b"[" + b"1," * 600 + b"1]")
+    web = client(running, pem)
+    with pytest.raises(ProtocolViolation):
+        await web.ask(LOOK, TOKEN, choose=lambda _: Whole(1000))
+    with pytest.raises(OutcomeUnknown):
+        await web.ask(write(), TOKEN, choose=lambda _: Whole(1000))
+    assert (await read(web))[1].endswith(b"1]")
+    assert MAX_BODY < 1 << 26
+
+
+async def test_a_question_that_is_given_up_never_answers_the_next(server: tuple[Server, str]) -> None:
+    running, pem = server
+    asked = asyncio.Event()
+
+    async def late(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(running.heard) == 1:
+            asked.set()
+            await asyncio.Event().wait()
+        writer.write(whole(b'"the second"'))
+        await writer.drain()
+
+    running.answering = late
+    web = client(running, pem)
+    given_up = asyncio.ensure_future(read(web))
+    await asked.wait()
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    assert (await read(web))[1] == b'"the second"'
+    await web.close()
+
+
+async def test_after_it_was_closed_nothing_is_asked(server: tuple[Server, str]) -> None:
+    running, pem = server
+    web = client(running, pem)
+    await web.close()
+    await web.close()
+    with pytest.raises(Unreachable):
+        await web.ask(write(), TOKEN)
+    assert running.heard == []
+
+
+async def test_a_relay_changes_neither_name_nor_trust(tmp_path: Path) -> None:
+    """A route leads through a loopback port: the name is the phone system's all the same."""
+    authority, pem, key = signed()
+    async with phone_system(tmp_path, pem, key) as running:
+        web = client(running, authority, NAME)
+        web = Web(replace(web._target, host="localhost"), GUARD, render, server_name=NAME)
+        assert (await read(web))[0].status == 200
+        assert b"Host: pbx.customer.example\r\n" in running.heard[0]
+        await web.close()
