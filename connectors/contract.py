@@ -47,6 +47,7 @@ class Proof(StrEnum):
     LIVE = "live system"
     SCHEMA = "vendor schema"
     TRANSCRIPTS = "transcripts"
+    DOCUMENTATION = "vendor documentation"
     LAB = "the lab that ships with it"
 
 
@@ -123,6 +124,8 @@ class SecretRules:
     """How the phone system keeps it, in plain words ("as a one-way hash", "in clear")."""
     provisions_anew: bool = False
     """True when it hands the new secret to the telephones by itself, so that none drops."""
+    classes: tuple[str, ...] = ()
+    """Groups of characters of the alphabet: it refuses a secret without one of each."""
 
 
 class Secret:

@@ -56,7 +56,10 @@ def planted(bench: Bench, count: int = len(NAMES), *, plain: bool = False) -> li
 def generated(rules: SecretRules) -> str:
     """A new secret as the rules want it: random, and as long as is allowed up to 24."""
     length = min(rules.max_length, max(rules.min_length, 24))
-    return "".join(secrets.choice(rules.alphabet) for _ in range(length))
+    while True:
+        made = "".join(secrets.choice(rules.alphabet) for _ in range(length))
+        if all(set(made) & set(group) for group in rules.classes):
+            return made
 
 
 def all_secrets(people: Iterable[Planted]) -> list[str]:

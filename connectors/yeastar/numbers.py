@@ -54,7 +54,7 @@ class DirectNumbers:
         self.routes += 1
         match raw.get("did_option"):
             case "pattern_to_ext_list":
-                whole = [self._pair(entry) for entry in _list(raw.get("did_pattern_to_ext_list"))]
+                whole = [self._pair(entry) for entry in _list(raw.get("did_pattern_to_ext_list", ""))]
                 self.unread += not all(whole)
             case "patterns":
                 self.unread += not self._plain(raw)
@@ -108,4 +108,5 @@ class DirectNumbers:
 
 
 def _list(raw: object) -> list[Any]:
-    return raw if isinstance(raw, list) else [None]
+    """A list; none where there is none; one entry that makes no sense for what is no list."""
+    return raw if isinstance(raw, list) else [] if raw is None else [None]
