@@ -47,8 +47,9 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.lab.connector import LabFamily
+    from connectors.yeastar.connector import YeastarFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily()
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), YeastarFamily()
 
 
 @cache

@@ -7,6 +7,7 @@ benches=(
     lab
     tests.connectors.asterisk.bench:AsteriskBench
     tests.connectors.asterisk_ami.bench:AmiBench
+    tests.connectors.yeastar.bench:YeastarBench
 )
 chosen=()
 for bench in "${benches[@]}"; do

@@ -267,6 +267,8 @@ def _not_connected(error: BaseException) -> ConnectorError:
             return IdentityMismatch(
                 f"the phone system's certificate is not the one that is trusted{expired}; nothing was sent"
             )
+        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            break  # cut off in the handshake: that says nothing of who is there
         if isinstance(one, ssl.SSLError):
             return IdentityMismatch("the phone system does not speak TLS there, or none that is safe; nothing was sent")
         one = one.__cause__ or one.__context__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel
@@ -191,17 +192,21 @@ class YeastarConnector:
             unknown = error
         if unknown is None:
             with looking_again():
-                return await self.view(person_id)
-        now = await self._again(person_id)
+                return await self._as_now(key, expected)
+        now = await self._again(key, expected)
         wanted = {"name": change.name, "email": change.email}
         if now is None or any(v is not UNSET and getattr(now, f) != v for f, v in wanted.items()):
             raise unknown
         return now
 
-    async def _again(self, person_id: str) -> Person | None:
+    async def _as_now(self, key: Key, expected: Person) -> Person:
+        """After a change, which touches no direct number: those are as they were shown."""
+        return replace(person(await self._row(key), None), ddis=expected.ddis)
+
+    async def _again(self, key: Key, expected: Person) -> Person | None:
         """How it is after a write whose answer was lost; None where that cannot be told either."""
         try:
-            return await self.view(person_id)
+            return await self._as_now(key, expected)
         except ConnectorError:
             return None
 

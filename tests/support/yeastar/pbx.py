@@ -192,9 +192,9 @@ class Pbx:
 
     # --- extensions ---
 
-    def _page(self, rows: list[Answer], query: Mapping[str, str]) -> Answer:
+    def _page(self, rows: list[Any], query: Mapping[str, str], shown: Callable[[Any], Answer] = dict) -> Answer:
         page, size = int(query.get("page", "1")), min(int(query.get("page_size", "20")), self.page_cap)
-        return OK | {"total_number": len(rows), "data": rows[(page - 1) * size : page * size]}
+        return OK | {"total_number": len(rows), "data": [shown(row) for row in rows[(page - 1) * size : page * size]]}
 
     def _listed(self, query: Mapping[str, str]) -> Answer:
         by = query.get("sort_by", "id")
@@ -205,9 +205,7 @@ class Pbx:
             e for e in self.extensions.values() if keyword in f"{e.number} {e.caller_id_name} {e.email_addr}".casefold()
         ]
         found.sort(key=lambda e: getattr(e, by), reverse=query.get("order_by") == "desc")
-        whole = self._page([{"n": n} for n in range(len(found))], query)
-        whole["data"] = [found[row["n"]].listed() for row in whole["data"]]
-        return whole
+        return self._page(found, query, Extension.listed)
 
     def _told(self, which: str, query: Mapping[str, str]) -> Answer:
         ids = [int(one) for one in query.get("ids", query.get("id", "0")).split(",")]
