@@ -48,6 +48,8 @@ from connectors.yeastar.settings import YeastarSettings
 _LOWER: Final = "abcdefghijkmnpqrstuvwxyz"
 _UPPER: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _DIGITS: Final = "23456789"
+_MOST_AT_ONCE: Final = 500
+"""People asked for at once, at most; others have seen phone systems give a thousand."""
 _AT_ONCE: Final = 100
 _MOST_PAGES: Final = 20_000
 _AT_THE_PBX: Final = "Do it at the phone system's own web page."
@@ -73,6 +75,7 @@ class YeastarConnector:
         self._pin = pin
         self._paged: tuple[str, DirectNumbers | None] | None = None
         """Direct numbers, for whoever goes on after the cursor that was handed out last."""
+        self._most = _MOST_AT_ONCE
 
     def capabilities(self) -> Capabilities:
         """What this very phone system's settings permit."""
@@ -89,8 +92,7 @@ class YeastarConnector:
         place, last = Place.of(cursor), self._paged
         self._paged = None
         numbers = last[1] if last is not None and last[0] == cursor else await self._numbers()
-        size = max(1, min(limit, self._settings.page_size))
-        rows, on = await self._after(place, size)
+        rows, on = await self._after(place, max(1, limit))
         found = tuple(person(row, numbers) for row in rows)
         if on is None:
             return Page(found, None)
@@ -99,6 +101,7 @@ class YeastarConnector:
 
     async def _after(self, place: Place, size: int) -> tuple[list[Row], Place | None]:
         """The next people after a place, and where that leads; None at the end."""
+        size = min(size, self._most)
         page = place.page(size)
         for _ in range(_MOST_PAGES):
             answer = await self._link.ask(GUARD.render("people", page=page, size=size), answers.PEOPLE)
@@ -110,10 +113,10 @@ class YeastarConnector:
             in_order(rows)
             came = (page - 1) * size + len(rows)
             if len(rows) < size and came < total:
-                raise ProtocolViolation(
-                    "the phone system gives fewer people at once than it was asked for",
-                    next_step="Lower `page_size` in this phone system's settings.",
-                )
+                if page > 1 or not rows:
+                    raise ProtocolViolation("the phone system leaves people out of its pages")
+                # It gives no more than so many at once, whatever it is asked for: then that is what it is asked for.
+                self._most = size = len(rows)
             fresh = [row for row in rows if row.id > place.last]
             if came >= total or not rows:
                 return fresh, None
@@ -131,7 +134,7 @@ class YeastarConnector:
         numbers, found = await self._numbers(), list[Person]()
         place: Place | None = Place()
         while place is not None and len(found) < limit:
-            rows, place = await self._after(place, self._settings.page_size)
+            rows, place = await self._after(place, self._most)
             found += [one for one in (person(row, numbers) for row in rows) if wanted.match(one)]
         return Page(tuple(found[:limit]), None)
 
@@ -142,30 +145,32 @@ class YeastarConnector:
 
     async def _row(self, key: Key, kept: frozenset[str] = answers.PEOPLE) -> Row:
         """That very extension; NotFound where the number is another's by now."""
+        came = 0
         for page in range(1, _MOST_PAGES):
             request = GUARD.render("search", number=key.number, page=page, size=_AT_ONCE)
             answer = await self._link.ask(request, kept)
-            rows = answers.people(answer)
+            rows, total = answers.people(answer), answers.total_of(answer)
             if (one := the_one(rows, key)) is not None:
                 return one
-            if len(rows) < _AT_ONCE or page * _AT_ONCE >= answers.total_of(answer):
+            came += len(rows)
+            if not rows or came >= total:
                 break
         raise NotFound("there is no such person on the phone system")
 
     async def _numbers(self) -> DirectNumbers | None:
         if self._settings.direct_numbers == "none":
             return None
-        found, page = DirectNumbers(self._settings.country_code), 1
-        while page < _MOST_PAGES:
+        found, came = DirectNumbers(self._settings.country_code), 0
+        for page in range(1, _MOST_PAGES):
             answer = await self._link.ask(GUARD.render("routes", page=page, size=_AT_ONCE), answers.ROUTES)
             ids, total = answers.route_ids(answer), answers.total_of(answer)
             for at in range(0, len(ids), MOST_ROUTES):
-                request = GUARD.render("route-numbers", ids=ids[at : at + MOST_ROUTES])
-                for route in answers.routes(await self._link.ask(request, answers.ROUTE_NUMBERS)):
-                    found.route(route)
-            if len(ids) < _AT_ONCE or page * _AT_ONCE >= total:
+                wanted = ids[at : at + MOST_ROUTES]
+                told = await self._link.ask(GUARD.render("route-numbers", ids=wanted), answers.ROUTE_NUMBERS)
+                found.routes_of(wanted, answers.routes(told))
+            came += len(ids)
+            if not ids or came >= total:
                 break
-            page += 1
         return found
 
     # --- writing ---

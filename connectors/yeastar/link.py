@@ -134,10 +134,14 @@ class Link:
             if self._token == used:
                 refresh, self._refresh = self._refresh, ""
                 if not refresh:
-                    raise Expired(
-                        "the phone system takes our token no more", next_step="Close the visit and open it again."
-                    )
-                self._took(await self._tokens(GUARD.render("refresh", refresh=refresh)))
+                    raise Expired("the phone system takes our token no more", next_step=_AGAIN)
+                try:
+                    self._took(await self._tokens(GUARD.render("refresh", refresh=refresh)))
+                except Expired:
+                    raise
+                except BaseException:
+                    self._refresh = refresh  # it was not refused: whoever asks next may try again
+                    raise
         return self._token
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _SEPARATORS: Final = re.compile(r"[().\- /]")
@@ -49,8 +49,13 @@ class DirectNumbers:
         self.routes = 0
         self.unread = 0
 
-    def route(self, raw: Mapping[str, Any]) -> None:
-        """One route, as `inbound_route/query` describes it."""
+    def routes_of(self, wanted: Sequence[int], told: Sequence[Mapping[str, Any]]) -> None:
+        """Those that were asked for, as `inbound_route/query` describes them; one that it leaves out is unread."""
+        found = {raw.get("id"): raw for raw in told}
+        for one in wanted:
+            self._route(found.get(one, {}))
+
+    def _route(self, raw: Mapping[str, Any]) -> None:
         self.routes += 1
         match raw.get("did_option"):
             case "pattern_to_ext_list":

@@ -62,7 +62,7 @@ class Words:
     """What is looked for: every word has to be in name, address, extension or a direct number."""
 
     def __init__(self, words: str, settings: YeastarSettings) -> None:
-        self._words = [_plain(word(one, settings.country_code)) for one in words.split()]
+        self._words = [{_plain(one), _plain(word(one, settings.country_code))} for one in words.split()]
 
     def __bool__(self) -> bool:
         return bool(self._words)
@@ -70,7 +70,7 @@ class Words:
     def match(self, one: Person) -> bool:
         """Whether that is somebody."""
         text = _plain(" ".join((one.name, one.email or "", one.extension, *(one.ddis or ()))))
-        return all(word in text for word in self._words)
+        return all(any(form in text for form in forms) for forms in self._words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from connectors.transport.web import Call
 
 MOST_ROUTES: Final = 20
 """Routes asked for at once: each may hold hundreds of numbers."""
-KINDS_OF_BODY: Final = ("application/json", "text/plain")
-"""The documentation does not say which; what is neither is not looked at."""
+KINDS_OF_BODY: Final = ("application/json", "text/plain", "text/html")
+"""The documentation does not say which; a page that says "not found" is the last. What is read is read as JSON."""
 
 _BASE: Final = "/openapi/v1.0/"
 _OPAQUE: Final = text(4096, pattern=r"[A-Za-z0-9._~+/=-]{8,4096}")

@@ -21,5 +21,3 @@ class YeastarSettings(BaseModel):
     """routes: read from the inbound routes. none: not read, and shown as not available."""
     country_code: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")] = "44"
     """Of numbers that routes hold without one: 02079460123 is then shown as +442079460123."""
-    page_size: Annotated[int, Field(ge=10, le=1000)] = 500
-    """People asked for at once."""
