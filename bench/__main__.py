@@ -2,12 +2,12 @@
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
 `python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
-10000000` is its goal's size), `python -m bench.ami`, `python -m bench.flat_files`.
+10000000` is its goal's size), `python -m bench.ami`, `python -m bench.yeastar`, `python -m bench.flat_files`.
 """
 
 from __future__ import annotations
 
-from bench import ami, figures, flat_files, long_recording, portal, record, search
+from bench import ami, figures, flat_files, long_recording, portal, record, search, yeastar
 
 if __name__ == "__main__":
     figures.main()
@@ -21,3 +21,4 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
+    yeastar.main()

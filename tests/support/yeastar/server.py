@@ -1,4 +1,4 @@
-"""The stand-in on a loopback port: HTTPS as the vendor describes it, one request a connection."""
+"""The stand-in on a loopback port: HTTPS, one request a connection as the vendor describes it; or many, as others do."""
 
 from __future__ import annotations
 
@@ -31,24 +31,30 @@ def server_tls(folder: Path) -> tuple[ssl.SSLContext, str]:
     return context, pem
 
 
-def response(status: str, body: bytes, kind: str = "application/json; charset=utf-8") -> bytes:
-    """One answer, after which the connection ends."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return head.encode() + body
+def response(status: str, body: bytes, kind: str = "application/json; charset=utf-8", *, keeps: bool = False) -> bytes:
+    """One answer, after which the connection ends, or does not."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: {'keep-alive' if keeps else 'close'}\r\n\r\n".encode() + body
 
 
 class Server:
     """One phone system's web server."""
 
-    def __init__(self, pbx: Pbx) -> None:
+    def __init__(self, pbx: Pbx, *, keeps: bool = False) -> None:
         self.pbx = pbx
+        self.keeps = keeps
         self.enemy: Enemy | None = None
         self.twist: Twist | None = None
         self.lines: list[str] = []
         """The first line of every request."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, one request; a connection on which nothing is asked is none."""
+        """One connection; one on which nothing is asked is none."""
+        while await self._request(reader, writer) and self.keeps:
+            pass
+
+    async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request; False where the connection has to end after it."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
         line, *headers = head.split("\r\n")
         named = dict(one.lower().split(": ", 1) for one in headers if ": " in one)
@@ -57,9 +63,10 @@ class Server:
         answer = self._answer(line, named, body)
         if self.enemy is not None and "get_token" not in line:
             await self.enemy(writer, answer)
-        else:
-            writer.write(answer)
+            return False
+        writer.write(answer)
         await writer.drain()
+        return bool(answer)
 
     def _answer(self, line: str, headers: dict[str, str], body: bytes) -> bytes:
         method, address, _ = line.split(" ")
@@ -72,7 +79,7 @@ class Server:
         said = self.pbx.answer(method, path, dict(parse_qsl(parts.query)), json.loads(body) if body else {})
         if self.twist is not None:
             said = self.twist(path, said)
-        return response("200 OK", json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return response("200 OK", json.dumps(said, ensure_ascii=False).encode(), keeps=self.keeps)
 
 
 @asynccontextmanager
