@@ -1,4 +1,4 @@
-"""The stand-in on a loopback port: HTTPS, one request a connection as the vendor describes it; or many, as others do."""
+"""The stand-in on a loopback port: HTTPS, one request a connection as the vendor has it; or many, as others do."""
 
 from __future__ import annotations
 
