@@ -2,12 +2,13 @@
 
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
 `python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
-10000000` is its goal's size), `python -m bench.ami`, `python -m bench.yeastar`, `python -m bench.flat_files`.
+10000000` is its goal's size), `python -m bench.ami`, `python -m bench.yeastar`, `python -m bench.avaya`,
+`python -m bench.flat_files`.
 """
 
 from __future__ import annotations
 
-from bench import ami, figures, flat_files, long_recording, portal, record, search, yeastar
+from bench import ami, avaya, figures, flat_files, long_recording, portal, record, search, yeastar
 
 if __name__ == "__main__":
     figures.main()
@@ -22,3 +23,4 @@ if __name__ == "__main__":
     print("\nphone systems\n")
     ami.main()
     yeastar.main()
+    avaya.main()

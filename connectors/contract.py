@@ -312,6 +312,14 @@ class ReadsLogins(Protocol):
         shown however long ago it began. Never more than the record has."""
 
 
+@runtime_checkable
+class MayBeWeakened(Protocol):
+    """A family whose settings can turn on something weaker than is usual, for one phone system."""
+
+    def weakens(self, settings: BaseModel) -> str:
+        """What that is and what it costs, in plain words; "" for nothing."""
+
+
 Unseal = Callable[[], Awaitable[Credential]]
 """Opens the sealed credential; called at most once a connection, after the identity check."""
 

@@ -8,6 +8,7 @@ benches=(
     tests.connectors.asterisk.bench:AsteriskBench
     tests.connectors.asterisk_ami.bench:AmiBench
     tests.connectors.yeastar.bench:YeastarBench
+    tests.connectors.avaya_cm.bench:AvayaBench
 )
 chosen=()
 for bench in "${benches[@]}"; do

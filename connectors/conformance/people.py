@@ -6,6 +6,7 @@ have a tag of digits. The rest of it is random.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from typing import Final
@@ -40,13 +41,14 @@ def planted(bench: Bench, count: int = len(NAMES), *, plain: bool = False) -> li
     for number in range(count):
         extension = str(20_001 + number)
         name = NAMES[number] if number < len(NAMES) and not plain else f"Person {number}"
+        name = name if re.fullmatch(bench.traits.names, name) else f"Person {number}"
         ddis = [f"+44207{number:07d}"]
         if not plain:
             ddis = ([] if number == 7 else ddis) + [f"+44161{number:07d}"] * (number == 6)
         made.append(
             Planted(
                 extension if plain else _IDS.get(number, extension), extension, name,
-                None if number == 8 and not plain else f"user{number}@{DOMAIN}",
+                None if (number == 8 and not plain) or not bench.traits.emails else f"user{number}@{DOMAIN}",
                 tuple(ddis[: bench.traits.max_ddis]), {} if plain else {f: _secret(f) for f in fields},
             )
         )  # fmt: skip
