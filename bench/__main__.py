@@ -3,12 +3,12 @@
 What the parts can do by themselves: `python -m bench.events`, `python -m bench.recording`, `python -m bench.record`,
 `python -m bench.portal`, `python -m bench.long_recording`, `python -m bench.search` (a million entries; `--entries
 10000000` is its goal's size), `python -m bench.ami`, `python -m bench.yeastar`, `python -m bench.avaya`,
-`python -m bench.flat_files`.
+`python -m bench.flat_files`, `python -m bench.tcx`.
 """
 
 from __future__ import annotations
 
-from bench import ami, avaya, figures, flat_files, long_recording, portal, record, search, yeastar
+from bench import ami, avaya, figures, flat_files, long_recording, portal, record, search, tcx, yeastar
 
 if __name__ == "__main__":
     figures.main()
@@ -22,5 +22,6 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
+    tcx.main()
     yeastar.main()
     avaya.main()

@@ -2,8 +2,8 @@
 
 Reading order: `Person` (what may be seen), `Change` (what may be altered), `SecretRules` and `Secret` (what a
 reset writes and nobody reads), `Capabilities` (what a connector honestly says of itself), `Target` (one phone
-system, as handed to a connector), `Connector` (the operations), `ReadsLogins` (what some can do besides), `Family`
-(how connectors are found).
+system, as handed to a connector), `Connector` (the operations), `ReadsLogins` and `MakesSecrets` (what some can do
+besides), `Family` (how connectors are found).
 
 A connector never returns a secret, holds one only inside `reset`, and raises only `connectors.errors`.
 """
@@ -126,6 +126,9 @@ class SecretRules:
     """True when it hands the new secret to the telephones by itself, so that none drops."""
     classes: tuple[str, ...] = ()
     """Groups of characters of the alphabet: it refuses a secret without one of each."""
+    made_there: bool = False
+    """True when the phone system makes the new secret and mails it itself (`MakesSecrets`): then nothing is known of
+    its form, and `alphabet` and lengths say nothing."""
 
 
 class Secret:
@@ -174,6 +177,8 @@ class Capabilities:
     login_record: str = ""
     """What the phone system's own record of logins shows us, and what it misses; "" where we cannot read it, and
     then `cannot["logins"]` says why."""
+    made_there: frozenset[SecretKind] = frozenset()
+    """Kinds of password that the phone system makes and mails itself (`MakesSecrets`): Frameroom never holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +323,20 @@ class MayBeWeakened(Protocol):
 
     def weakens(self, settings: BaseModel) -> str:
         """What that is and what it costs, in plain words; "" for nothing."""
+
+
+@runtime_checkable
+class MakesSecrets(Protocol):
+    """A connector whose phone system makes new passwords itself and mails them to their person.
+
+    For the kinds in `Capabilities.made_there`: their `secret_rules` say so too, and `reset` is NotSupported, for no
+    secret of ours could be written. The mail goes to the address that the phone system has, so the caller says which
+    one it saw fit for it.
+    """
+
+    async def renew(self, person_id: str, kind: SecretKind, email: str) -> ResetDone:
+        """Have a new secret made and mailed, if the person's address still is `email` (else Conflict); Refused where
+        there is no address. Never retried, never answers with the secret."""
 
 
 Unseal = Callable[[], Awaitable[Credential]]

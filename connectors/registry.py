@@ -50,10 +50,11 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.avaya_cm.connector import AvayaCmFamily
     from connectors.lab.connector import LabFamily
+    from connectors.tcx.connector import TcxFamily
     from connectors.yeastar.connector import YeastarFamily
 
     return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), YeastarFamily(),
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), YeastarFamily(),
         AvayaCmFamily(),
     )  # fmt: skip
 

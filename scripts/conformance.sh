@@ -7,6 +7,7 @@ benches=(
     lab
     tests.connectors.asterisk.bench:AsteriskBench
     tests.connectors.asterisk_ami.bench:AmiBench
+    tests.connectors.tcx.bench:TcxBench
     tests.connectors.yeastar.bench:YeastarBench
     tests.connectors.avaya_cm.bench:AvayaBench
 )

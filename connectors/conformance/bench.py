@@ -109,7 +109,8 @@ class System(Protocol):
         """How many people there are."""
 
     async def opens(self, person_id: str, kind: SecretKind, secret: str) -> bool:
-        """Whether this password would let the person in."""
+        """Whether this password would let the person in. One that the phone system makes itself
+        (`Capabilities.made_there`) is made by `people.secret_of(kind)` here, so that the kit can follow it."""
 
     async def put(self, person: Planted) -> None:
         """Somebody else changes a person who is there: name, email and numbers."""

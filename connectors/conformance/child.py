@@ -28,6 +28,7 @@ from connectors.contract import (
     Credential,
     DiagCommand,
     Family,
+    MakesSecrets,
     Person,
     ReadsLogins,
     Secret,
@@ -108,9 +109,11 @@ async def _output(connector: Connector, command: DiagCommand) -> bytes:
 
 
 async def write(connector: Connector, told: _Told, job: dict[str, Any]) -> None:
-    """Resets with the secrets given, an alteration, a removal."""
+    """Resets with the secrets given or the phone system's own, an alteration, a removal."""
     for kind, secret in job["resets"].items():
-        await told.of("reset", connector.reset(job["ids"][0], SecretKind(kind), Secret(secret)))
+        shown = await told.of("view", connector.view(job["ids"][0]))
+        if shown is not None:
+            await told.of("reset", _reset(connector, shown, SecretKind(kind), secret))
     before = await told.of("view", connector.view(job["ids"][0]))
     if before is not None:
         await told.of("alter", connector.alter(before.id, Change(name="Another Name"), before))
@@ -126,9 +129,18 @@ def _one(connector: Connector, name: str, person: Person, job: dict[str, Any]) -
         "view": lambda: connector.view(person.id),
         "alter": lambda: connector.alter(person.id, Change(name="Another Name"), person),
         "remove": lambda: connector.remove(person.id, person),
-        "reset": lambda: connector.reset(person.id, SecretKind(job["kind"]), Secret(job["secret"])),
+        "reset": lambda: _reset(connector, person, SecretKind(job["kind"]), job["secret"]),
     }
     return doing[name]()
+
+
+def _reset(connector: Connector, person: Person, kind: SecretKind, secret: str | None) -> Awaitable[object]:
+    """With this secret, or by the phone system's own."""
+    if secret is not None:
+        return connector.reset(person.id, kind, Secret(secret))
+    if not isinstance(connector, MakesSecrets):
+        raise TypeError("the connector says that its phone system makes passwords, and has no way to ask for one")
+    return connector.renew(person.id, kind, person.email or "")
 
 
 async def each(connect: Connect, told: _Told, job: dict[str, Any]) -> None:

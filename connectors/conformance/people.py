@@ -28,7 +28,8 @@ NAMES: Final = (
 _IDS: Final = {3: "alice.wong", 4: "desk-7", 5: "Front_Desk.2-b"}
 
 
-def _secret(field: str) -> str:
+def secret_of(field: str) -> str:
+    """A new secret for that kind or field, by whose tag the kit finds it wherever it turns up."""
     if field == SecretKind.VOICEMAIL:
         return DIGITS + "".join(secrets.choice("0123456789") for _ in range(3))
     return f"{TAG}{field.replace('_', '')[:6]}{secrets.token_hex(4)}"
@@ -49,7 +50,7 @@ def planted(bench: Bench, count: int = len(NAMES), *, plain: bool = False) -> li
             Planted(
                 extension if plain else _IDS.get(number, extension), extension, name,
                 None if (number == 8 and not plain) or not bench.traits.emails else f"user{number}@{DOMAIN}",
-                tuple(ddis[: bench.traits.max_ddis]), {} if plain else {f: _secret(f) for f in fields},
+                tuple(ddis[: bench.traits.max_ddis]), {} if plain else {f: secret_of(f) for f in fields},
             )
         )  # fmt: skip
     return made

@@ -1,28 +1,28 @@
 """HTTPS to a phone system: identity first, nothing but what a guard let through, every answer bounded.
 
 Reading order: `Call` (the bytes of one request, made by a family's `render` out of an `Allowed`), `Answer` (what is
-kept of an answer's head), `Web` (one client for one phone system), `identity` (whom a pin trusts).
+kept of an answer's head), `Web` (one client for one phone system); `identity` says whom a pin trusts.
 
 A family hands over its guard and its `render`; what that guard did not make is not sent, whoever asks. A body goes
 piece by piece to whoever the family names for the status that came, or is dropped. Redirects are never followed,
-proxies of the environment never used, compression never accepted. No address, header or body is in an exception or a
-log: what is raised is made of fixed words, outside the handler, so that the error caught is not even its context.
+proxies of the environment never used, compression never accepted, nothing is sent twice. No address, header or body is
+in an exception or a log: what is raised is made of fixed words, outside the handler, so that the error caught is not
+even its context.
 
-Sources: RFC 9110, RFC 9112; `httpx2`, whose transport is used without its client (no redirects, cookies, logs).
+Sources: RFC 9110, RFC 9112, of which h11 makes and reads the bytes. A client above it (httpx2) was tried: pooling,
+tracing and its own streams took ten times the CPU of the exchange itself, and nothing else of it is wanted here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final
 
-import httpx2
+import h11
 
 from connectors.contract import Target
 from connectors.errors import (
@@ -36,16 +36,17 @@ from connectors.errors import (
 from connectors.guard import Allowed, Guard
 from connectors.transport.identity import identity
 
-# What these write at DEBUG and INFO are the addresses and headers of requests and answers: tokens among them.
-for _talkative in ("httpx2", "httpcore2"):
-    logging.getLogger(_talkative).setLevel(logging.WARNING)
-
 MAX_BODY: Final = 16 << 20
 """Bytes of one answer's body, unless the family says less."""
 MAX_DROPPED: Final = 32 << 10
 """Bytes of a body that nobody reads; past it the answer is none that makes sense."""
 _IDLE_S: Final = 20.0
 """How long a connection is kept: less than phone systems do, so that a write seldom meets one that was just ended."""
+_HEAD: Final = 64 << 10
+"""Bytes of an answer's head, and of what may come before it."""
+_CHUNK: Final = 256 << 10
+_REST: Final = 256 << 10
+_SWITCHING: Final = 101
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PATH: Final = re.compile(r"/(?!/)[!$&-;=?-\[\]_a-z~%]*")
 _HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
@@ -53,6 +54,8 @@ _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _KEEP: Final = re.compile(r"[!-~]{1,200}")
 _LOST: Final = "the connection to the phone system was lost"
 _REDIRECTS: Final = range(300, 400)
+_ERRORS: Final = 400
+"""From here on a status says it all, and a body that nobody reads is often a page of HTML."""
 
 Sink = Callable[[bytes], None]
 """Takes a body, piece by piece; raises a ConnectorError to have no more of it."""
@@ -114,42 +117,104 @@ def nobody(_: int) -> Sink | None:
     return None
 
 
+class _Wire:
+    """One connection, proven; `used` when it last answered (the loop's clock)."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+        self.used = 0.0
+        self.ended = False
+        """Whether the phone system ended it: what h11 finds wrong then is that it broke off."""
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+    def is_good(self, now: float) -> bool:
+        return now - self.used < _IDLE_S and not self.reader.at_eof() and not self.writer.transport.is_closing()
+
+    def send(self, call: Call, headers: list[tuple[str, str]]) -> None:
+        request = h11.Request(method=call.method, target=call.path, headers=headers)
+        parts = [self.http.send(request)]
+        if call.body is not None:
+            parts.append(self.http.send(h11.Data(data=call.body)))
+        parts.append(self.http.send(h11.EndOfMessage()))
+        self.writer.write(b"".join(part or b"" for part in parts))
+
+    async def next(self) -> h11.Response | bytes | None:
+        """The answer's head, then its body in pieces, then None. h11.RemoteProtocolError, OSError."""
+        size = 0
+        while True:
+            event = self.http.next_event()
+            if event is h11.NEED_DATA:
+                data = await self.reader.read(_CHUNK)
+                self.ended = not data
+                self.http.receive_data(data)
+                size += len(data)
+            elif isinstance(event, h11.Response):
+                return event
+            elif isinstance(event, h11.Data):
+                return bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                return None
+            elif not isinstance(event, h11.InformationalResponse) or event.status_code == _SWITCHING or size > _HEAD:
+                raise ProtocolViolation("the phone system's answer makes no sense")
+
+    def goes_on(self) -> bool:
+        """Ready for the next request; False when it cannot be, or when something came that nobody asked for."""
+        if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE or self.http.trailing_data[0]:
+            return False
+        self.http.start_next_cycle()
+        return True
+
+
 class Web:
     """One HTTPS client for one phone system, one request at a time. `server_name` is the name in its certificate."""
 
     def __init__(
         self, target: Target, guard: Guard, render: Render, *, server_name: str | None = None, user_agent: str = ""
     ) -> None:
-        """IdentityMismatch for a pin that is none."""
+        """IdentityMismatch for a pin that is none; InvalidValue for one that wants a `server_name`."""
         self._target, self._guard, self._render = target, guard, render
         self._name = server_name
-        self._agent = user_agent or "Frameroom"
         self._tls = identity(target.pin, server_name)
-        self._transport = httpx2.AsyncHTTPTransport(
-            verify=self._tls,
-            trust_env=False,
-            retries=0,
-            limits=httpx2.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=_IDLE_S),
-        )
+        self._usual = (("Host", server_name or _authority(target)), ("User-Agent", user_agent or "Frameroom"))
         self._lock = asyncio.Lock()
+        self._wire: _Wire | None = None
         self._closed = False
 
     async def prove(self) -> None:
         """The phone system's identity, and nothing else: not one byte of HTTP is sent. Unreachable, IdentityMismatch.
 
-        To be called before the credential is unsealed; every later connection is proven the same way.
+        To be called before the credential is unsealed. The connection is kept for the first request; every later one is
+        proven the same way.
         """
+        async with self._lock:
+            await self._connected()
+
+    async def _connected(self) -> _Wire:
+        if self._closed:
+            raise Unreachable(_LOST)
+        now = asyncio.get_running_loop().time()
+        if self._wire is not None and self._wire.is_good(now):
+            return self._wire
+        self._hang_up()
         caught: BaseException | None = None
         try:
             async with asyncio.timeout(self._target.connect_timeout_ms / 1000):
-                _, writer = await asyncio.open_connection(
-                    self._target.host, self._target.port, ssl=self._tls, server_hostname=self._name or self._target.host
-                )
-                writer.transport.abort()
+                wire = _Wire(
+                    *await asyncio.open_connection(
+                        self._target.host, self._target.port, ssl=self._tls, limit=_CHUNK,
+                        server_hostname=self._name or self._target.host,
+                    )
+                )  # fmt: skip
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             caught = error
         if caught is not None:
             raise _not_connected(caught)
+        wire.used = now
+        self._wire = wire
+        return wire
 
     async def ask(self, request: Allowed, token: str = "", *, choose: Choose = nobody) -> Answer:
         """Send what the guard let through, and read the answer within `answer_timeout_ms`.
@@ -161,93 +226,90 @@ class Web:
         allowed = self._guard.require(request)
         call = self._render(allowed, token)
         async with self._lock:
-            if self._closed:
-                raise Unreachable(_LOST)
-            return await self._asked(self._made(call), call, allowed.writes, choose)
+            wire = await self._connected()
+            done = False
+            try:
+                answer = await self._asked(wire, call, allowed.writes, choose)
+                done = wire.goes_on()
+            finally:
+                # Also when it was given up: a late answer must not be taken for the next one's.
+                if not done:
+                    self._hang_up()
+            wire.used = asyncio.get_running_loop().time()
+            return answer
 
-    def _made(self, call: Call) -> httpx2.Request:
-        target = self._target
-        url = httpx2.URL(scheme="https", host=target.host, port=target.port, raw_path=call.path.encode("ascii"))
-        headers = {
-            "Host": self._name or _authority(target), "Accept": ", ".join(call.takes), "Accept-Encoding": "identity",
-            "User-Agent": self._agent, **call.headers,
-        }  # fmt: skip
-        if call.body is not None:
-            headers["Content-Length"] = str(len(call.body))
-        extensions = {"timeout": {"connect": target.connect_timeout_ms / 1000}}
-        if self._name:
-            extensions["sni_hostname"] = self._name  # type: ignore[assignment]
-        return httpx2.Request(call.method, url, headers=headers, content=call.body, extensions=extensions)
-
-    async def _asked(self, made: httpx2.Request, call: Call, writes: bool, choose: Choose) -> Answer:
+    async def _asked(self, wire: _Wire, call: Call, writes: bool, choose: Choose) -> Answer:
         answer: Answer | None = None
-        caught: BaseException | None = None
-        failure: ConnectorError | None = None
-        sent = True
+        failure: ConnectorError = Unreachable(_LOST)
         try:
             async with asyncio.timeout(self._target.answer_timeout_ms / 1000):
-                answer = await self._exchanged(made, call, choose)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            caught, sent = error, False
+                answer = await self._exchanged(wire, call, choose)
         except TimeoutError:
             failure = Unreachable("the phone system took too long")
-        except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
-            # A connection that ends before an answer began is a lost one, and no nonsense.
-            lost = "disconnected" in str(error) or "closed" in str(error)
-            failure = Unreachable(_LOST) if lost else ProtocolViolation("the phone system's answer makes no sense")
-        except (httpx2.HTTPError, httpx2.StreamError, OSError, EOFError):
-            failure = Unreachable(_LOST)
+        except h11.RemoteProtocolError:
+            if not wire.ended:
+                failure = ProtocolViolation("the phone system's answer makes no sense")
+        except (OSError, EOFError):
+            pass
         except ConnectorError as error:
             failure = error
-        if caught is not None:
-            failure = _not_connected(caught)
         if answer is not None:
             return answer
-        assert failure is not None  # noqa: S101  one of them is, by the shape of the above
-        if writes and sent and not isinstance(failure, OutcomeUnknown):
+        if writes and not isinstance(failure, OutcomeUnknown):
             raise OutcomeUnknown(f"{failure.message}, before it was clear whether the change was made")
         raise failure
 
-    async def _exchanged(self, made: httpx2.Request, call: Call, choose: Choose) -> Answer:
-        raw = await self._transport.handle_async_request(made)
-        try:
-            answer = _head(raw)
-            sink = choose(answer.status)
-            body = cast("AsyncIterator[bytes]", raw.stream.__aiter__())  # type: ignore[union-attr]
-            size = 0
-            async with aclosing(body) as pieces:  # type: ignore[type-var]
-                async for data in pieces:
-                    if data and not size:
-                        _is_taken(raw, call.takes)
-                    size += len(data)
-                    if size > (MAX_DROPPED if sink is None else MAX_BODY):
-                        raise ProtocolViolation("the phone system's answer is too large")
-                    if sink is not None:
-                        sink(data)
-            return answer
-        finally:
-            await raw.aclose()
+    async def _exchanged(self, wire: _Wire, call: Call, choose: Choose) -> Answer:
+        headers = [*self._usual, ("Accept", ", ".join(call.takes)), ("Accept-Encoding", "identity")]
+        headers += call.headers.items()
+        if call.body is not None:
+            headers.append(("Content-Length", str(len(call.body))))
+        wire.send(call, headers)
+        await wire.writer.drain()
+        head = await wire.next()
+        if not isinstance(head, h11.Response):
+            raise ProtocolViolation("the phone system's answer makes no sense")
+        told = {name: value.decode("latin-1").strip() for name, value in head.headers}
+        answer = _judged(head.status_code, told)
+        sink, size, rested = choose(answer.status), 0, 0
+        while isinstance(piece := await wire.next(), bytes):
+            if not size and (sink is not None or answer.status < _ERRORS):
+                _is_taken(told.get(b"content-type", ""), call.takes)
+            size += len(piece)
+            if size > (MAX_DROPPED if sink is None else MAX_BODY):
+                raise ProtocolViolation("the phone system's answer is too large")
+            if sink is not None:
+                sink(piece)
+            if size - rested > _REST:
+                # A large answer comes faster than it is read: others have their turn in between.
+                rested = size
+                await asyncio.sleep(0)
+        return answer
+
+    def _hang_up(self) -> None:
+        if self._wire is not None:
+            self._wire.abort()
+            self._wire = None
 
     async def close(self) -> None:
         """Let go of the connection; nothing is asked afterwards."""
         self._closed = True
-        await self._transport.aclose()
+        self._hang_up()
 
 
-def _head(raw: httpx2.Response) -> Answer:
-    if raw.status_code in _REDIRECTS:
+def _judged(status: int, told: Mapping[bytes, str]) -> Answer:
+    if status in _REDIRECTS:
         raise ProtocolViolation("the phone system sends us elsewhere, and nobody is followed there")
-    if raw.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if told.get(b"content-encoding", "identity").lower() != "identity":
         # What is squeezed could be a thousand times larger than what was counted.
         raise ProtocolViolation("the phone system's answer is compressed, which was not asked for")
-    etag, after = raw.headers.get("etag", ""), raw.headers.get("retry-after", "")
+    etag, after = told.get(b"etag", ""), told.get(b"retry-after", "")
     wait = int(after) * 1000 if re.fullmatch(r"[0-9]{1,5}", after, re.ASCII) else None
-    return Answer(raw.status_code, etag if _KEEP.fullmatch(etag) else None, wait)
+    return Answer(status, etag if _KEEP.fullmatch(etag) else None, wait)
 
 
-def _is_taken(raw: httpx2.Response, takes: tuple[str, ...]) -> None:
-    kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in takes:
+def _is_taken(kind: str, takes: tuple[str, ...]) -> None:
+    if kind.partition(";")[0].strip().lower() not in takes:
         raise ProtocolViolation("the phone system's answer is of another kind than was asked for")
 
 

@@ -99,6 +99,8 @@ def _line(row: Row, personal: Mapping[str, Any]) -> str:
         where = str(address) if isinstance(address, Erased) else f"({masked(str(address))})"
         whose = f" of {personal['person']}" if "person" in personal else ""
         over = ", to hand over" if data.get("opens") == "passkey" else ""
+        if data.get("opens") == "mail":
+            return f"a {SECRETS[data['secret']]}{whose} was reset; the phone system mails the new one to {to} {where}"
         return f"a {SECRETS[data['secret']]}{whose} was reset; the new one went to {to} {where}{over}"
     before, after = personal.get("before"), personal.get("after")
     if data["name"] == "diag":

@@ -84,13 +84,21 @@ class Links:
         await self._void_earlier(scope, reset)
         state = advance(LinkState.PREPARED, LinkState.READY)
         await scope.execute(update(links).where(_here(reset)).values(state=state))
+        await self._issued(scope, reset, to, person, "passkey" if to.by_passkey else "link")
+
+    async def made_there(self, scope: Scope, reset: Reset, to: Recipient, person: str) -> None:
+        """The phone system made the secret and mails it: there is no link, and earlier ones count no more."""
+        await self._void_earlier(scope, reset)
+        await self._issued(scope, reset, to, person, "mail")
+
+    async def _issued(self, scope: Scope, reset: Reset, to: Recipient, person: str, opens: str) -> None:
         told = {"address": to.address, "person": person, "salt": to.proof.salt if to.proof else ""}
         event = Event(
             "secret.issued", scope.customer_id, reset.engineer, system=reset.system, session=reset.session,
             grant=reset.grant, operation=reset.operation, subject=reset.subject,
             data={
                 "link": reset.link, "secret": reset.kind.value, "to": to.logged,
-                "opens": "passkey" if to.by_passkey else "link", **(to.proof.told if to.proof else {}),
+                "opens": opens, **(to.proof.told if to.proof else {}),
             },
             personal=tuple(Personal(*item, f"subject:{reset.subject}") for item in told.items() if item[1]),
         )  # fmt: skip

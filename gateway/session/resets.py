@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import select
 
-from connectors.contract import Person, SecretKind, SecretRules
-from connectors.errors import ConnectorError, OutcomeUnknown
+from connectors.contract import Connector, MakesSecrets, Person, SecretKind, SecretRules
+from connectors.errors import ConnectorError, NotSupported, OutcomeUnknown
+from connectors.registry import families
 from gateway import notify
 from gateway.access.dials import Dial, new_dial
 from gateway.access.directory import agreement_of
@@ -54,10 +55,17 @@ class Resets:
         self._recipients = Recipients(visits.audit, visits.vault)
         self._settled_ms = 0
 
-    async def recipient(self, visit: Visit, person: Person) -> Recipient:
+    async def recipient(self, visit: Visit, person: Person, kind: SecretKind) -> Recipient:
         """Who may get the secret. NotPermittedError, before anything is written, when nobody may."""
         async with self._visits.store.look(visit.system.customer_id) as scope:
-            return await self._recipients.choose(scope, visit.system.id, visit.grant, person)
+            to = await self._recipients.choose(scope, visit.system.id, visit.grant, person)
+        if kind in families()[visit.system.connector].capabilities().made_there and not to.is_user:
+            raise NotPermittedError(
+                "This phone system makes new passwords itself and mails them to the user's own address, and that is "
+                "new, missing or outside the agreed domains.",
+                next_step="An approver confirms the address first; nothing was changed.",
+            )
+        return to
 
     async def run(self, visit: Visit, person: Person, kind: SecretKind, operation: str, to: Recipient) -> Did:
         """Steps 1 to 5 with the child; the mail (6) goes on after the operation's outcome.
@@ -65,7 +73,10 @@ class Resets:
         Before anything is written: NotPermittedError (what the customer asks of a secret cannot be met), ConflictError
         (somebody else is to receive it by now), UnavailableError. Then the connector's errors.
         """
-        rules = await (await self._visits.connector(visit)).secret_rules(person.id, kind)
+        connector = await self._visits.connector(visit)
+        rules = await connector.secret_rules(person.id, kind)
+        if rules.made_there:
+            return await self._made_there(visit, connector, person, kind, operation, to)
         shape = await self._shape(visit, person, kind, rules)
         reset = self._reset(visit, person, kind, operation)
         child, dial = self._server.child(), new_dial(reset.customer)
@@ -91,6 +102,41 @@ class Resets:
         went = f"the new one went to {to.told}"
         line = f"{notify.SECRETS[kind.value]} of {person.name} was reset; {went}{must}"
         return Did(notes, 1, (), (), line, True, also)
+
+    async def _made_there(
+        self, visit: Visit, connector: Connector, person: Person, kind: SecretKind, operation: str, to: Recipient
+    ) -> Did:
+        """The phone system makes and mails it: no child and no link, for no secret is ever here."""
+        if not isinstance(connector, MakesSecrets):
+            raise NotSupported("this connector says that its phone system makes passwords, and cannot ask for one")
+        async with self._visits.store.look(visit.system.customer_id) as scope:
+            agreement = await agreement_of(scope)
+        if agreement is None or agreement.terms.secret_lengths.get(kind) or agreement.terms.secret_classes.get(kind):
+            raise NotPermittedError(
+                f"The customer asks for {kind.value} passwords of a certain form, and this phone system makes its own.",
+                next_step="The customer has to agree to the phone system's own form; nothing was written.",
+            )
+        # It was asked before the engineer said yes, and that may have taken a while.
+        if await self.recipient(visit, person, kind) != to:
+            raise ConflictError(
+                "The new password would go somewhere else by now; nothing was written.",
+                next_step="Reset it again to see where.",
+            )
+        reset = self._reset(visit, person, kind, operation)
+        try:
+            done = await connector.renew(person.id, kind, to.address)
+        except OutcomeUnknown:
+            with suppress(UnavailableError):
+                await self.links.give_up(reset, earlier_too=True)
+            raise
+
+        async def also(scope: Scope) -> None:
+            await self.links.made_there(scope, reset, to, f"{person.name} (extension {person.extension})")
+
+        line = (
+            f"{notify.SECRETS[kind.value]} of {person.name} was reset; the phone system mails the new one to {to.told}"
+        )
+        return Did(done.notes, 1, (), (), line, True, also)
 
     async def _shape(self, visit: Visit, person: Person, kind: SecretKind, rules: SecretRules) -> Shape:
         async with self._visits.store.look(visit.system.customer_id) as scope:

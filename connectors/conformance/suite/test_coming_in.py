@@ -10,8 +10,17 @@ import pytest
 
 from connectors.conformance.bench import Bench, Hostile, System
 from connectors.conformance.people import planted
-from connectors.conformance.suite.trying import applies, own, refusal, tried
-from connectors.contract import Change, Connector, Credential, Operation, ReadsLogins, SecretKind, Target
+from connectors.conformance.suite.trying import applies, own, refusal, renewable, tried
+from connectors.contract import (
+    Change,
+    Connector,
+    Credential,
+    MakesSecrets,
+    Operation,
+    ReadsLogins,
+    SecretKind,
+    Target,
+)
 from connectors.errors import ConnectorError, CredentialRefused, IdentityMismatch, NotSupported, Unreachable
 
 pytestmark = pytest.mark.asyncio
@@ -147,6 +156,7 @@ async def test_it_says_what_it_can_and_why_it_cannot(bench: Bench) -> None:
         assert operation in can.operations or can.cannot.get(operation.value), f"no word why not {operation.value}"
     for kind in SecretKind:
         assert (kind.operation in can.operations) == (kind in can.secrecy), f"how is {kind.value} kept secret?"
+    assert can.made_there <= set(can.secrecy), "what is made there has to be said how it is kept secret"
     assert can.login_record or can.cannot.get("logins")
     assert 0 < bench.family.default_port < 65536
     ours = bench.family.settings_model.model_config
@@ -164,6 +174,7 @@ async def test_what_it_says_that_it_cannot_it_does_not(bench: Bench) -> None:
             assert isinstance(await refusal(connector.remove(person.id, person)), NotSupported)
         if bench.traits.max_ddis == 0:
             assert person.ddis is None
+        assert bool(renewable(bench)) == isinstance(connector, MakesSecrets)
         login = bench.family.capabilities().login_record
         assert bool(login) == isinstance(connector, ReadsLogins)
         if isinstance(connector, ReadsLogins):

@@ -12,7 +12,7 @@ import pytest
 from connectors.conformance.bench import Bench, Planted, System
 from connectors.conformance.people import generated, planted
 from connectors.conformance.relay import Relay, relayed
-from connectors.conformance.suite.trying import LONGEST_S, needs, resettable
+from connectors.conformance.suite.trying import LONGEST_S, needs, renew, renewable, resettable
 from connectors.contract import Change, Connector, Operation, Person, Secret, Target
 from connectors.errors import ConnectorError, OutcomeUnknown
 
@@ -55,6 +55,14 @@ def _writes(bench: Bench, system: System) -> dict[str, _Write]:
             return person.id in secrets and await system.opens(person.id, kind, secrets[person.id])
 
         found["reset"] = _Write(kind.operation, reset, counts)
+    elif kinds := renewable(bench):
+        kind = kinds[0]
+
+        async def old_is_gone(person: Planted) -> bool:
+            return not await system.opens(person.id, kind, person.secrets[kind.value])
+
+        # Of those who have an address: without one nothing is made.
+        found["reset"] = _Write(kind.operation, lambda c, p: renew(c, p, kind), old_is_gone)
     return found
 
 

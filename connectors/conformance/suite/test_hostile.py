@@ -11,7 +11,16 @@ import pytest
 
 from connectors.conformance.bench import Bench, Hostile
 from connectors.conformance.people import DOMAIN, planted
-from connectors.conformance.suite.trying import against, applies, own, refusal, resettable, shown, tried
+from connectors.conformance.suite.trying import (
+    against,
+    applies,
+    own,
+    refusal,
+    renewable,
+    resettable,
+    shown,
+    tried,
+)
 from connectors.contract import Change, Operation
 from connectors.errors import InvalidValue
 
@@ -45,7 +54,7 @@ def _operations(bench: Bench) -> list[str]:
     can = bench.family.capabilities().operations
     writes = {"alter": Operation.ALTER, "remove": Operation.REMOVE}
     found = ["people", "find", "view", *(name for name, operation in writes.items() if operation in can)]
-    return found + (["reset"] if resettable(bench) else [])
+    return found + (["reset"] if resettable(bench) or renewable(bench) else [])
 
 
 @pytest.mark.parametrize("how", _ANSWERS)
@@ -66,7 +75,7 @@ async def test_an_enemy_costs_one_operation(bench: Bench, how: Hostile) -> None:
                 assert now is not None, f"{doing} said {said}, and it was done"
                 assert shown(bench, now) == shown(bench, person), f"{doing} said {said}, and it was done"
                 if doing == "reset":
-                    kind = resettable(bench)[0]
+                    kind = (resettable(bench) or renewable(bench))[0]
                     assert await system.opens(person.id, kind, person.secrets[kind.value])
         assert came == [], "it went where the phone system sent it"
         assert not any("\x1b" in error for error in told["errors"])

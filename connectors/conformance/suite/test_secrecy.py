@@ -9,8 +9,19 @@ import pytest
 
 from connectors.conformance.bench import Bench, Hostile, System
 from connectors.conformance.people import DIGITS, DOMAIN, NAMES, TAG, all_secrets, generated, planted
-from connectors.conformance.suite.trying import against, applies, in_a_child, lines_of, own, resettable, shown, tried
-from connectors.contract import Change, Credential, Operation, Secrecy, Secret
+from connectors.conformance.suite.trying import (
+    against,
+    applies,
+    in_a_child,
+    lines_of,
+    own,
+    renew,
+    renewable,
+    resettable,
+    shown,
+    tried,
+)
+from connectors.contract import Change, Credential, Operation, Secrecy, Secret, SecretKind
 from connectors.errors import ConnectorError
 from connectors.guard import Guard
 
@@ -31,12 +42,18 @@ def _searched(bench: Bench, needles: list[str]) -> list[str]:
 
 
 async def _resets(bench: Bench, system: System) -> dict[str, str]:
+    """A new secret for each kind that we write."""
     connector = await bench.family.connect(system.target, system.unseal)
     made = {
         kind.value: generated(await connector.secret_rules(own(system).id, kind)) for kind in resettable(bench)
     }  # fmt: skip
     await connector.close()
     return made
+
+
+def _with_those_made_there(bench: Bench, resets: dict[str, str]) -> dict[str, str | None]:
+    """For a child: a secret, or None where the phone system makes one, which then bears the tag of planted ones."""
+    return {**resets, **{kind.value: None for kind in renewable(bench)}}
 
 
 def _parts(credential: Credential) -> list[str]:
@@ -74,17 +91,19 @@ async def test_nothing_that_can_be_looked_at_holds_a_secret_nor_does_the_memory_
 async def test_new_passwords_are_in_nothing_that_a_reset_leaves_and_never_come_back(bench: Bench) -> None:
     async with bench.running(planted(bench)) as system:
         resets = await _resets(bench, system)
-        if not resets:
+        if not resets and not renewable(bench):
             pytest.skip(f"{bench.family.name} resets no password")
         needles = [*resets.values(), TAG, DIGITS]
         wrote = await in_a_child(
             bench, system.target, await system.unseal(), needles, do="write", ids=[p.id for p in system.people],
-            resets=resets,
+            resets=_with_those_made_there(bench, resets),
         )  # fmt: skip
         assert {outcome["outcome"] for outcome in wrote["outcomes"]} <= {"ok", "NotSupported"}, wrote["outcomes"]
         _nothing(wrote, needles, "results", "errors", "logs", "objects")
         for kind in resettable(bench):
             assert await system.opens(own(system).id, kind, resets[kind.value])
+        for kind in renewable(bench):
+            assert not await system.opens(own(system).id, kind, own(system).secrets[kind.value])
         looked = await in_a_child(
             bench, system.target, await system.unseal(), _searched(bench, needles), do="look", memory=True,
             ids=[person.id for person in system.people[:3]], diag=lines_of(bench),
@@ -100,7 +119,7 @@ async def test_what_the_answer_to_a_write_tells_is_dropped(bench: Bench) -> None
         async with system.misbehave(Hostile.TELLING_WRITES, 0):
             found = await in_a_child(
                 bench, system.target, await system.unseal(), needles, do="write", ids=[p.id for p in system.people],
-                resets=resets,
+                resets=_with_those_made_there(bench, resets),
             )  # fmt: skip
     _nothing(found, needles, "results", "errors", "logs", "objects")
 
@@ -111,9 +130,9 @@ async def test_a_reset_that_fails_tells_nothing_of_what_was_to_be_written(bench:
     applies(bench, how)
     async with bench.running(planted(bench)) as system:
         resets = await _resets(bench, system)
-        if not resets:
+        if not resets and not renewable(bench):
             pytest.skip(f"{bench.family.name} resets no password")
-        secret = next(iter(resets.values()))
+        secret = next(iter(resets.values()), TAG)
         needles = [secret, TAG, DIGITS]
         found = await against(bench, system, how, ["reset"], needles=needles, secret=secret)
     assert "reset" in [one["what"] for one in found["outcomes"]]
@@ -154,12 +173,14 @@ async def test_every_request_that_the_phone_system_heard_was_let_through_by_the_
         for kind in resettable(bench):
             rules = await connector.secret_rules(person.id, kind)
             await connector.reset(person.id, kind, Secret(generated(rules)))
+        for kind in renewable(bench):
+            await renew(connector, shown(bench, own(system, 2)), kind)
         if Operation.REMOVE in can:
             other = own(system, 1)
             await connector.remove(other.id, shown(bench, other))
         wrote = Counter(await system.heard())
         assert not looked + wrote - made, f"sent past the guard: {dict(looked + wrote - made)}"
-        if can & {Operation.ALTER, Operation.REMOVE, *(kind.operation for kind in resettable(bench))}:
+        if can & {Operation.ALTER, Operation.REMOVE, *(kind.operation for kind in SecretKind)}:
             assert any(bench.guard.writes(name) for name in wrote), "a write was sent as if it were none"
 
 

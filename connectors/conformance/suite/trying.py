@@ -17,7 +17,16 @@ import pytest
 from connectors.conformance.bench import Bench, Hostile, Planted, System
 from connectors.conformance.memory import masked
 from connectors.conformance.people import planted
-from connectors.contract import Connector, Credential, Operation, Person, SecretKind, Target
+from connectors.contract import (
+    Connector,
+    Credential,
+    MakesSecrets,
+    Operation,
+    Person,
+    ResetDone,
+    SecretKind,
+    Target,
+)
 from connectors.errors import ConnectorError
 
 ANSWER_MS = 1_500
@@ -87,9 +96,21 @@ async def refusal(doing: Awaitable[object]) -> ConnectorError:
 
 
 def resettable(bench: Bench) -> list[SecretKind]:
-    """The kinds of password that this connector resets."""
-    operations = bench.family.capabilities().operations
-    return [kind for kind in SecretKind if kind.operation in operations]
+    """The kinds of password that this connector writes."""
+    can = bench.family.capabilities()
+    return [kind for kind in SecretKind if kind.operation in can.operations and kind not in can.made_there]
+
+
+def renewable(bench: Bench) -> list[SecretKind]:
+    """The kinds whose new passwords the phone system makes and mails itself."""
+    can = bench.family.capabilities()
+    return [kind for kind in SecretKind if kind.operation in can.operations and kind in can.made_there]
+
+
+async def renew(connector: Connector, person: Person | Planted, kind: SecretKind) -> ResetDone:
+    """Have the phone system make a new one, for the address that the person is shown with."""
+    assert isinstance(connector, MakesSecrets)
+    return await connector.renew(person.id, kind, person.email or "")
 
 
 def own(system: System, number: int = 0) -> Planted:
@@ -168,13 +189,14 @@ async def against(
     secret: str = "73910284",
 ) -> dict[str, Any]:  # fmt: skip
     """What each operation does against the enemy, each about a person of its own, in a child that was connected
-    before the phone system became one. A reset is of the first kind that can be reset, with this secret."""
-    kinds = resettable(bench)
+    before the phone system became one. A reset is of the first kind that can be reset, with this secret (or without
+    one, where the phone system makes it)."""
+    kinds = resettable(bench) or renewable(bench)
     jobs = [(name, asdict(shown(bench, own(system, number)))) for number, name in enumerate(each)]
     target = replace(system.target, answer_timeout_ms=ANSWER_MS)
     child = await Child.start(
         bench, target, await system.unseal(), needles, do="each", each=jobs, kind=kinds[0].value if kinds else "",
-        secret=secret,
+        secret=secret if resettable(bench) else None,
     )  # fmt: skip
     try:
         for _ in jobs:

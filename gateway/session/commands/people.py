@@ -225,9 +225,12 @@ class People:
         caller.remember((person,))
         if kind is SecretKind.SIP:
             self._warn_of_phones(caller, rules, devices, agreed="phones-will-drop" in given)
-        to = await self._acts.resets.recipient(visit, person)
+        to = await self._acts.resets.recipient(visit, person, kind)
         caller.say(f"The old {kind.value} password of {person.name} ({person.extension}) will be gone for good.")
-        caller.say(f"A link to the new one goes to {to.told}.")
+        if rules.made_there:
+            caller.say(f"The phone system makes the new one and mails it to {to.told}: nobody here ever knows it.")
+        else:
+            caller.say(f"A link to the new one goes to {to.told}.")
         if not await caller.confirm(f"Reset the {kind.value} password of {person.name}?"):
             caller.say("Nothing was reset.")
             return
@@ -235,7 +238,10 @@ class People:
             caller.say(note)
         sent = masked(to.address) if to.is_user else to.told
         caller.out([
-            {"user": person.extension, "password": kind.value, "result": f"reset; sent to {sent}"}
+            {
+                "user": person.extension, "password": kind.value,
+                "result": f"reset; {'the phone system mails it' if rules.made_there else 'sent'} to {sent}",
+            }
         ])  # fmt: skip
 
     @staticmethod

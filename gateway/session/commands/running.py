@@ -127,7 +127,7 @@ class Run:
             return "done", ", ".join(removal.removed)
         kind = next(kind for kind in SecretKind if kind.operation is line.operation)
         try:
-            to = await self._acts.resets.recipient(visit, person)
+            to = await self._acts.resets.recipient(visit, person, kind)
         except NotPermittedError as error:
             # About this person's address, not about the permission: others may still receive theirs.
             raise Refused(error.message) from error

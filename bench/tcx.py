@@ -1,0 +1,116 @@
+"""3CX beside its goals, on the stand-in in a process of its own: `python -m bench.tcx [PEOPLE]`.
+
+What is measured is what Frameroom does, the wire and TLS between included; the stand-in sorts and filters in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from statistics import median
+from typing import Any
+
+import uvloop
+
+from bench.ami import PAGE, ROUNDS, SHOWS, _from_here, _memory, _ms
+from bench.gateway import process
+from bench.record import line
+from connectors.contract import Credential, Target
+from connectors.tcx.answers import Token
+from connectors.tcx.connector import TcxConnector, TcxFamily
+from connectors.tcx.requests import GUARD, render
+from connectors.tcx.settings import TcxSettings
+from connectors.transport.identity import identity
+from tests.support.tcx.pbx import CLIENT, KEY
+
+PEOPLE = 50_000
+_LENGTH = re.compile(rb"Content-Length: (\d+)")
+
+
+async def _connected(told: dict[str, Any]) -> TcxConnector:
+    async def unseal() -> Credential:
+        return Credential(CLIENT, KEY)
+
+    return await TcxFamily().connect(Target("s", "127.0.0.1", told["port"], told["pin"], TcxSettings()), unseal)
+
+
+async def _paged(connector: TcxConnector) -> int:
+    count, cursor = 0, None
+    while True:
+        page = await connector.people(cursor, 500)
+        count += len(page.people)
+        if (cursor := page.cursor) is None:
+            return count
+
+
+async def _bare(told: dict[str, Any]) -> Callable[[], Awaitable[object]]:
+    """The same two questions on one TLS connection, written and read with nothing between."""
+    tls: ssl.SSLContext = identity(told["pin"], None)
+    reader, writer = await asyncio.open_connection("127.0.0.1", told["port"], ssl=tls)
+
+    async def asked(data: bytes) -> bytes:
+        writer.write(data)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        return await reader.readexactly(int(length[1])) if length else b""
+
+    def wire(name: str, token: str, **values: object) -> bytes:
+        call = render(GUARD.render(name, **values), token)
+        body = call.body or b""
+        lines = [f"{call.method} {call.path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        lines += [f"{key}: {value}" for key, value in call.headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    token = Token.model_validate_json(await asked(wire("token", "", client=CLIENT, secret=KEY))).access_token
+    questions = (wire("user", token, id=77), wire("rules-of", token, numbers=("100076",), skip=0))
+
+    async def show() -> None:
+        for question in questions:
+            await asked(question)
+
+    return show
+
+
+async def measure(told: dict[str, Any], people: int) -> bool:
+    """The three figures, printed; whether all were met."""
+    connector = await _connected(told)
+    before = await asyncio.to_thread(_from_here)
+    if await _paged(connector) != people:
+        raise RuntimeError("not everybody came")
+    grown = _memory("VmHWM") - before
+    met = line("3CX: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
+    await connector.close()
+
+    first = []
+    for _ in range(ROUNDS):
+        connector = await _connected(told)
+        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        await connector.close()
+    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
+    met &= line("3CX: first row, ms", words, "≤ 300", median(first) <= 300)
+
+    # One token a client: theirs is made first, and would be ended by ours; so ours alone is measured, then theirs.
+    connector, ours, theirs = await _connected(told), [], []
+    for _ in range(SHOWS):
+        ours.append(await _ms(lambda: connector.view("u77")))
+    await connector.close()
+    bare = await _bare(told)
+    for _ in range(SHOWS):
+        theirs.append(await _ms(bare))
+    ratio = median(ours) / median(theirs)
+    words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
+    return met & line("3CX: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+
+
+def main() -> bool:
+    """With as many people as are asked for."""
+    people = int(sys.argv[1]) if sys.argv[0].endswith("tcx.py") and len(sys.argv) > 1 else PEOPLE
+    with process("tests.support.tcx", str(people)) as (_, told):
+        return uvloop.run(measure(told, people))
+
+
+if __name__ == "__main__":
+    main()

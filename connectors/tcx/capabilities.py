@@ -1,0 +1,45 @@
+"""What this connector honestly says of itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretKind
+
+NO_DIAG: Final = "3CX has no prompt, and its configuration interface answers questions about configuration alone"
+NO_LOGINS: Final = (
+    "its configuration interface tells no client who else used that client's key; 3CX's own audit log is read on its "
+    "web page (Admin → Event log → Audit), by its own people"
+)
+MADE_THERE: Final = (
+    "3CX makes a new password itself and mails it to its person with the welcome message: Frameroom never holds one, "
+    "and has nothing to send to an approver instead"
+)
+_WHY: Final = (
+    "new passwords are made and mailed by 3CX itself, so that Frameroom holds none. Old ones could be read by our "
+    "client (3CX has no right that changes people without it); what stops it is a fixed list of requests, each of "
+    "which names its fields"
+)
+
+
+def capabilities() -> Capabilities:
+    """Of any phone system of this family."""
+    return Capabilities(
+        title="3CX version 20 (XAPI)",
+        operations=frozenset(set(Operation) - {Operation.DIAG}),
+        secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
+        secrecy_why=_WHY,
+        proven=(Proof.SCHEMA,),
+        proven_how=(
+            "the vendor's own OpenAPI file (`make test-vendor`, where it is named): every request of ours, and every "
+            "answer of the stand-in that the conformance kit runs on. It was never run against a live 3CX"
+        ),
+        cannot={
+            "diag": NO_DIAG,
+            "logins": NO_LOGINS,
+            "hand-over": MADE_THERE,
+            "must-change": "3CX makes nobody change a password that it mailed",
+            "several numbers": "with several direct numbers nobody can tell which one is meant to change",
+        },
+        made_there=frozenset(SecretKind),
+    )
