@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 from connectors.errors import (
@@ -46,10 +47,6 @@ _SENT: Final = {
     "user_password": "the password", "reg_password": "the password", "id": "the id",
     "organization_list": "the organisation",
 }  # fmt: skip
-# "Error Code and Error Message" could not be read; -1 and 40002 stand in "Response Result", the others were seen in
-# other people's public programs for this phone system.
-_FAILED, _INTERNAL, _NO_INTERFACE, _EXPIRED = -1, -2, 10001, 10004
-_BAD_VALUE, _TAKEN, _TOO_MANY, _ADDRESS = 40002, 40003, 60002, 70087
 TOKEN_LIFE_MS: Final = 1_800_000
 _NO_API: Final = (
     "there is no Yeastar P-Series OpenAPI at this address (the S-Series and its API v2 are refused: its answers hold "
@@ -57,6 +54,23 @@ _NO_API: Final = (
 )
 ENABLE: Final = "Switch it on at the phone system: Integrations > API; see docs/connectors/yeastar.md."
 _MOST_TEXT: Final = 1024
+
+
+class Code(IntEnum):
+    """What an `errcode` means, as far as it is known.
+
+    FAILED and BAD_VALUE stand in the vendor's "Response Result"; the others were seen in other people's public
+    programs for this phone system, for the page "Error Code and Error Message" could not be read.
+    """
+
+    FAILED = -1
+    INTERNAL = -2
+    NO_INTERFACE = 10001
+    EXPIRED = 10004
+    BAD_VALUE = 40002
+    TAKEN = 40003
+    TOO_MANY_TOKENS = 60002
+    ADDRESS = 70087
 
 
 def parsed(data: bytes, kept: frozenset[str]) -> dict[str, Any]:
@@ -103,35 +117,35 @@ def refusal(code: int, *, writes: bool, fields: Sequence[str] = ()) -> Connector
     """What an `errcode` means, in words; never the phone system's own."""
     done = "; nothing was written" if writes else ""
     match code:
-        case 10004:  # _EXPIRED
+        case Code.EXPIRED:
             return Expired(f"the phone system's token has run out{done}")
-        case 10001:  # _NO_INTERFACE
+        case Code.NO_INTERFACE:
             return NotSupported(f"this phone system does not know that request{done}", next_step=ENABLE)
-        case 70087:  # _ADDRESS
+        case Code.ADDRESS:
             return Refused(
                 f"the phone system takes no API requests from our address{done}",
                 next_step="Permit the gateway's address at the phone system: Integrations > API.",
             )
-        case 60002:  # _TOO_MANY
+        case Code.TOO_MANY_TOKENS:
             return RateLimited(
                 f"the phone system has given out as many tokens as it gives (8){done}",
                 retry_after_ms=TOKEN_LIFE_MS,
                 next_step="Others use this Client ID too: give Frameroom one of its own, or wait half an hour.",
             )
-        case -2 if writes:  # _INTERNAL
+        case Code.INTERNAL if writes:
             return OutcomeUnknown("the phone system has an error of its own: whether it wrote is not known")
-        case 40003:  # _TAKEN
+        case Code.TAKEN:
             what = " and ".join(dict.fromkeys(_SENT[f] for f in fields)) or "a value"
             return Refused(
                 f"the phone system has {what} elsewhere already, and holds it once only{done}",
                 next_step="Look for who has it with `find`.",
             )
-        case 40002 if "organization_list" in fields:  # _BAD_VALUE
+        case Code.BAD_VALUE if "organization_list" in fields:
             return Refused(
                 f"the phone system's organisations are on, and then it takes no change without the person's{done}",
                 next_step="Change it at the phone system: the request that would tell them is never sent.",
             )
-        case 40002:
+        case Code.BAD_VALUE:
             what = " and ".join(dict.fromkeys(_SENT[f] for f in fields)) or "a value"
             return Refused(f"the phone system does not take {what} (code {code}){done}")
     return Refused(f"the phone system said no (code {code}){done}")
@@ -139,7 +153,7 @@ def refusal(code: int, *, writes: bool, fields: Sequence[str] = ()) -> Connector
 
 def no_sign_in(code: int) -> ConnectorError:
     """Why no token was given. Never tried again: five refusals, and the phone system blocks our address."""
-    if code in (_NO_INTERFACE, _TOO_MANY, _ADDRESS, _INTERNAL):
+    if code in (Code.NO_INTERFACE, Code.TOO_MANY_TOKENS, Code.ADDRESS, Code.INTERNAL):
         return refusal(code, writes=False)
     return CredentialRefused(
         "the phone system refused our Client ID or Client Secret",

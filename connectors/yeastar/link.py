@@ -147,12 +147,14 @@ class Link:
     async def close(self) -> None:
         """Give the token back, if that can be done soon, and let go."""
         closed, self._closed = self._closed, True
-        if self._token and not closed:
-            with suppress(ConnectorError, TimeoutError):
-                async with asyncio.timeout(_GOODBYE_LOST_S if self._lost else _GOODBYE_S):
-                    await self._exchange(GUARD.render("sign-out"), OUTCOME, self._token)
-        self._token = self._refresh = ""
-        await self._web.close()
+        try:
+            if self._token and not closed:
+                with suppress(ConnectorError, TimeoutError):
+                    async with asyncio.timeout(_GOODBYE_LOST_S if self._lost else _GOODBYE_S):
+                        await self._exchange(GUARD.render("sign-out"), OUTCOME, self._token)
+        finally:
+            self._token = self._refresh = ""
+            await self._web.close()
 
 
 async def connect(target: Target, settings: YeastarSettings, unseal: Unseal) -> Link:
