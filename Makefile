@@ -21,9 +21,9 @@ test:  ## all tests, on real parts
 	@scripts/oidc-provider.sh
 	@scripts/test.sh $(ARGS)
 
-test-vendor:  ## what needs something from outside: FRAMEROOM_ASTERISK=/usr/sbin/asterisk, FRAMEROOM_YEASTAR_GUIDE=a folder
+test-vendor:  ## what needs something from outside: FRAMEROOM_ASTERISK=/usr/sbin/asterisk, FRAMEROOM_3CX_OPENAPI=swagger.yaml, FRAMEROOM_YEASTAR_GUIDE=a folder
 	@scripts/venv.sh dev
-	@$(PY) -m pytest tests/connectors/asterisk_files/test_live.py tests/connectors/yeastar/test_guide.py -rs $(ARGS)
+	@$(PY) -m pytest tests/connectors/asterisk_files/test_live.py tests/connectors/tcx/test_schema.py tests/connectors/yeastar/test_guide.py -rs $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
 	@scripts/venv.sh dev

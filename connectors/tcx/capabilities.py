@@ -8,8 +8,8 @@ from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretK
 
 NO_DIAG: Final = "3CX has no prompt, and its configuration interface answers questions about configuration alone"
 NO_LOGINS: Final = (
-    "its configuration interface tells no client who else used that client's key; 3CX's own audit log is read on its "
-    "web page (Admin → Event log → Audit), by its own people"
+    "3CX's audit log (ReportAuditLog) is of changes, with what stood there before and after, and no record of sign-ins "
+    "that its schema would name; it is read on 3CX's web page, by its own people"
 )
 MADE_THERE: Final = (
     "3CX makes a new password itself and mails it to its person with the welcome message: Frameroom never holds one, "
