@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,9 +36,8 @@ from connectors.errors import (
     OutcomeUnknown,
     ProtocolViolation,
     Refused,
-    looking_again,
 )
-from connectors.guard import Allowed, text
+from connectors.guard import Allowed, fingerprint, text
 from connectors.tcx.answers import Registered, Rule, User, Users
 from connectors.tcx.capabilities import MADE_THERE, NO_DIAG, capabilities
 from connectors.tcx.giving import numbering
@@ -50,7 +50,8 @@ from connectors.tcx.rules import InboundRules, leads_to
 from connectors.tcx.settings import TcxSettings
 
 _NAME: Final = text(150, pattern=r"\S+(?: \S+)*")
-_CURSOR: Final = re.compile(r"([0-9]{1,8}):([^\x00-\x1f\x7f]{1,64})")
+_CURSOR: Final = re.compile(r"([1-9][0-9]{0,7}):([0-9a-f]{64})", re.ASCII)
+_SAFE: Final = re.compile(r"[0-9*#+]{1,40}", re.ASCII)
 _FOUND_BY_NUMBER: Final = 10
 _STAYS: Final = (
     "telephones and apps that are set up for this extension, until somebody takes them away",
@@ -94,7 +95,7 @@ class TcxConnector:
             raise ProtocolViolation("the phone system's answer is larger than was asked for")
         rows = page.value
         if last is not None:
-            if not rows or rows[0].Number != last:
+            if not rows or fingerprint(rows[0].Number) != last:
                 raise Conflict(
                     "people were added or removed while they were listed",
                     next_step="List them again from the beginning.",
@@ -103,7 +104,7 @@ class TcxConnector:
         skip += len(rows)
         full = len(rows) == size
         more = full and (page.count is None or skip < page.count)
-        return Page(await self._persons(rows), f"{skip}:{rows[-1].Number}" if more else None)
+        return Page(await self._persons(rows), f"{skip}:{fingerprint(rows[-1].Number)}" if more else None)
 
     async def find(self, words: str, limit: int) -> Page:
         """People who match every word in name, address, extension or direct number, as 3CX itself compares."""
@@ -170,8 +171,10 @@ class TcxConnector:
         if change.ddi is not UNSET:
             requests += await numbering(self._link, self._rules, own.user, own.rules, change.ddi, self._settings.region)
         await self._write(requests)
-        with looking_again():
+        with suppress(ConnectorError):
             return await self.view(person_id)
+        # Whatever kept it from being shown: it was written, and must not read as if it had not been.
+        raise OutcomeUnknown("it was written, and could not be shown again")
 
     async def _write(self, requests: Sequence[Allowed]) -> None:
         for count, request in enumerate(requests):
@@ -252,11 +255,11 @@ class TcxConnector:
 
 
 def _where(cursor: str | None) -> tuple[int, str | None]:
-    """How many were listed, and the extension of the last of them."""
+    """How many were listed, and the fingerprint of the last one's extension."""
     if cursor is None:
         return 0, None
     found = _CURSOR.fullmatch(cursor)
-    if found is None or int(found[1]) < 1:
+    if found is None:
         raise InvalidValue("that is no place in this list", next_step="List from the beginning.")
     return int(found[1]), found[2]
 
@@ -277,8 +280,9 @@ def _as_shown(now: Person, expected: Person, fields: Sequence[str]) -> None:
 
 
 def _rule_stays(rule: Rule, rules: InboundRules) -> str:
-    number = rules.number(rule) if rule.Data else "calls without a number of their own"
-    return f"the inbound rule for {number}, which leads to this extension: taken away by `set USER ddi=` before"
+    number = rules.number(rule)
+    whose = f"for {number}" if _SAFE.fullmatch(number) else "without a plain number"
+    return f"the inbound rule {whose}, which leads to this extension: taken away by `set USER ddi=` before"
 
 
 class TcxFamily:

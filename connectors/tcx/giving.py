@@ -58,7 +58,7 @@ async def _is_free(rules: InboundRules, own: Rule | None, ddi: str, region: str)
     for other in await rules.holding(digits_of(ddi, region)):
         if (own is None or other.Id != own.Id) and rules.number(other) == ddi:
             whose = leads_to(other)
-            to = f"extension {whose}" if whose is not None else "somewhere else"
+            to = f"extension {whose}" if whose is not None and re.fullmatch(r"[0-9]{1,10}", whose) else "somewhere else"
             raise Refused(f"that number already leads to {to}; nothing was written", next_step=_AT_THE_PBX)
 
 

@@ -33,15 +33,19 @@ class Tokens:
         self._token = ""
         self._until = 0.0
 
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     async def get(self, make: Make, *, refused: str = "") -> str:
         """The token, a new one if there is none, if its time is over, or if it is the one that was `refused`."""
-        loop = asyncio.get_running_loop()
         async with self._lock:
-            if not self._token or self._token == refused or loop.time() >= self._until:
+            if not self._token or self._token == refused or self._now() >= self._until:
                 self._token = ""
                 made = await make()
-                lasts = min(made.expires_in, _LONGEST_S)
-                self._until = loop.time() + (lasts - _MARGIN_S if lasts > _AMBIGUOUS_S else lasts / 2)
+                # What says nothing of its time is used for a while; if it is refused before, the request is not lost.
+                lasts = min(made.expires_in or _AMBIGUOUS_S, _LONGEST_S)
+                self._until = self._now() + (lasts - _MARGIN_S if lasts > _AMBIGUOUS_S else lasts / 2)
                 self._token = made.access_token
             return self._token
 

@@ -82,7 +82,8 @@ async def confirm_address(
     if not (await scope.execute(update(directory).where(here).values(confirmed_by=by.id))).rowcount:
         raise NotFoundError(
             f"Frameroom has not seen {email} as the address of {user} on {system.name}",
-            next_step="An engineer has to look the person up first; then compare the address letter by letter.",
+            next_step="An engineer has to look the person up first; then compare the address letter by letter. Where "
+            "an extension is not the person's id, give the id (`show USER --json`).",
         )
     key = f"customer:{scope.customer_id}"
     personal = (Personal("by", by.name, key), Personal("to", recorded_by, key), Personal("words", words, key))

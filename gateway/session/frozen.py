@@ -15,6 +15,7 @@ from connectors.contract import (
     Connector,
     Device,
     DiagCommand,
+    MakesSecrets,
     Page,
     Person,
     Removal,
@@ -27,7 +28,7 @@ from connectors.errors import NotFound, NotSupported
 
 
 class Frozen:
-    """A `Connector`. `hidden(person id)` says who is restricted, `anybody()` whether somebody is."""
+    """A `Connector` and `MakesSecrets`. `hidden(person id)` says who is restricted, `anybody()` whether somebody is."""
 
     def __init__(self, inner: Connector, hidden: Callable[[str], bool], anybody: Callable[[], bool]) -> None:
         self._inner, self._hidden, self._anybody = inner, hidden, anybody
@@ -86,6 +87,13 @@ class Frozen:
         """See `view`."""
         self._seen(person_id)
         return await self._inner.reset(person_id, kind, secret)
+
+    async def renew(self, person_id: str, kind: SecretKind, email: str) -> ResetDone:
+        """See `view`. NotSupported where the phone system makes no passwords itself."""
+        self._seen(person_id)
+        if not isinstance(self._inner, MakesSecrets):
+            raise NotSupported("this phone system makes no passwords itself")
+        return await self._inner.renew(person_id, kind, email)
 
     async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
         """NotSupported while somebody is restricted."""

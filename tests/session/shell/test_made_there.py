@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from connectors.contract import Credential, SecretKind, Target
+from connectors.errors import NotFound
+from connectors.tcx.connector import TcxFamily
+from connectors.tcx.settings import TcxSettings
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
+from gateway.session.frozen import Frozen
 from tests.session.shell.conftest import BOTH
 from tests.support.tcx.pbx import CLIENT, KEY, Pbx, Reply
 from tests.support.tcx.server import Server, running
@@ -43,7 +48,7 @@ async def confirmed(demo: Demo, ssh: Master) -> None:
     """The customer vouches for Grace's address, once it was seen."""
     assert (await ssh.run(f"show 201 --system {TCX}")).code == 0
     await demo.admin(
-        "system confirm-address", system=TCX, user="201", email=GRACE, by="Kate Brook", recorded_by="Tom Hill", words=""
+        "system confirm-address", system=TCX, user="u7", email=GRACE, by="Kate Brook", recorded_by="Tom Hill", words=""
     )
 
 
@@ -125,3 +130,23 @@ async def test_telephones_drop_after_a_new_telephone_password_here_too(demo: Dem
     assert depot.pbx.mails == []
     assert (await ssh.run(f"reset 201 sip --yes --phones-will-drop --system {TCX}")).code == 0
     assert depot.pbx.users[7]["AuthPassword"] == "CANARY-new-AuthPassword"
+
+
+async def test_a_restricted_person_is_not_there_for_a_phone_systems_own_reset_either(tmp_path: Path) -> None:
+    pbx = Pbx()
+    pbx.add(7, "201", "Grace", "Okonkwo", GRACE)
+    async with running(pbx, tmp_path) as server:
+
+        async def unseal() -> Credential:
+            return Credential(CLIENT, KEY)
+
+        inner = await TcxFamily().connect(Target("s", "127.0.0.1", server.port, server.pem, TcxSettings()), unseal)
+        for hidden, mails in ((True, 0), (False, 1)):
+            frozen = Frozen(inner, lambda _, hidden=hidden: hidden, lambda: False)  # type: ignore[misc]
+            if hidden:
+                with pytest.raises(NotFound):
+                    await frozen.renew("u7", SecretKind.SIP, GRACE)
+            else:
+                await frozen.renew("u7", SecretKind.SIP, GRACE)
+            assert len(pbx.mails) == mails
+        await inner.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -63,6 +64,8 @@ class Pbx:
     filters_paths: bool = True
     """Whether a filter may look into where a rule leads."""
     counts: bool = True
+    etags: bool = False
+    """Whether an answer about one thing has an ETag, which deleting it may name."""
     lifetime: int = 3600
     """What `expires_in` says."""
     make: Callable[[str], str] = lambda kind: secrets.token_hex(8)
@@ -179,9 +182,10 @@ class Pbx:
         if rows is None or key not in rows:
             raise _No(404)
         if method == "GET":
-            return Reply(200, _selected(self._shown(name, rows[key]), options, _PATHS[name]))
+            tag = {"ETag": _tag(rows[key])} if self.etags else {}
+            return Reply(200, _selected(self._shown(name, rows[key]), options, _PATHS[name]), tag)
         if method == "DELETE":
-            if headers.get("if-match", "*") not in ("*", f'W/"{key}"'):
+            if headers.get("if-match", "*") not in ("*", _tag(rows[key])):
                 raise _No(412)
             del rows[key]
             self.changed()
@@ -286,6 +290,10 @@ class Pbx:
         if wanted.get("SendWelcomeEmail") and user.get("EmailAddress"):
             self.mails.append((user["EmailAddress"], " ".join(told)))
         return Reply(204, writes=True)
+
+
+def _tag(row: Mapping[str, Any]) -> str:
+    return f'W/"{hashlib.sha256(json.dumps(row).encode()).hexdigest()[:16]}"'
 
 
 class _Lazily:
