@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bench import (
     ami,
-    cucm,
+    avaya,
     figures,
     flat_files,
     long_recording,
@@ -17,6 +17,7 @@ from bench import (
     record,
     search,
     tcx,
+    yeastar,
 )
 
 if __name__ == "__main__":
@@ -31,5 +32,6 @@ if __name__ == "__main__":
     flat_files.main()
     print("\nphone systems\n")
     ami.main()
-    cucm.main()
+    avaya.main()
     tcx.main()
+    yeastar.main()

@@ -47,6 +47,7 @@ class Proof(StrEnum):
     LIVE = "live system"
     SCHEMA = "vendor schema"
     TRANSCRIPTS = "transcripts"
+    DOCUMENTATION = "vendor documentation"
     LAB = "the lab that ships with it"
 
 
@@ -123,6 +124,8 @@ class SecretRules:
     """How the phone system keeps it, in plain words ("as a one-way hash", "in clear")."""
     provisions_anew: bool = False
     """True when it hands the new secret to the telephones by itself, so that none drops."""
+    classes: tuple[str, ...] = ()
+    """Groups of characters of the alphabet: it refuses a secret without one of each."""
     made_there: bool = False
     """True when the phone system makes the new secret and mails it itself (`MakesSecrets`): then nothing is known of
     its form, and `alphabet` and lengths say nothing."""
@@ -312,6 +315,14 @@ class ReadsLogins(Protocol):
     async def logins(self, since_ms: int) -> Logins:
         """Uses of our credential since then (the phone system's clock), this one's among them; one that goes on is
         shown however long ago it began. Never more than the record has."""
+
+
+@runtime_checkable
+class MayBeWeakened(Protocol):
+    """A family whose settings can turn on something weaker than is usual, for one phone system."""
+
+    def weakens(self, settings: BaseModel) -> str:
+        """What that is and what it costs, in plain words; "" for nothing."""
 
 
 @runtime_checkable

@@ -141,5 +141,5 @@ def looking_again() -> Iterator[None]:
     """
     try:
         yield
-    except (Unreachable, ProtocolViolation) as error:
+    except (Unreachable, IdentityMismatch, ProtocolViolation, RateLimited, Refused) as error:
         raise OutcomeUnknown("it was written, and the connection was lost before it could be shown again") from error

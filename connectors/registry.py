@@ -11,7 +11,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from connectors.contract import Family
+from pydantic import ValidationError
+
+from connectors.contract import Family, MayBeWeakened
 from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
@@ -46,14 +48,16 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk.connector import AsteriskRealtimeFamily
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
+    from connectors.avaya_cm.connector import AvayaCmFamily
     from connectors.cucm.connector import CucmFamily
     from connectors.freepbx.connector import FreePbxFamily
     from connectors.fusionpbx.connector import FusionPbxFamily
     from connectors.lab.connector import LabFamily
     from connectors.tcx.connector import TcxFamily
+    from connectors.yeastar.connector import YeastarFamily
 
     return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(),
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(), YeastarFamily(), AvayaCmFamily(),
     )  # fmt: skip
 
 
@@ -107,6 +111,17 @@ class _Families(dict[str, Family]):
 def families() -> Mapping[str, Family]:
     """Every connector family by name; NotSupported, in words for an engineer, where one is looked up that is none."""
     return _Families({name: family for name, (family, _) in _found().items()})
+
+
+def weakens(connector: str, settings: str) -> str:
+    """What the settings (JSON) of one phone system weaken, in plain words; "" for nothing, or where nobody can say."""
+    family = families().get(connector)
+    if not isinstance(family, MayBeWeakened):
+        return ""
+    try:
+        return family.weakens(family.settings_model.model_validate_json(settings))
+    except ValidationError:
+        return ""
 
 
 def rows() -> list[dict[str, str]]:

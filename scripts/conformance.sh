@@ -11,6 +11,8 @@ benches=(
     tests.connectors.fusionpbx.bench:FusionPbxBench
     tests.connectors.cucm.bench:CucmBench
     tests.connectors.tcx.bench:TcxBench
+    tests.connectors.yeastar.bench:YeastarBench
+    tests.connectors.avaya_cm.bench:AvayaBench
 )
 chosen=()
 for bench in "${benches[@]}"; do

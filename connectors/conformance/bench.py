@@ -71,6 +71,10 @@ class Traits:
 
     max_ddis: int = 3
     """How many direct numbers a person may have; 0 where the system cannot say."""
+    emails: bool = True
+    """Whether it holds addresses."""
+    names: str = r"[\s\S]*"
+    """What a name may be (a regular expression, of the whole): others are not planted, and not written but aloud."""
     alters: frozenset[str] = frozenset({"name", "email", "ddi"})
     more_secrets: tuple[str, ...] = ()
     """Fields that hold a secret besides the kinds that can be reset: digests, tokens, passwords for other things."""

@@ -6,6 +6,7 @@ have a tag of digits. The rest of it is random.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from typing import Final
@@ -41,13 +42,14 @@ def planted(bench: Bench, count: int = len(NAMES), *, plain: bool = False) -> li
     for number in range(count):
         extension = str(20_001 + number)
         name = NAMES[number] if number < len(NAMES) and not plain else f"Person {number}"
+        name = name if re.fullmatch(bench.traits.names, name) else f"Person {number}"
         ddis = [f"+44207{number:07d}"]
         if not plain:
             ddis = ([] if number == 7 else ddis) + [f"+44161{number:07d}"] * (number == 6)
         made.append(
             Planted(
                 extension if plain else _IDS.get(number, extension), extension, name,
-                None if number == 8 and not plain else f"user{number}@{DOMAIN}",
+                None if (number == 8 and not plain) or not bench.traits.emails else f"user{number}@{DOMAIN}",
                 tuple(ddis[: bench.traits.max_ddis]), {} if plain else {f: secret_of(f) for f in fields},
             )
         )  # fmt: skip
@@ -57,7 +59,10 @@ def planted(bench: Bench, count: int = len(NAMES), *, plain: bool = False) -> li
 def generated(rules: SecretRules) -> str:
     """A new secret as the rules want it: random, and as long as is allowed up to 24."""
     length = min(rules.max_length, max(rules.min_length, 24))
-    return "".join(secrets.choice(rules.alphabet) for _ in range(length))
+    while True:
+        made = "".join(secrets.choice(rules.alphabet) for _ in range(length))
+        if all(set(made) & set(group) for group in rules.classes):
+            return made
 
 
 def all_secrets(people: Iterable[Planted]) -> list[str]:

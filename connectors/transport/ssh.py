@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import asyncssh
 
@@ -29,11 +31,44 @@ _WINDOW: Final = 256 << 10
 _CIPHERS: Final = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Algorithms for devices that speak no better ones: `weakens` is shown wherever the phone system is."""
+
+    weakens: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SHA1_KEX: Final = "diffie-hellman-group-exchange-sha1,diffie-hellman-group14-sha1"
+PROFILES: Final[Mapping[str, Profile]] = MappingProxyType({
+    "modern": Profile(""),
+    "sha1": Profile(
+        "old SSH (profile sha1): keys are agreed on and host keys signed with SHA-1, and ciphers are of the CBC kind; "
+        "who can alter traffic on the way could, at great cost, take the phone system's place",
+        {
+            "kex_algs": f"+{_SHA1_KEX}", "encryption_algs": "+aes256-cbc,aes128-cbc", "mac_algs": "+hmac-sha1",
+            "server_host_key_algs": "+ssh-rsa", "signature_algs": "+ssh-rsa",
+        },
+    ),
+    "group1": Profile(
+        "very old SSH (profile group1): as sha1, and keys of 1024 bits, 3DES and MD5; who records traffic on the way "
+        "may be able to read it, our password among it",
+        {
+            "kex_algs": f"+{_SHA1_KEX},diffie-hellman-group1-sha1", "mac_algs": "+hmac-sha1,hmac-md5",
+            "encryption_algs": "+aes256-cbc,aes128-cbc,3des-cbc", "server_host_key_algs": "+ssh-rsa,ssh-dss",
+            "signature_algs": "+ssh-rsa",
+        },
+    ),
+})  # fmt: skip
+"""By name; an operator turns one on for one phone system. Never more than it needs: none takes a modern one away."""
+
+
 class _Client(asyncssh.SSHClient):
     """Asks for the credential only when key exchange, and with it the host key, is behind us."""
 
-    def __init__(self, unseal: Unseal) -> None:
+    def __init__(self, unseal: Unseal, interactive: bool = False) -> None:
         self._unseal = unseal
+        self._interactive = interactive
         self._credential: Credential | None = None
         self._password_given = False
         self.failure: BaseException | None = None
@@ -70,19 +105,38 @@ class _Client(asyncssh.SSHClient):
         self._password_given = True
         return credential.password
 
+    def kbdint_auth_requested(self) -> str | None:
+        """Only where the phone system is known to ask that way."""
+        return "" if self._interactive else None
+
+    async def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> Sequence[str] | None:
+        """The password, once, to one question whose answer is not shown; nothing to anything else."""
+        if not prompts:
+            return []
+        if len(prompts) != 1 or prompts[0][1] or self._password_given:
+            return None
+        self._password_given = True
+        return [(await self._get()).password or ""]
+
 
 @lru_cache(maxsize=256)
-def _options(pin: str, login: str, timeout_ms: int) -> asyncssh.SSHClientConnectionOptions:
+def _options(
+    pin: str, login: str, timeout_ms: int, interactive: bool, profile: str
+) -> asyncssh.SSHClientConnectionOptions:
     """Made once for each phone system: making them costs more than the key exchange."""
+    algorithms = dict(PROFILES[profile].options)
+    algorithms["encryption_algs"] = algorithms.get("encryption_algs", _CIPHERS)
     return asyncssh.SSHClientConnectionOptions(
         username=login,
         known_hosts=([_pinned(pin)], [], []),
         client_keys=None,
         agent_path=None,
         config=None,
-        preferred_auth="publickey,password",
-        encryption_algs=_CIPHERS,
+        preferred_auth=f"publickey,{'keyboard-interactive,' if interactive else ''}password",
         login_timeout=timeout_ms / 1000,
+        **algorithms,
     )
 
 
@@ -102,10 +156,15 @@ def _host_key_refused(error: BaseException) -> bool:
     return isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in str(error).lower()
 
 
-async def connect(target: Target, unseal: Unseal, login: str) -> asyncssh.SSHClientConnection:
-    """An authenticated connection. Unreachable, IdentityMismatch, CredentialRefused; what `unseal` raises passes."""
-    options = _options(target.pin, login, target.connect_timeout_ms)
-    client = _Client(unseal)
+async def connect(
+    target: Target, unseal: Unseal, login: str, *, interactive: bool = False, profile: str = "modern"
+) -> asyncssh.SSHClientConnection:
+    """An authenticated connection. Unreachable, IdentityMismatch, CredentialRefused; what `unseal` raises passes.
+
+    `interactive`: the password may also be given to a question (RFC 4256); `profile`: one of `PROFILES`.
+    """
+    options = _options(target.pin, login, target.connect_timeout_ms, interactive, profile)
+    client = _Client(unseal, interactive)
     try:
         async with asyncio.timeout(target.connect_timeout_ms / 1000):
             connection, _ = await asyncssh.create_connection(lambda: client, target.host, target.port, options=options)

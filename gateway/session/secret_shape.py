@@ -77,14 +77,16 @@ def shape_for(kind: SecretKind, rules: SecretRules, terms: Terms, known: tuple[s
                 "phone system takes none.",
                 next_step=_REMEDY,
             )
-    if len(classes) > length or len(alphabet) ** length < _FEWEST:
+    wanted_here = tuple(group for group in rules.classes if set(group) & set(alphabet))
+    if len(classes) + len(wanted_here) > length or len(alphabet) ** length < _FEWEST:
         raise NotPermittedError(
             f"This phone system takes {kind.value} passwords of {length} characters at most: too few to be a secret.",
             next_step=_REMEDY,
         )
     digits = (re.sub(r"\D", "", word) for word in known)
     avoid = tuple(dict.fromkeys(d[-length:] for d in digits if len(d) >= 3))
-    return Shape(alphabet, length, tuple(_CLASSES[name] for name in sorted(classes)), avoid)
+    asked = tuple(_CLASSES[name] for name in sorted(classes))
+    return Shape(alphabet, length, tuple(dict.fromkeys((*asked, *wanted_here))), avoid)
 
 
 def generate(shape: Shape) -> str:

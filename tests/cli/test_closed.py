@@ -172,6 +172,22 @@ def test_an_agreement_taken_back_ends_what_it_allowed(furnished: Closed) -> None
     assert (again["state"], again["permissions ended"]) == ("withdrawn before", 0)
 
 
+def test_what_settings_weaken_stands_where_the_phone_system_is_shown(
+    furnished: Closed, key: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("CANARY-cm")
+    (tmp_path / "settings.json").write_text('{"ssh": "group1"}')
+    furnished.json(
+        "system", "add", BROOK, "--name", "Old one", "--connector", "avaya-cm", "--host", "h", "--pin", f"{key}.pub",
+        "--login", "frameroom", "--password-file", str(tmp_path / "password"),
+        "--settings-file", str(tmp_path / "settings.json"),
+    )  # fmt: skip
+    shown = furnished.json("system", "show", "Old one")
+    assert "1024 bits" in shown["WEAKENED"]
+    assert "keeps no addresses" in " ".join(shown["cannot"])
+    assert "WEAKENED" not in furnished.json("system", "show", "Head office", "--customer", BROOK)
+
+
 def test_two_systems_of_one_name(furnished: Closed) -> None:
     said = furnished.refused("system", "show", "Head office")
     assert f"{BROOK}: Head office (sys_" in said

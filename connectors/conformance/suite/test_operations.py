@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -69,7 +70,8 @@ async def test_what_is_looked_for_is_found(bench: Bench) -> None:
                 found = [one.id for one in (await connector.find(words, 50)).people]
                 assert person.id in found, f"{words} does not find {person.id}"
         person = own(system)
-        for words in (person.email or "", *person.ddis, f"{person.name.split()[1]} {person.extension}"):
+        mail = [person.email] if person.email else []
+        for words in (*mail, *person.ddis, f"{person.name.split()[1]} {person.extension}"):
             assert [one.id for one in (await connector.find(words, 50)).people] == [person.id]
         twins = {one.id for one in (await connector.find("john smith", 50)).people}
         assert twins == {one.id for one in system.people if one.name == "John Smith"}
@@ -77,7 +79,7 @@ async def test_what_is_looked_for_is_found(bench: Bench) -> None:
 
 async def test_a_search_gives_no_more_than_asked_and_takes_nothing_for_a_pattern(bench: Bench) -> None:
     async with tried(bench) as (system, connector):
-        page: Page = await connector.find(f"@{DOMAIN}", 3)
+        page: Page = await connector.find(f"@{DOMAIN}" if bench.traits.emails else "o", 3)
         assert len(page.people) == 3
         assert page.cursor is None
         for words in ("no such words", "Grace nobody", "%", "_____", "*", ".*", "\\", "'", '"', "(cn=*)", "<x>&amp;"):
@@ -118,6 +120,8 @@ async def test_a_user_who_went_between_list_and_view(bench: Bench) -> None:
 @pytest.mark.parametrize("name", [*NAMES[3:], "Renée O'Neil-Ng", "X"])
 async def test_a_name_that_is_written_is_the_name_that_is_there(bench: Bench, name: str) -> None:
     needs(bench, Operation.ALTER)
+    if not re.fullmatch(bench.traits.names, name):
+        pytest.skip(f"{bench.family.name} holds no such names: {name}")
     async with tried(bench) as (system, connector):
         before = await connector.view(own(system).id)
         after = await connector.alter(before.id, Change(name=name), before)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from connectors.contract import CheckLine, Credential
 from connectors.errors import ConnectorError
-from connectors.registry import families
+from connectors.registry import families, weakens
 from connectors.transport.identity import plain
 from gateway.access import notes
 from gateway.access.reconciling import watching
@@ -200,9 +200,11 @@ def _secrecy(system: PhoneSystem) -> Row:
     if family is None:
         return {"connector": system.connector, "secrets": "its connector is not installed here"}
     can = family.capabilities()
+    weaker = weakens(system.connector, system.settings_json)
     return {
         "connector": f"{system.connector} ({can.title})",
         "secrets": [f"{kind.value}: {secrecy.value}" for kind, secrecy in can.secrecy.items()],
         "secrets, why": can.secrecy_why, "proven": [proof.value for proof in can.proven],
         "proven how": can.proven_how, "cannot": [f"{what}: {why}" for what, why in can.cannot.items()],
+        **({"WEAKENED": weaker} if weaker else {}),
     }  # fmt: skip

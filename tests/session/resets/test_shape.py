@@ -111,3 +111,17 @@ def test_what_anybody_would_try_first_is_never_drawn() -> None:
 def test_a_shape_travels_whole() -> None:
     shape = shape_for(SecretKind.SIP, SIP, terms(secret_classes={SecretKind.SIP: {CharacterClass.UPPER}}), ("2001",))
     assert Shape.of(shape.plain()) == shape
+
+
+def test_what_the_phone_system_asks_for_is_in_every_secret_beside_what_the_customer_does() -> None:
+    strict = SecretRules("abcXYZ789!", 10, 63, False, "", classes=("abc", "XYZ", "789"))
+    shape = shape_for(SecretKind.PORTAL, strict, terms(secret_classes={SecretKind.PORTAL: {CharacterClass.SYMBOL}}))
+    for _ in range(200):
+        made = set(generate(shape))
+        assert all(made & set(group) for group in ("abc", "XYZ", "789", "!"))
+
+
+def test_more_classes_than_characters_are_a_refusal_and_no_endless_drawing() -> None:
+    short = SecretRules("abXY78", 2, 2, False, "", classes=("ab", "XY", "78"))
+    with pytest.raises(NotPermittedError):
+        shape_for(SecretKind.PORTAL, short, terms())
