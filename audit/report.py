@@ -31,7 +31,7 @@ _BEFORE: Final = (
     "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
     "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
-    "grant.revoked", "grant.expired", "addresses.confirmed",
+    "grant.revoked", "grant.expired", "addresses.confirmed", "console.signed", "console.changed",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
 

@@ -109,12 +109,13 @@ class Wanted:
     country_code: str = "44"
     origin: str = ""
     reconfigure: bool = False
+    console: str = "off"
 
     def __post_init__(self) -> None:
         for what, value, pattern in (
             ("the folder", self.etc, _PATH), ("the voicemail context", self.voicemail_context, _NAME),
             ("the inbound context", self.inbound_context or "none", _NAME),
-            ("the country code", self.country_code, "[1-9][0-9]{0,2}"),
+            ("the country code", self.country_code, "[1-9][0-9]{0,2}"), ("the console", self.console, "off|look|act"),
             ("the way numbers are written", self.numbers, "plus|digits|national"),
             ("the gateway's address", self.origin or "none", _FROM),
             ("the public key", self.public_key, r"[a-z0-9@.-]{7,60} [A-Za-z0-9+/=]{40,2000}"),
@@ -131,6 +132,7 @@ def script(wanted: Wanted) -> str:
         "etc": wanted.etc, "asterisk": ["$ASTERISK"], "run_as": "$RUN_AS", "python": "$PYTHON",
         "contexts": list(wanted.contexts), "voicemail_context": wanted.voicemail_context,
         "inbound_context": wanted.inbound_context, "numbers": wanted.numbers, "country_code": wanted.country_code,
+        "console": wanted.console,
     }  # fmt: skip
     return _SCRIPT.format(
         etc=shlex.quote(wanted.etc), login=LOGIN, place=PLACE, configuration=CONFIGURATION, helper=helper, end=_END,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import asyncssh
 
+from connectors.asterisk_files.console import stream
 from connectors.asterisk_files.requests import GUARD, wire
 from connectors.asterisk_files.settings import AsteriskFilesSettings
 from connectors.contract import Credential, Target, Unseal
@@ -61,6 +63,18 @@ _REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "odd-line": ("the line is written in a way that is not edited here", _AT_SYSTEM),
     "busy": ("another change is going on", "Try again in a minute."),
     "console": ("Asterisk does not answer on its console; nothing was changed", "Check that Asterisk runs."),
+    "console-off": (
+        "the phone system's administrator has not switched its prompt on",
+        "They set `console` in the helper's configuration to look or act: `frameroom system install-helper`.",
+    ),
+    "console-looks": (
+        "the phone system's administrator lets its prompt be used to look only",
+        "They set `console` in the helper's configuration to act, if they want that.",
+    ),
+    "console-line": (
+        "the helper on the phone system does not know that command",
+        "It may be older than this Frameroom: `frameroom system install-helper` brings it up to date.",
+    ),
     "slow": ("Asterisk's console does not answer in time", "Try again when it has less to do."),
     "reload": (_PUT_BACK, "Have Asterisk's log read: it says what it did not like."),
     "reload-unsure": ("Asterisk took neither the change nor the old files again", "Have Asterisk's log read."),
@@ -123,6 +137,13 @@ class Link:
             self._number += 1
             line = await self._exchange(request, json.dumps(wire(request) | {"n": self._number}).encode() + b"\n")
             return self._parse(request, line)
+
+    async def stream(self, request: Allowed) -> AsyncGenerator[bytes]:
+        """The output of a line of Asterisk's prompt (`console.stream`), beside whatever else is asked."""
+        request = GUARD.require(request)
+        async with aclosing(stream(self._connection, _COMMAND, request, self._timeout_s, failure)) as output:
+            async for data in output:
+                yield data
 
     async def _exchange(self, request: Allowed, data: bytes) -> bytes:
         sent = False

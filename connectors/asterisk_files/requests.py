@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from connectors.console import ASTERISK, Class, only
 from connectors.errors import InvalidValue
 from connectors.guard import Allowed, Check, Guard, Template, digest, number, optional, secret, text
 
@@ -43,6 +44,8 @@ GUARD: Final = Guard(
     Template("alter", True, {"id": _ID, "name": _change(_NAME), "email": _change(_EMAIL), "ddi": _change(_DDI)}),
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": _KIND, "secret": secret}),
+    Template("look", False, {"line": only(ASTERISK, Class.LOOK)}),
+    Template("act", True, {"line": only(ASTERISK, Class.ACT)}),
 )
 
 

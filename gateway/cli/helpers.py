@@ -38,6 +38,8 @@ def register(system: click.Group) -> None:
         may("numbers", type=click.Choice(["plus", "digits", "national"]), default="plus", help="How they stand there."),
         may("country-code", default="44"),
         may("from", default="", help="The gateway's address, as that machine sees it: no other may use the key."),
+        may("console", type=click.Choice(["off", "look", "act"]), default="off",
+            help="What Asterisk's own prompt may be used for, of a fixed list, where an agreement names it too."),
         click.Option(["--reconfigure"], is_flag=True, help="Write the helper's configuration anew too."),
     )  # fmt: skip
 
@@ -76,6 +78,7 @@ def _install(
     wanted = Wanted(
         _public_half(key_file), said["etc"], tuple(said["contexts"]), said["inbound_context"],
         said["voicemail_context"], said["numbers"], said["country_code"], said["from"], said["reconfigure"],
+        said["console"],
     )  # fmt: skip
     text = script(wanted)
     if only_print:
