@@ -17,7 +17,7 @@ import pytest
 from connectors.conformance.bench import Bench, Hostile, Planted, System
 from connectors.conformance.memory import masked
 from connectors.conformance.people import planted
-from connectors.contract import Connector, Credential, Operation, Person, SecretKind, Target
+from connectors.contract import Connector, Credential, DiagCommand, Operation, Person, SecretKind, Target
 from connectors.errors import ConnectorError
 
 ANSWER_MS = 1_500
@@ -188,5 +188,10 @@ async def against(
 
 
 def lines_of(bench: Bench) -> list[dict[str, Any]]:
-    """The console's commands, for a child."""
-    return [{"words": command.words, "name": command.entry} for command in bench.traits.diag]
+    """The console's commands that look, for a child."""
+    return [as_job(command) for command in bench.traits.diag]
+
+
+def as_job(command: DiagCommand) -> dict[str, Any]:
+    """A command, for a child."""
+    return {"words": command.words, "name": command.entry}

@@ -70,8 +70,8 @@ def test_its_list_is_the_catalogue_and_nothing_else(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["pjsip show auth 1001", "dialplan show", "database show", "!id", "core show version\n!id", "pjsip show endpoint -x",
-     "pjsip show endpoint 1;id", "", None, 7, ["core", "show", "version"], "x" * 5000],
+    ["pjsip show auth 1001", "dialplan show", "database show", "!id", "core show version\n!id",
+     "pjsip show endpoint -x", "pjsip show endpoint 1;id", "", None, 7, ["core", "show", "version"], "x" * 5000],
 )  # fmt: skip
 def test_whatever_it_is_asked_it_asks_nothing_else(pbx: FlatPbx, line: object) -> None:
     (answer,) = pbx.talk({"do": "console", "line": line})
