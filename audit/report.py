@@ -106,7 +106,7 @@ class Reporter:
                 ids = {str(body[name]) for name in ("request", "grant") if name in body}
                 ids |= {str(data["job"])} if "job" in data else set()
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
-                itself = body["kind"].startswith("system.") and body.get("system") in joined
+                itself = body["kind"].startswith(("system.", "console.")) and body.get("system") in joined
                 # Keys always: that there were some says that an agreement had to be signed.
                 always = body["kind"].startswith(("agreement.", "customer.", "approver.key_", "addresses."))
                 if ids & joined or person in joined or itself or always:
