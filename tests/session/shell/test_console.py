@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
 from gateway.notify import WORDS
 from tests.session.shell.conftest import BOTH, Send, Sit
+from tests.support.flat_pbx import USER, FlatPbx, bound, door
 
 BOTH_CLASSES = "console-look,console-act"
 CONSOLE = "console\x1b[0m> "
@@ -218,3 +220,35 @@ def test_an_approver_reads_what_each_class_means() -> None:
         assert "from a fixed list" in WORDS[name]
         assert "an addition to the five operations" in WORDS[name]
     assert {entry.kind.operation.value for entry in ASTERISK} == {"console-look", "console-act"}
+
+
+async def test_an_asterisk_behind_its_helper_and_a_real_sshd(demo: Demo, ssh: Master, sit: Sit, tmp_path: Path) -> None:
+    pbx = FlatPbx(tmp_path / "pbx", {"console": "act"})
+    pbx.folder.mkdir()
+    with door(pbx.make().folder / "ssh", bound(pbx)) as front:
+        await demo.admin(
+            "system add", customer=CUSTOMER, name="Branch", connector="asterisk-files", host="127.0.0.1",
+            port=front.port, pin=front.pin, login=USER, password=None, private_key=front.key,
+            settings=json.dumps({"login": USER}), site="Leeds", asset="",
+        )  # fmt: skip
+        await permit(demo, BOTH_CLASSES, system="Branch")
+        shown = await ssh.run("console Branch voicemail show users")
+        assert (shown.code, "20 voicemail users configured." in shown.out) == (0, True), shown.err
+        assert (await ssh.run("console Branch dialplan reload --yes")).out == "Dialplan reloaded.\n"
+        assert (await ssh.run("console Branch pjsip show auth 1001")).code == 2
+        assert (await ssh.run("console Branch core reload --yes")).code == 3
+        (pbx.folder / "many").write_text("a line of many\n" * 1_000_000)
+        async with sit() as terminal:
+            await terminal.line("console Branch", CONSOLE)
+            await terminal.line("pjsip show endpoints", "-- more")
+            terminal.keys("a")
+            await terminal.until("a line of many\r\n" * 200)
+            terminal.keys("\x03")
+            await terminal.until("Stopped.")
+            await terminal.until(CONSOLE)
+            assert "Asterisk 22.10.1" in await terminal.line("core show version", CONSOLE)
+            pbx.configure(console="off")
+        refused = await ssh.run("console Branch core show version")
+        assert "has not switched its prompt on" in refused.err
+        assert refused.code == 4
+    assert pbx.asked() == ["voicemail show users", "dialplan reload", "pjsip show endpoints", "core show version"]
