@@ -153,6 +153,13 @@ async def test_output_comes_a_screen_at_a_time(demo: Demo, sit: Sit) -> None:
         terminal.keys("q")
         assert "Stopped." in await terminal.until(CONSOLE)
         await terminal.line("voicemail show users", "-- more")
+        terminal.keys("\x03")
+        assert "Stopped." in await terminal.until(CONSOLE)
+        terminal.keys("ping a qq")  # what were keys of the pager are letters again
+        await terminal.until("ping a qq")
+        terminal.keys("\x03")
+        await terminal.until(CONSOLE)
+        await terminal.line("voicemail show users", "-- more")
         terminal.keys(" ")
         assert "Kit van der Berg" in await terminal.until("40 voicemail users configured.")
         await terminal.until(CONSOLE)
@@ -163,7 +170,7 @@ async def test_output_comes_a_screen_at_a_time(demo: Demo, sit: Sit) -> None:
         await terminal.line("pager off", CONSOLE)
         assert "-- more" not in await terminal.line("voicemail show users", "40 voicemail users configured.")
         await terminal.until(CONSOLE)
-        assert [e["data"]["name"] for e in await entries(demo, "operation.done")] == ["console-look"] * 4
+        assert [e["data"]["name"] for e in await entries(demo, "operation.done")] == ["console-look"] * 5
 
 
 async def cut(demo: Demo, line: str) -> None:
