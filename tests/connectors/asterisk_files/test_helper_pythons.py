@@ -18,7 +18,7 @@ from .test_helper_files import GRACE, SIP, fp
 
 OLDEST = (3, 6)
 # What the helper may import, all of it in 3.6, and what was added later to what it uses.
-MODULES = {"bisect", "fcntl", "glob", "hashlib", "json", "os", "re", "select", "signal", "stat", "subprocess", "sys",
+MODULES = {"base64", "bisect", "fcntl", "glob", "hashlib", "json", "os", "re", "select", "signal", "stat", "subprocess", "sys",
            "time", "typing", "unicodedata"}  # fmt: skip
 NEWER = {"removeprefix", "removesuffix", "fromisoformat", "time_ns", "monotonic_ns", "is_relative_to", "pairwise",
          "cached_property", "cache", "isascii", "bit_count", "batched", "pidfd_open", "posix_spawn", "memfd_create",
