@@ -97,6 +97,8 @@ async def test_json_is_whole(demo: Demo, ssh: Master) -> None:
     await permit(demo, BOTH_CLASSES)
     done = await ssh.run(f"console '{SYSTEM}' core show calls --json")
     assert json.loads(done.out) == [{"line": "0 active calls"}, {"line": "17 calls processed"}]
+    refused = await ssh.run(f"console '{SYSTEM}' core reload --yes --json")
+    assert (refused.code, refused.out) == (3, "")
 
 
 async def test_a_command_that_is_off_runs_only_once_the_customer_switched_it_on(demo: Demo, ssh: Master) -> None:
