@@ -15,6 +15,7 @@ from typing import Any, Final
 from audit.checked import Checked, Fault
 from audit.reportfile import Entry
 from audit.signed import EnrolledKeys
+from audit.switched import SwitchedOn
 from audit.told import harmless
 
 COUNTS_AS_ONE_MS: Final = 7 * 86_400_000
@@ -53,6 +54,10 @@ class _Seen:
     """What the log says in clear of the confirmed agreement."""
     named: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Approvers whom another one named: by whom, and when."""
+    prompts: SwitchedOn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prompts = SwitchedOn(self.whole)
 
     @property
     def needed(self) -> int:
@@ -270,10 +275,25 @@ def _check_words(index: int, asked: _Asked, one: Entry, field_name: str) -> None
         raise Fault(f"the words that were signed in entry {index} ask for something else than the log says")
 
 
+def _list_signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.keys.check(index, data)
+    seen.prompts.signed(index, body, data, one)
+
+
+def _list_changed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    count = seen.persons(seen.prompts.signers(body, data), int(body["time"]))
+    seen.by.told.append(seen.prompts.changed(index, body, data, count, seen.needed))
+
+
+def _intended(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
+    seen.prompts.intended(index, body, data)
+
+
 _STEPS: Final = {
     "approver.added": _named,
     "agreement.set": _drawn_up, "agreement.signed": _agreed, "agreement.confirmed": _confirmed,
     "agreement.withdrawn": _withdrawn, "job.asked": _job, "job.signed": _job_signed,
     "request.submitted": _submitted, "request.narrowed": _narrowed, "consent.recorded": _spoken,
     "approval.signed": _signed, "request.granted": _granted,
+    "console.signed": _list_signed, "console.changed": _list_changed, "operation.intended": _intended,
 }  # fmt: skip

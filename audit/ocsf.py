@@ -139,6 +139,8 @@ MAPPED: Final[Mapping[str, Mapped]] = {
     "addresses.asked": _LOOKED,
     "addresses.read": _LOOKED,
     "addresses.confirmed": _CHANGED,
+    "console.signed": _CHANGED,
+    "console.changed": Mapped(Class.ENTITY_MANAGEMENT, _UPDATE, Status.SUCCESS, Severity.MEDIUM),
     "login.foreign": Mapped(Class.DETECTION_FINDING, _CREATE, Status.UNKNOWN, Severity.CRITICAL),
     "login.unread": Mapped(Class.DETECTION_FINDING, _CREATE, Status.FAILURE, Severity.MEDIUM),
     "request.submitted": _MADE,
@@ -200,7 +202,7 @@ MAPPED: Final[Mapping[str, Mapped]] = {
 }
 _OPERATIONS: Final[Mapping[str, int]] = {
     "find": _READ, "list-all": _READ, "view": _READ, "alter": _UPDATE, "remove": _DELETE, "reset-voicemail": _UPDATE,
-    "reset-sip": _UPDATE, "reset-portal": _UPDATE,
+    "reset-sip": _UPDATE, "reset-portal": _UPDATE, "console-look": _READ,
 }  # fmt: skip
 _PERSONS: Final = ("engineer", "approver", "contact", "reader")
 _THINGS: Final = ("request", "subject", "grant", "session", "system")

@@ -31,7 +31,7 @@ _BEFORE: Final = (
     "request.submitted", "request.narrowed", "request.granted", "consent.recorded", "approval.signed",
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
     "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
-    "grant.revoked", "grant.expired", "addresses.confirmed",
+    "grant.revoked", "grant.expired", "addresses.confirmed", "console.signed", "console.changed",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
 
@@ -106,7 +106,7 @@ class Reporter:
                 ids = {str(body[name]) for name in ("request", "grant") if name in body}
                 ids |= {str(data["job"])} if "job" in data else set()
                 person = data.get("approver") if body["kind"].startswith(("approver.", "approval.")) else None
-                itself = body["kind"].startswith("system.") and body.get("system") in joined
+                itself = body["kind"].startswith(("system.", "console.")) and body.get("system") in joined
                 # Keys always: that there were some says that an agreement had to be signed.
                 always = body["kind"].startswith(("agreement.", "customer.", "approver.key_", "addresses."))
                 if ids & joined or person in joined or itself or always:

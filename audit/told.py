@@ -22,6 +22,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
     "system.added": "the phone system {name} was added",
+    "console.signed": "{approver} signed with their own key, {words}",
+    "console.changed": "at the prompt of {system} these more commands are on since ({how}, {by}): {entries}",
     "login.foreign": "OUR LOGIN TO {system} WAS USED, AND NOT BY US: on {at_ms} by its own clock, from {address}",
     "login.unread": "who uses our login to {system} could not be looked at since {since_ms}: {code}",
     "addresses.asked": "{approver} had the people of {system} read, to look at their mail addresses",
@@ -50,7 +52,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "session.opened": "engineer {engineer} came in, signed in by {factor}, from {address}",
     "session.closed": "the visit ended: {reason}; {operations} operations, {segments} segments of {bytes} bytes",
     "session.failed": "the visit ended by a failure: {reason}",
-    "operation.intended": "{name} was begun ({operation})",
+    "operation.intended": "{name} was begun ({operation}): {line}",
     "operation.done": "{name} was done ({operation}): {before} → {after}",
     "operation.refused": "{name} was refused by the phone system ({operation}): {code}",
     "operation.failed": "{name} failed ({operation}): {code}",
@@ -141,9 +143,20 @@ def _shown(name: str, value: Any) -> str:
     return str(value)
 
 
+def console_words(text: str) -> str:
+    """The bytes of a list of commands that was signed, in words."""
+    return _in_words(text, _console)
+
+
+def _console(signed: Any) -> str:
+    more = ", ".join(signed["entries"]) or "none"
+    return f"that at the prompt of {signed['system_name']} ({signed['system']}) these more commands are on: {more}"
+
+
 _WORDS: Final = {
     "approval.signed": ("request", request_words),
     "job.signed": ("words", job_words),
+    "console.signed": ("words", console_words),
     "agreement.signed": ("words", agreement_words),
 }
 

@@ -17,6 +17,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from connectors.operations import CONSOLE as CONSOLE
 from connectors.operations import Operation as Operation
 
 
@@ -247,11 +248,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class DiagCommand:
-    """A diagnostic command as parsed: rendered again from its tree, never the engineer's own bytes."""
+    """A console's command as parsed: rendered again from its tree, never the engineer's own bytes."""
 
     words: tuple[str, ...]
     entry: str
-    """The catalogue entry's stable name ("pjsip-show-endpoint")."""
+    """The catalogue entry's stable name ("pjsip-show-endpoint-x")."""
+    acts: bool = False
+    """True for one that does something, instead of only looking."""
 
     def render(self) -> str:
         """The line that is sent."""
@@ -296,7 +299,10 @@ class Connector(Protocol):
         """Write the new secret. Never retried, never answers with it. Called in the reset's child only."""
 
     def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Send one diagnostic command and stream its raw output (the caller redacts and sanitises)."""
+        """Send one command of the console and stream its raw output (the caller redacts and sanitises).
+
+        Whoever closes the iterator before its end ends the command at the phone system, and nothing else.
+        """
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Operation(StrEnum):
-    """What an agreement can name. FIND and LIST_ALL are granted apart; DIAG is an addition to the five."""
+    """What an agreement can name. FIND and LIST_ALL are granted apart.
+
+    DIAG and the two of the guarded console, which are granted apart too, are additions to the five.
+    """
 
     FIND = "find"
     LIST_ALL = "list-all"
@@ -17,3 +21,9 @@ class Operation(StrEnum):
     RESET_SIP = "reset-sip"
     RESET_PORTAL = "reset-portal"
     DIAG = "diag"
+    CONSOLE_LOOK = "console-look"
+    CONSOLE_ACT = "console-act"
+
+
+CONSOLE: Final = frozenset({Operation.DIAG, Operation.CONSOLE_LOOK, Operation.CONSOLE_ACT})
+"""The additions to the five: what sends a line to a phone system's own prompt."""

@@ -37,6 +37,8 @@ class Facts:
     access: Access = ACCESS_ON
     restrictions: bool = False
     """Whether anybody of the phone system is restricted: nothing is decided by it, but who that is must be asked."""
+    switched_on: frozenset[str] = frozenset()
+    """Commands of the console, by name, that the customer switched on for the phone system."""
 
 
 def within_hours(terms: Terms, at_ms: int) -> bool:
@@ -74,19 +76,36 @@ def why_not_stay(*, on_roster: bool, access: Access, at_ms: int) -> str | None:
     return None
 
 
-def decide(facts: Facts, operation: Operation) -> Decision:
-    """Ask every question in order; the first no is the answer."""
+def decide(facts: Facts, operation: Operation, extra: str | None = None) -> Decision:
+    """Ask every question in order; the first no is the answer.
+
+    `extra`: the console's command that is meant, where it is one that stays off until the customer switches it on.
+    """
     steps: list[str] = []
-    for code, question, fine, refusal in _questions(facts, operation):
+    for code, question, fine, refusal in _questions(facts, operation, extra):
         steps.append(f"{question}: {'yes' if fine else 'no'}")
         if not fine:
             return Decision(False, code, refusal, tuple(steps))
     return Decision(True, "permitted", f"{operation.value} is permitted", tuple(steps))
 
 
-def _questions(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, str]]:
+def _questions(facts: Facts, operation: Operation, extra: str | None) -> list[tuple[str, str, bool, str]]:
     """(code, question, answer, what to say when it is no), in the order in which they are asked."""
-    return [*_standing(facts, operation), *_permitted(facts, operation)]
+    return [*_standing(facts, operation), *_switched(facts, extra), *_permitted(facts, operation)]
+
+
+def _switched(facts: Facts, extra: str | None) -> list[tuple[str, str, bool, str]]:
+    """A command that is off until the customer switches it on for this phone system."""
+    if extra is None:
+        return []
+    return [
+        (
+            "command-off",
+            f"the customer switched {extra} on for this phone system",
+            extra in facts.switched_on,
+            f"{extra} is off here until the customer switches it on (in the portal, under Console).",
+        )
+    ]
 
 
 def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, str]]:

@@ -15,6 +15,7 @@ from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
+    CONSOLE,
     UNSET,
     Capabilities,
     Change,
@@ -350,6 +351,9 @@ class AsteriskConnector:
         await self._link.close()
 
 
+_NO_CONSOLE: Final = "there is no console behind a database"
+
+
 def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Findings | None = None) -> Capabilities:
     """Of the family, or of one open connection with what was found at its start."""
     secrecy, why = Secrecy.ENFORCED, "the database itself refuses our role every password column; asked at each connect"
@@ -357,7 +361,9 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy = Secrecy.SELECTED
         why = f"THE ROLE COULD READ SECRETS ({'; '.join(findings.readable[:8])}); no request of ours names one"
     cannot = {
-        "diag": "there is no console behind a database",
+        "diag": _NO_CONSOLE,
+        "console-look": _NO_CONSOLE,
+        "console-act": _NO_CONSOLE,
         "reset-portal": "Asterisk has no portal password",
         "must-change": "Asterisk cannot make a user change a new PIN",
         "messages": "recorded messages and greetings of a removed person stay on the phone system's disk",
@@ -368,7 +374,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         cannot["sorcery cache"] = _CACHED
     return Capabilities(
         title="Asterisk with users in PostgreSQL",
-        operations=frozenset(Operation) - {Operation.DIAG, Operation.RESET_PORTAL},
+        operations=frozenset(Operation) - CONSOLE - {Operation.RESET_PORTAL},
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,11 @@ _STAYS: Final = (
     "dialplan, queue and group entries that name this extension",
     "registrations until they expire, and calls in progress",
 )
+_NO_PROMPT: Final = "the helper lets nobody use Asterisk's prompt"
+_PROMPTS: Final[Mapping[Any, str]] = {
+    "look": "the helper lets Asterisk's prompt be used to look, from its list",
+    "act": "the helper lets Asterisk's prompt be used to look and to act, from its list",
+}
 _CHECKS: Final = {
     "console": ("Asterisk answers on its console", "Asterisk does not answer on its console: no change can be made"),
     "people": ("people are found in its files", "nobody is found in its files: see `contexts` in the helper's file"),
@@ -92,6 +98,7 @@ class AsteriskFilesConnector:
             CheckLine("credential", True, "it takes our key"),
             CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
             self._version(),
+            CheckLine("prompt", True, _PROMPTS.get(self._hello.get("console"), _NO_PROMPT)),
             *map(_check_line, raw),
         )
 
@@ -178,10 +185,17 @@ class AsteriskFilesConnector:
         await self._link.ask(GUARD.render("reset", id=person_id, kind=kind.value, secret=secret.reveal()))
         return ResetDone((f"all {accounts} devices of this person take the new password",) if accounts > 1 else ())
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """The helper has no console."""
-        raise NotSupported("the helper on the phone system runs no diagnostics")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """Asterisk's prompt, as far as the helper's own list and configuration go."""
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        if "console" not in self._hello:
+            raise NotSupported(
+                "the helper on the phone system is older than its prompt",
+                next_step="Have it installed again: `frameroom system install-helper`.",
+            )
+        async with aclosing(self._link.stream(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Hang up."""
@@ -218,15 +232,14 @@ class AsteriskFilesFamily:
         """Of any system of this family: a key that reaches more than the helper is refused at each connect."""
         return Capabilities(
             title="Asterisk with flat files",
-            operations=frozenset(Operation) - {Operation.DIAG, Operation.RESET_PORTAL},
+            operations=frozenset(Operation) - {Operation.RESET_PORTAL},
             secrecy={SecretKind.VOICEMAIL: Secrecy.ENFORCED, SecretKind.SIP: Secrecy.ENFORCED},
-            secrecy_why="the phone system's own sshd binds our key to a helper that tells no password; that it reaches "
-            "nothing else is tried at each connect",
+            secrecy_why="the phone system's own sshd binds our key to a helper that tells no password, and asks "
+            "Asterisk's prompt only what is on its own list; that it reaches nothing else is tried at each connect",
             proven=(Proof.LIVE, Proof.TRANSCRIPTS),
             proven_how="a live Asterisk 22.10.1, resets by REGISTER (`make test-vendor`, where one is named); files "
             "captured from Asterisk 22.10.1 behind a real OpenSSH server (always)",
             cannot={
-                "diag": "the helper runs no diagnostics",
                 "reset-portal": _NO_PORTAL,
                 "must-change": "Asterisk cannot make a user change a new PIN",
                 "messages": "recorded messages and greetings of a removed person stay on the phone system's disk",

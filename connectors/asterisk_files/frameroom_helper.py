@@ -2,15 +2,18 @@
 """frameroom-helper: what Frameroom may do on an Asterisk with flat files, and nothing else.
 
 It runs on the phone system, bound to one SSH key by a forced command, and speaks JSON lines on its standard input and
-output: hello, check, page, find, view, devices, plan, rules, alter, remove, reset. It tells id, extension, name, email
+output: hello, check, page, find, view, devices, plan, rules, alter, remove, reset, and, where its configuration says
+so, console: a line of a fixed list for Asterisk's own prompt. It tells id, extension, name, email
 and direct numbers of people, and no password, whatever it is asked. This one file is all of it: it needs Python 3.6 or
 newer and its standard library, so that whoever owns the phone system can read what they let in.
 
 Reading order: Conf (what the administrator allows), Files (how Asterisk's files are read), Directory (who is in them),
-Edit (how they are written: in place, all or nothing, rolled back when Asterisk refuses), Desk (the requests), main.
+Edit (how they are written: in place, all or nothing, rolled back when Asterisk refuses), Console (what Asterisk's
+prompt is asked), Desk (the requests), main.
 Source of the syntax: asterisk/main/config.c (process_text_line), Asterisk 22.
 """
 
+import base64
 import bisect
 import fcntl
 import glob
@@ -43,6 +46,7 @@ MAX_FILES = 500
 MAX_DEPTH = 10
 LOCK_S = 8.0
 RELOAD_S = 7.0
+CONSOLE_S = 600.0
 SECRET_KEYS = ("password", "md5_cred", "password_digest", "refresh_token", "oauth_secret", "oauth_clientid")
 WRITTEN_KEYS = ("password", "md5_cred", "password_digest")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,79}")
@@ -77,7 +81,7 @@ class Conf:
     KEYS = {
         "etc": "/etc/asterisk", "spool": "/var/spool/asterisk", "asterisk": ["/usr/sbin/asterisk"], "run_as": "",
         "python": "/usr/bin/python3", "contexts": [], "voicemail_context": "default", "inbound_context": "",
-        "numbers": "plus", "country_code": "44", "sip_form": "md5",
+        "numbers": "plus", "country_code": "44", "sip_form": "md5", "console": "off",
     }  # type: Dict[str, object]  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -106,7 +110,10 @@ class Conf:
         self.inbound = str(merged["inbound_context"]).encode("utf-8")
         self.numbers, self.country = str(merged["numbers"]), str(merged["country_code"])
         self.sip_form = str(merged["sip_form"])
+        self.console = str(merged["console"])
         if self.numbers not in ("plus", "digits", "national") or self.sip_form not in ("md5", "plain"):
+            raise Fail("failed", "conf-unknown")
+        if self.console not in ("off", "look", "act"):
             raise Fail("failed", "conf-unknown")
 
     def shown(self, stored: str) -> "Optional[str]":
@@ -997,8 +1004,52 @@ class Lock:
 PJSIP, VOICEMAIL, DIALPLAN = MODULES = ("res_pjsip.so", "app_voicemail.so", "pbx_config.so")
 
 
+# What may be asked for by the request `console`: words as they are, and what may stand in place of a NAME, a MODULE or
+# a CHANNEL. No other line can be expressed; "!" and whatever prints a password are not among these.
+SLOTS = {
+    "NAME": r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "MODULE": r"(res_pjsip|app_voicemail|pbx_config|app_queue)\.so",
+    "CHANNEL": r"[A-Za-z]{2,12}/[A-Za-z0-9][A-Za-z0-9._@-]{0,63}-[0-9a-f]{8}",
+}  # fmt: skip
+LOOKS = (
+    "core show version", "core show uptime", "core show channels", "core show calls", "manager show connected",
+    "module show like NAME", "pjsip show endpoints", "pjsip show endpoint NAME", "pjsip list endpoints",
+    "pjsip show aors", "pjsip show contacts", "pjsip show registrations", "voicemail show users", "queue show",
+    "queue show NAME",
+)  # fmt: skip
+ACTS = (
+    "pjsip qualify NAME",
+    "module reload MODULE",
+    "dialplan reload",
+    "voicemail reload",
+    "pjsip send register NAME",
+    "pjsip send unregister NAME",
+    "core reload",
+    "channel request hangup CHANNEL",
+    "core restart gracefully",
+    "core abort shutdown",
+)
+# What of their output goes no further: arguments of applications that take a PIN, and variables of a telephone.
+WITHHELD = re.compile(rb"(?im)((?:Authenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*|^(\s*set_var\s*:\s*)\S[^\r\n]*")
+
+
+def withheld(raw: bytes) -> bytes:
+    """Whole lines of output, without that."""
+    return WITHHELD.sub(lambda found: (found.group(1) or found.group(2)) + b"(withheld)", raw)
+
+
+def listed(line: object, lines: "Tuple[str, ...]") -> bool:
+    """Whether a line is one of these."""
+    if not isinstance(line, str) or len(line) > 200:
+        return False
+    for one in lines:
+        words = "[ ]".join(SLOTS[word] if word in SLOTS else re.escape(word) for word in one.split(" "))
+        if re.fullmatch(words, line):
+            return True
+    return False
+
+
 class Console:
-    """Asterisk's own command line: the four lines below, and no other can be asked."""
+    """Asterisk's own command line: the four lines below, and those of `stream`; no other can be asked."""
 
     LINES = tuple("module reload " + name for name in MODULES) + ("core show version", "pjsip show contacts")
 
@@ -1022,6 +1073,45 @@ class Console:
         if done.returncode != 0 or "Unable to connect to remote asterisk" in told:
             raise Fail("failed", "console")
         return told
+
+    def stream(self, line: object, source: "BinaryIO") -> "Iterator[bytes]":
+        """The output of a line of LOOKS or ACTS as it comes. Whoever closes `source` ends it."""
+        allowed = {"off": (), "look": LOOKS, "act": LOOKS + ACTS}  # type: Dict[str, Tuple[str, ...]]
+        if self.conf.console == "off":
+            raise Fail("unsupported", "console-off")
+        if not listed(line, LOOKS + ACTS):
+            raise Fail("invalid", "console-line")
+        if not listed(line, allowed[self.conf.console]):
+            raise Fail("unsupported", "console-looks")
+        try:
+            child = subprocess.Popen(
+                self.conf.asterisk + ["-rx", str(line)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+            )  # fmt: skip
+        except OSError:
+            raise Fail("failed", "console") from None
+        until, held, descriptor = time.monotonic() + CONSOLE_S, b"", child.stdout.fileno() if child.stdout else -1
+        try:
+            while True:
+                ready = select.select([descriptor, source.fileno()], [], [], max(0.0, until - time.monotonic()))[0]
+                if source.fileno() in ready or not ready:
+                    raise Fail("failed", "slow")  # nobody listens any more, or it has gone on for too long
+                data = os.read(descriptor, 32768 - len(held))
+                cut = (held + data).rfind(b"\n") + 1 if data else len(held)
+                whole, held = (held + data)[:cut], (held + data)[cut:]
+                if len(held) > MAX_LINE:
+                    raise Fail("failed", "console")  # no line of Asterisk's is so long
+                if whole:
+                    yield withheld(whole)
+                if not data:
+                    break
+            if child.wait() != 0:
+                raise Fail("failed", "console")
+        finally:
+            child.kill()
+            if child.stdout is not None:
+                child.stdout.close()
+            child.wait()
 
     def reload(self, modules: "Set[str]") -> None:
         """Fail unless Asterisk says of each that it was loaded again."""
@@ -1130,7 +1220,10 @@ class Desk:
         """Which helper this is."""
         with open(os.path.abspath(__file__), "rb") as file:
             digest = hashlib.sha256(file.read()).hexdigest()
-        return {"helper": COMMAND, "version": VERSION, "digest": digest, "python": "%d.%d" % sys.version_info[:2]}
+        return {
+            "helper": COMMAND, "version": VERSION, "digest": digest, "python": "%d.%d" % sys.version_info[:2],
+            "console": self.conf.console,
+        }  # fmt: skip
 
     def do_page(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """By id; `cursor` is the last one seen."""
@@ -1539,7 +1632,14 @@ def serve(desk: Desk) -> None:
             if not isinstance(asked, dict) or type(asked.get("n")) is not int:
                 raise Fail("invalid", "request")
             number = asked["n"]
-            answer = desk.answer(asked)
+            if asked.get("do") == "console":
+                for piece in desk.console.stream(asked.get("line"), source):
+                    told_so_far = {"n": number, "out": base64.b64encode(piece).decode("ascii")}
+                    target.write(json.dumps(told_so_far).encode("ascii") + b"\n")
+                    target.flush()
+                answer = {"ok": True}  # type: Dict[str, Any]
+            else:
+                answer = desk.answer(asked)
         except Fail as fail:
             answer = told(fail)
         except (ValueError, RecursionError):

@@ -44,11 +44,13 @@ class Wanted:
     country_code: str = "44"
     origin: str = ""
     reconfigure: bool = False
+    console: str = "off"
 
     def __post_init__(self) -> None:
         install.plain((
             ("the folder", self.etc, _PATH), ("the voicemail context", self.voicemail_context, _NAME),
-            ("the inbound context", self.inbound_context or "none", _NAME), *install.numbering(self),
+            ("the inbound context", self.inbound_context or "none", _NAME), ("the console", self.console, "off|look|act"),
+            *install.numbering(self),
             *(("a context", one, _NAME) for one in self.contexts),
         ))  # fmt: skip
 
@@ -59,6 +61,7 @@ def script(wanted: Wanted) -> str:
         "etc": wanted.etc, "asterisk": ["$ASTERISK"], "run_as": "$RUN_AS", "python": "$PYTHON",
         "contexts": list(wanted.contexts), "voicemail_context": wanted.voicemail_context,
         "inbound_context": wanted.inbound_context, "numbers": wanted.numbers, "country_code": wanted.country_code,
+        "console": wanted.console,
     }  # fmt: skip
     command = f"$PYTHON -I {PLACE}"
     recipe = Recipe(

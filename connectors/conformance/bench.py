@@ -79,7 +79,13 @@ class Traits:
     more_secrets: tuple[str, ...] = ()
     """Fields that hold a secret besides the kinds that can be reset: digests, tokens, passwords for other things."""
     diag: tuple[DiagCommand, ...] = ()
-    """One of each diagnostic command, about the first planted person. Empty where there is no console."""
+    """One of each command of the console that looks, about the first planted person. Empty without a console."""
+    acts: tuple[DiagCommand, ...] = ()
+    """One of each that acts; none of them may touch the planted people."""
+    console: str = ""
+    """Whose catalogue it is: the family's name in `connectors.console.catalogues`."""
+    long: DiagCommand | None = None
+    """One of `diag` whose output grows with the directory, so that it can be stopped in the middle."""
     inapplicable: Mapping[Hostile, str] = field(default_factory=dict)
     """What this transport or system cannot do to us, and why, in words that are shown when the test is skipped."""
     most_people: int = 50_000

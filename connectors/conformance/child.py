@@ -99,6 +99,8 @@ async def look(connector: Connector, told: _Told, job: dict[str, Any]) -> None:
             await told.of("secret_rules", connector.secret_rules(person_id, kind))
     for words in job["diag"]:
         await told.of("diag", _output(connector, DiagCommand(tuple(words["words"]), words["name"])))
+    for words in job.get("acts", ()):
+        await told.of("act", _output(connector, DiagCommand(tuple(words["words"]), words["name"], True)))
     if isinstance(connector, ReadsLogins):
         await told.of("own_login", connector.own_login())
         await told.of("logins", connector.logins(0))
@@ -177,13 +179,23 @@ async def page(connector: Connector, told: _Told, job: dict[str, Any]) -> None:
     told.outcomes.append({"count": count, "sum": str(total), "largest": largest, "grown": grown, "pages": pages})
 
 
+async def output(connector: Connector, told: _Told, job: dict[str, Any]) -> None:
+    """The whole of a long output, and by how much memory grew while it came."""
+    size, before = 0, 0
+    async for data in connector.diag(DiagCommand(tuple(job["words"]), job["name"])):
+        size += len(data)
+        before = before or _peak()
+    told.results.append(None)
+    told.outcomes.append({"bytes": size, "grown": _peak() - before})
+
+
 def _peak() -> int:
     """The most bytes that this process ever had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 _DOING: Final[dict[str, Callable[[Connector, _Told, dict[str, Any]], Awaitable[None]]]] = {
-    "look": look, "write": write, "page": page,
+    "look": look, "write": write, "page": page, "output": output,
 }  # fmt: skip
 
 

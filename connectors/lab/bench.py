@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncssh
 
 from connectors.conformance.bench import Hostile, Planted, Traits
-from connectors.console import ASTERISK, parse
+from connectors.console import ASTERISK, Class, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.guard import Guard, fingerprint
 from connectors.lab.connector import GUARD, LabFamily, LabSettings
@@ -24,6 +24,9 @@ _FAULTS: Final = {
     Hostile.TRUNCATED: "close-mid-answer", Hostile.ENDLESS: "endless", Hostile.SLOW: "slow", Hostile.SILENT: "silent",
     Hostile.MALFORMED: "malformed", Hostile.WRONG_ENCODING: "wrong-encoding", Hostile.DEEP_JSON: "deep-json",
     Hostile.TELLING_WRITES: "telling-writes",
+}  # fmt: skip
+_LINES: Final = {
+    kind: [entry.sample().replace("alice.wong", "20001") for entry in ASTERISK if entry.kind is kind] for kind in Class
 }  # fmt: skip
 _JSON_LINES: Final = "the helper speaks JSON lines on an SSH channel"
 
@@ -114,10 +117,14 @@ class LabBench:
             "ddi": (fingerprint(()), "+442079460123"),
         },
         "remove": {"id": "20001", "extension": fingerprint("20001"), "name": fingerprint("Zoë")},
-        "reset": {"id": "20001", "kind": "sip", "secret": "Abcdefgh23456789"}, "diag": {"line": "core show version"},
+        "reset": {"id": "20001", "kind": "sip", "secret": "Abcdefgh23456789"}, "look": {"line": "core show version"},
+        "act": {"line": "dialplan reload"},
     }  # fmt: skip
     traits = Traits(
-        diag=tuple(parse(entry.usage().replace("NAME", "20001")) for entry in ASTERISK),
+        diag=tuple(parse(line, ASTERISK) for line in _LINES[Class.LOOK]),
+        acts=tuple(parse(line, ASTERISK) for line in _LINES[Class.ACT]),
+        console="lab",
+        long=parse("pjsip show endpoints", ASTERISK),
         inapplicable={
             Hostile.XML_BOMB: _JSON_LINES, Hostile.XML_ENTITY: _JSON_LINES, Hostile.REDIRECT: _JSON_LINES,
         },

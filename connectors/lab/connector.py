@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 import asyncssh
 from pydantic import BaseModel, ConfigDict
 
-from connectors.console import look
+from connectors.console import ASTERISK, Class, only
 from connectors.contract import (
     UNSET,
     Capabilities,
@@ -61,7 +62,8 @@ GUARD = Guard(
     Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": text(10, pattern="voicemail|sip|portal"), "secret": secret}),
-    Template("diag", False, {"line": look}),
+    Template("look", False, {"line": only(ASTERISK, Class.LOOK)}),
+    Template("act", True, {"line": only(ASTERISK, Class.ACT)}),
     Template("login", False),
     Template("logins", False, {"since": number(0, 1 << 53)}),
 )
@@ -118,11 +120,13 @@ class _Helper(Exchange):
     def __init__(self, connection: asyncssh.SSHClientConnection, timeout_ms: int) -> None:
         super().__init__(connection, timeout_ms, _SPEECH)
 
-    async def stream(self, request: Allowed) -> AsyncIterator[bytes]:
-        """The raw output of one diagnostic command."""
-        line = GUARD.require(request).values["line"]
-        async for data in ssh.stream(self._connection, f"rx {line}", self._timeout_ms):
-            yield data
+    async def stream(self, request: Allowed) -> AsyncGenerator[bytes]:
+        """The raw output of one command of the console."""
+        request = GUARD.require(request)
+        line = f"rx {request.values['line']}"
+        async with aclosing(ssh.stream(self._connection, line, self._timeout_ms, writes=request.writes)) as output:
+            async for data in output:
+                yield data
 
 
 def _login(raw: Any) -> Login:
@@ -145,7 +149,7 @@ class LabConnector:
             CheckLine("identity", True, "its host key is the pinned one"),
             CheckLine("credential", True, "it takes our key"),
             CheckLine("secrets", True, "the helper that our key reaches returns no password, whatever it is asked"),
-            CheckLine("console", True, "its prompt could print passwords: only the fixed list of `diag` is ever sent"),
+            CheckLine("console", True, "its prompt could print passwords: only what is on the fixed list is ever sent"),
         )
 
     async def find(self, words: str, limit: int) -> Page:
@@ -223,10 +227,13 @@ class LabConnector:
         await self._helper.ask(GUARD.render("reset", id=person_id, kind=kind.value, secret=secret.reveal()))
         return ResetDone()
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
         """The lab's prompt."""
-        async for data in self._helper.stream(GUARD.render("diag", line=command.render())):
-            yield data
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        # Closed with us: whoever stops listening ends the command, and does not wait for a collector to do it.
+        async with aclosing(self._helper.stream(request)) as output:
+            async for data in output:
+                yield data
 
     async def own_login(self) -> str:
         """As the lab's record has it."""
@@ -259,7 +266,7 @@ class LabFamily:
             operations=frozenset(Operation),
             secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
             secrecy_why="people are reached through a forced helper that knows no request for a secret; the prompt, "
-            "used for diag alone, could print passwords, and the fixed list below the connector is what stops it",
+            "used for a fixed list of commands, could print passwords; that list, below the connector, stops it",
             proven=(Proof.LAB,),
             proven_how="the conformance kit and tests of its own, over real SSH and SIP",
             login_record="every SSH login with our key, from the lab's own record, also one that has ended",

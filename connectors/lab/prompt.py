@@ -60,9 +60,13 @@ def answer(store: LabStore, line: str) -> Iterator[str]:
             yield from _contacts(store, people)
         case ["pjsip", "show", "registrations"]:
             yield "No objects found.\n\n"
-        case ["pjsip", "qualify", name]:
-            known = store.get(name) is not None
-            yield f"Qualifying all contacts on endpoint {name}\n" if known else f"Unable to find endpoint {name}\n"
+        case ["pjsip", "list", "endpoints"]:
+            yield "\n Endpoint:  <Endpoint/CID.....................................>  <State.....>  <Channels.>\n"
+            yield f"{_RULE}\n\n"
+            yield from (_endpoint(store, person).split("\n")[1] + "\n" for person in people)
+            yield f"\nObjects found: {len(people)}\n\n"
+        case ["queue", "show", *_]:
+            yield "No queues.\n"
         case ["voicemail", "show", "users"]:
             yield "Context    Mbox  User                      Zone       NewMsg\n"
             for person in people:
@@ -70,8 +74,31 @@ def answer(store: LabStore, line: str) -> Iterator[str]:
                 pad = " " * max(0, 25 - len(person["name"].encode()))
                 yield f"default    {person['extension']:<5} {person['name']}{pad} {'':<10} {0:>6}\n"
             yield f"{len(people)} voicemail users configured.\n"
+        case words:
+            done = _done(store, words)
+            yield from _telling(people, line) if done is None else (done,)
+
+
+def _done(store: LabStore, words: list[str]) -> str | None:
+    """What is said of a command that acts; None for what is none. The lab has nothing to reload or to restart."""
+    match words:
+        case ["pjsip", "qualify", name]:
+            known = store.get(name) is not None
+            return f"Qualifying all contacts on endpoint {name}\n" if known else f"Unable to find endpoint {name}\n"
+        case ["module", "reload", name]:
+            return f"Module '{name}' reloaded successfully.\n"
+        case ["dialplan", "reload"]:
+            return "Dialplan reloaded.\n"
+        case ["voicemail", "reload"]:
+            return "Reloading voicemail configuration...\n"
+        case ["pjsip", "send", "register" | "unregister", name]:
+            return f"Unable to retrieve registration {name}\n"
+        case ["core", "reload"] | ["core", "restart", "gracefully"] | ["core", "abort", "shutdown"]:
+            return ""
+        case ["channel", "request", "hangup", name]:
+            return f"{name} is not a known channel\n"
         case _:
-            yield from _telling(people, line)
+            return None
 
 
 def _core(what: str, line: str) -> str:

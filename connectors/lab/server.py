@@ -18,8 +18,7 @@ from typing import Any
 
 import asyncssh
 
-from connectors.console import parse
-from connectors.errors import InvalidValue
+from connectors.console import ASTERISK, find
 from connectors.guard import fingerprint
 from connectors.lab import hostile, prompt
 from connectors.lab.logins import LoginRecord
@@ -107,14 +106,14 @@ class Lab:
     """Takes another host key while it runs."""
     heard: deque[str]
     """What it was asked, by the name of the request; one that its connector has none for, in its own words."""
+    cut: asyncio.Queue[str]
+    """Lines at the prompt of which whoever asked did not wait for the end, as that is noticed."""
 
 
-def is_look(line: str) -> bool:
-    """Whether it is a diagnostic command as the connector may send one."""
-    try:
-        return parse(line).render() == line
-    except InvalidValue:
-        return False
+def template_of(line: str) -> str:
+    """The request under which the connector may send this line to the prompt; the line itself where there is none."""
+    found = find(line, ASTERISK)
+    return line if found is None else found[0].kind.value
 
 
 def _keys(folder: Path) -> tuple[asyncssh.SSHKey, asyncssh.SSHKey]:
@@ -136,6 +135,7 @@ async def start(folder: Path, *, people: int | Iterable[dict[str, Any]] = 40) ->
     host_key, client_key = _keys(folder)
     faults: set[str] = set()
     heard: deque[str] = deque(maxlen=100_000)
+    cut: asyncio.Queue[str] = asyncio.Queue()
     record = LoginRecord(folder / "ssh-logins.jsonl")
 
     async def process(channel: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -145,8 +145,9 @@ async def start(folder: Path, *, people: int | Iterable[dict[str, Any]] = 40) ->
             if command == "lab-helper":
                 await _helper(channel, store, record, faults, heard)
             elif command.startswith("rx "):
-                heard.append("diag" if is_look(command[3:]) else command)
-                await _prompt(channel, store, command[3:])
+                known = template_of(command[3:])
+                heard.append(command if known == command[3:] else known)
+                await _prompt(channel, store, command[3:], faults, cut)
             else:
                 heard.append(command)
             channel.exit(0)
@@ -175,23 +176,33 @@ async def start(folder: Path, *, people: int | Iterable[dict[str, Any]] = 40) ->
             faults,
             server,
             heard,
+            cut,
         )
     finally:
         server.close()
         transport.close()
 
 
-async def _prompt(channel: asyncssh.SSHServerProcess[bytes], store: LabStore, line: str) -> None:
+async def _prompt(
+    channel: asyncssh.SSHServerProcess[bytes], store: LabStore, line: str, faults: set[str], cut: asyncio.Queue[str]
+) -> None:
     """One line's answer, in pieces large enough for bulk."""
     waiting: list[str] = []
-    for count, piece in enumerate(prompt.answer(store, line)):
-        waiting.append(piece)
-        if count % 100 == 99:
-            channel.stdout.write("".join(waiting).encode("utf-8", "replace"))
-            waiting.clear()
-            await channel.stdout.drain()
-    channel.stdout.write("".join(waiting).encode("utf-8", "replace"))
-    await channel.stdout.drain()
+    try:
+        for count, piece in enumerate(prompt.answer(store, line)):
+            waiting.append(piece)
+            if count % 100 == 99:
+                channel.stdout.write("".join(waiting).encode("utf-8", "replace"))
+                waiting.clear()
+                await channel.stdout.drain()
+        channel.stdout.write("".join(waiting).encode("utf-8", "replace"))
+        await channel.stdout.drain()
+        if "hanging-prompt" in faults:
+            await channel.wait_closed()
+            raise BrokenPipeError
+    except (OSError, asyncssh.Error):
+        cut.put_nowait(line)
+        raise
 
 
 def _of_logins(

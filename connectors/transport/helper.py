@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import asyncssh
@@ -31,6 +32,7 @@ from connectors.errors import (
 from connectors.guard import Allowed, Check, Guard, digest
 from connectors.transport import ssh
 from connectors.transport.lines import Exchange, Speech
+from connectors.transport.prompt import stream
 
 COMMAND: Final = "frameroom-helper"
 """What is asked for over SSH; whatever else is asked for, the helper does not do."""
@@ -108,6 +110,15 @@ def speech(guard: Guard, reasons: Reasons, patience_ms: int = 0) -> Speech:
 
 class Link(Exchange):
     """An open helper."""
+
+    async def stream(self, request: Allowed) -> AsyncGenerator[bytes]:
+        """The output of a line of the prompt (`prompt.stream`), beside whatever else is asked."""
+        spoken = self._speech
+        request = spoken.guard.require(request)
+        line = stream(self._connection, spoken.command, request, self._timeout_ms / 1000, spoken.failure)
+        async with aclosing(line) as output:
+            async for data in output:
+                yield data
 
     async def prove_bound(self) -> None:
         """SecretReadable when our key reaches more than the helper: a shell, or a way on into the network."""

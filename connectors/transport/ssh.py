@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from connectors.errors import (
     Fault,
     IdentityMismatch,
     InvalidValue,
+    OutcomeUnknown,
     ProtocolViolation,
     Unreachable,
 )
@@ -25,6 +26,7 @@ MAX_OUTPUT: Final = 64 << 20
 """Bytes of one command's output; past it the command is ended (ProtocolViolation)."""
 MAX_SECONDS: Final = 600.0
 """Longest that one command may go on, however steadily it talks."""
+_LOOK: Final = "Look at what it was to change. It is not repeated by itself."
 _WINDOW: Final = 256 << 10
 """Bytes that a command may be ahead of whoever reads it: more would be worked off in one go, and hold up everybody."""
 # Our own order first, the cheapest here; then whatever else asyncssh has for old devices.
@@ -179,13 +181,27 @@ async def connect(
     return connection
 
 
+def _broken(words: str, *, writes: bool) -> ProtocolViolation | OutcomeUnknown:
+    return (
+        OutcomeUnknown(f"{words}; whether it was done cannot be told", next_step=_LOOK)
+        if writes
+        else (ProtocolViolation(words))
+    )
+
+
 async def stream(
-    connection: asyncssh.SSHClientConnection, command: str, timeout_ms: int, *, max_bytes: int = MAX_OUTPUT
-) -> AsyncIterator[bytes]:
+    connection: asyncssh.SSHClientConnection,
+    command: str,
+    timeout_ms: int,
+    *,
+    max_bytes: int = MAX_OUTPUT,
+    writes: bool = False,
+) -> AsyncGenerator[bytes]:
     """The output of one command, as it comes: each chunk within the deadline, all of it within the caps.
 
     Whoever stops listening before the end ends the command. Unreachable when it could not be asked at all,
-    ProtocolViolation when the answer breaks off, stalls, or goes past a cap.
+    ProtocolViolation when the answer breaks off, stalls, or goes past a cap; OutcomeUnknown instead for one that
+    `writes`.
     """
     process: asyncssh.SSHClientProcess[bytes] | None = None
     loop = asyncio.get_running_loop()
@@ -200,16 +216,19 @@ async def stream(
                 break
             size += len(data)
             if size > max_bytes or loop.time() > end:
-                raise ProtocolViolation("the phone system's answer was too long; the rest was left out")
+                raise _broken("the phone system's answer was too long; the rest was left out", writes=writes)
+            held = loop.time()
             yield data
+            end += loop.time() - held  # whoever reads it page by page is not the phone system's delay
         async with asyncio.timeout(timeout_ms / 1000):
             await process.wait_closed()
         if process.exit_status is None:
-            raise ProtocolViolation("the phone system's answer broke off")
+            raise _broken("the phone system's answer broke off", writes=writes)
     except (OSError, TimeoutError, asyncssh.Error) as error:
-        if process is None:
+        # One that writes and was not answered in time may have been taken.
+        if process is None and not (writes and isinstance(error, TimeoutError)):
             raise Unreachable(f"the phone system does not take the command ({type(error).__name__})") from error
-        raise ProtocolViolation(f"the phone system stopped answering ({type(error).__name__})") from error
+        raise _broken(f"the phone system stopped answering ({type(error).__name__})", writes=writes) from error
     finally:
         if process is not None:
             process.channel.abort()

@@ -21,7 +21,7 @@ from audit.sealing import SealingError
 from gateway import notify
 from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
-from gateway.access.told import Counting, line_of, tells
+from gateway.access.told import TYPED, Counting, line_of, tells
 from gateway.errors import InvalidError
 from gateway.lifecycle import SessionState
 from gateway.notify import summaries
@@ -263,8 +263,8 @@ class _Telling:
         return self._tables[title][row.body["kind"]].format_map(_Words(self._shown(values)))
 
     async def _intended(self, row: Row) -> Row | None:
-        """What was intended when a password was reset (whose) or a diagnostic was run (which)."""
-        if row.body["kind"] != "secret.issued" and row.body["data"].get("name") != "diag":
+        """What was intended when a password was reset (whose) or something was typed at the prompt (what)."""
+        if row.body["kind"] != "secret.issued" and row.body["data"].get("name") not in TYPED:
             return None
         found = await self._audit.read(
             self._scope.connection, self._scope.customer_id, kinds=("operation.intended",),

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway.access.asked import request_of
+from gateway.access.console import switched_on
 from gateway.access.facts import facts_of, grant_of
 from gateway.access.places import ALL, Place, place_of
 from gateway.errors import NotFoundError
@@ -105,13 +106,18 @@ class Permitted:
         """Everything a decision rests on now, read in this transaction (facts.facts_of)."""
         return await facts_of(scope, engineer_id, system_id, grant_id, self.now, lock=lock)
 
-    async def explain(self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None) -> Decision:
-        """What policy would say, and why."""
+    async def explain(
+        self, engineer_id: str, system: PhoneSystem, operation: Operation, at_ms: int | None,
+        extra: str | None = None,
+    ) -> Decision:  # fmt: skip
+        """What policy would say, and why. `extra`: of which command of the console (policy.decide)."""
         open_here = [g for g in await self.open_grants(engineer_id) if g.system_id == system.id]
         naming = [g for g in open_here if operation in g.operations] or open_here
         async with self._store.look(system.customer_id) as scope:
             facts = await self.facts(scope, engineer_id, system.id, naming[0].id if naming else None, False)
-        return decide(facts if at_ms is None else replace(facts, now_ms=at_ms), operation)
+            if extra is not None:
+                facts = replace(facts, switched_on=(await switched_on(scope, system.id)).entries)
+        return decide(facts if at_ms is None else replace(facts, now_ms=at_ms), operation, extra)
 
     async def customer_name(self, customer_id: str) -> str:
         """For prompts."""

@@ -17,6 +17,8 @@ from gateway.store.engine import Scope
 KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
 """The events that `line_of` has words for."""
 _LOOKS: Final = frozenset({"find", "list-all", "view"})
+TYPED: Final = frozenset({"diag", "console-look", "console-act"})
+"""Operations that send a line to the phone system's prompt: what was typed stands with the intent."""
 _A_READ: Final = 1000
 _COUNTED: Final = 10 * _A_READ
 """Entries of one visit that a line in a list is worth."""
@@ -38,7 +40,7 @@ async def told_by_log(
         if kind == "operation.intended":
             if _only_prepared(row):
                 prepared.add(operation)
-            elif data["name"] == "diag" or str(data["name"]).startswith("reset-"):
+            elif data["name"] in TYPED or str(data["name"]).startswith("reset-"):
                 named[operation] = row
         elif kind == "operation.done" and (data["name"] in _LOOKS or operation in prepared):
             seen += int(data["count"])
@@ -71,7 +73,7 @@ def tells(row: Row) -> bool:
     """True for an entry of KINDS that `line_of` may have words for, as far as can be seen without opening it."""
     if row.body["kind"] != "operation.done":
         return True
-    return row.body["data"]["name"] == "diag" or "before" in row.body.get("commit", {})
+    return row.body["data"]["name"] in TYPED or "before" in row.body.get("commit", {})
 
 
 async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None = None) -> str:
@@ -84,9 +86,26 @@ async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None 
             personal = await audit.personal(scope.connection, intended) | personal
     except SealingError:
         return _FALSE
-    if intended is not None and row.body["kind"] == "operation.done" and row.body["data"]["name"] == "diag":
-        return f"the diagnostic `{' '.join(intended.body['data'].get('fields', ()))}` was run"
+    if intended is not None and row.body["kind"] != "secret.issued" and row.body["data"]["name"] in TYPED:
+        return await _typed(audit, scope, row, intended)
     return _line(row, personal)
+
+
+async def _typed(audit: AuditLog, scope: Scope, row: Row, intended: Row) -> str:
+    """What stood at the prompt, and what came of it."""
+    try:
+        line = (await audit.personal(scope.connection, intended)).get("line")
+    except SealingError:
+        return _FALSE
+    entry = " ".join(intended.body["data"].get("fields", ()))
+    what = f"a command ({entry}), {line}" if isinstance(line, Erased) else f"`{line or entry}`"
+    if row.body["kind"] == "operation.unknown":
+        return f"{what} was sent to the phone system's prompt, and it cannot be told whether it was done"
+    return (
+        f"the diagnostic {what} was run"
+        if row.body["data"]["name"] == "diag"
+        else (f"{what} was typed at the phone system's prompt")
+    )
 
 
 def _line(row: Row, personal: Mapping[str, Any]) -> str:
@@ -103,8 +122,8 @@ def _line(row: Row, personal: Mapping[str, Any]) -> str:
             return f"a {SECRETS[data['secret']]}{whose} was reset; the phone system mails the new one to {to} {where}"
         return f"a {SECRETS[data['secret']]}{whose} was reset; the new one went to {to} {where}{over}"
     before, after = personal.get("before"), personal.get("after")
-    if data["name"] == "diag":
-        return "a diagnostic was run"
+    if data["name"] in TYPED:
+        return "a diagnostic was run" if data["name"] == "diag" else "a command was typed at the phone system's prompt"
     if isinstance(before, Erased):
         return f"{'removed' if data['name'] == 'remove' else 'changed'}: somebody {before}"
     if not isinstance(before, Mapping):

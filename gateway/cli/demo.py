@@ -173,7 +173,17 @@ async def _furnish(demo: Demo) -> None:
         phone="+442079460900", notices="each",
     )  # fmt: skip
     terms = {
-        "operations": ["find", "view", "alter", "remove", "reset-voicemail", "reset-sip", "diag"],
+        "operations": [
+            "find",
+            "view",
+            "alter",
+            "remove",
+            "reset-voicemail",
+            "reset-sip",
+            "diag",
+            "console-look",
+            "console-act",
+        ],
         "mail_domains": ["customer.example"],
         "consent_by_phone": True,
     }
@@ -240,7 +250,7 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
                     return await story_yes.play(demo)
                 return await story.play(demo)
             demo.mails.folder = place / "mails"
-            await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag")
+            await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag,console-look,console-act")
             link = await _opening(demo)
             if state_file is not None:
                 _write_state(demo, state_file, link)
@@ -261,7 +271,7 @@ def _instructions(demo: Demo, invitation: str) -> None:
         f"Frameroom is running, with a training phone system of 40 people ({CUSTOMER}, {SYSTEM}).\n\n"
         f"Come in as the engineer Ana:\n  {' '.join(demo.ssh())}\n"
         f"When asked for the one-time code: {pyotp.TOTP(demo.totp).now()} (later: `oathtool -b --totp {demo.totp}`)\n"
-        'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag\n\n'
+        'Then try: find grace · show 2001 · set 2001 name="Grace Bell" · reset 2001 voicemail · diag · console\n\n'
         "A new password leaves in a mail as a link that shows it once, in a browser. Mails are written to\n"
         f"  {demo.mails.folder}\nand named here as they come.\n\n"
         "As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n"

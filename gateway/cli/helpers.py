@@ -42,6 +42,8 @@ def register(system: click.Group) -> None:
         may("numbers", type=click.Choice(["plus", "digits", "national"]), default="plus", help="How they stand there."),
         may("country-code", default="44"),
         may("from", default="", help="The gateway's address, as that machine sees it: no other may use the key."),
+        may("console", type=click.Choice(["off", "look", "act"]), default="off",
+            help="What Asterisk's own prompt may be used for, of a fixed list, where an agreement names it too."),
         click.Option(["--reconfigure"], is_flag=True, help="Write the helper's configuration anew too."),
     )  # fmt: skip
 
@@ -69,6 +71,8 @@ def _own(connector: str, said: dict[str, Any]) -> dict[str, Any]:
     if own and connector == "freepbx":
         word = next(iter(own)).replace("_", "-").removesuffix("s")
         raise UsageError(f"--{word} is for asterisk-files: a FreePBX knows its own files and contexts.")
+    if said["console"] != "off" and connector == "freepbx":
+        raise UsageError("--console is for asterisk-files: the helper of a FreePBX has no prompt.")
     return own
 
 
@@ -81,7 +85,7 @@ def _script(connector: str, said: dict[str, Any], public_key: str) -> str:
     from connectors.asterisk_files import install as files
 
     own: dict[str, Any] = _own(connector, said)
-    own |= {"contexts": tuple(said["contexts"])}
+    own |= {"contexts": tuple(said["contexts"]), "console": said["console"]}
     wanted = files.Wanted(
         public_key, numbers=numbers, country_code=country, origin=origin, reconfigure=again, **own
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`frameroom request …`, `grant …`, `access …`, `explain`."""
+"""`frameroom request …`, `grant …`, `access …`, `console …`, `explain`."""
 
 from __future__ import annotations
 
@@ -35,16 +35,20 @@ def register(main: click.Group) -> None:
     request = Group("request", help="What engineers ask for.")
     grant = Group("grant", help="Permissions that customers gave.")
     access = Group("access", help="The customer's own switch, above every permission.")
-    for made in (request, grant, access):
+    console = Group("console", help="What may be typed at a phone system's prompt.")
+    for made in (request, grant, access, console):
         main.add_command(made)
     _requests(request)
     _grants(grant)
     _switch(access)
+    _console(console)
     simple(
         main, "explain", "May ENGINEER do OPERATION on SYSTEM, and why (not). Every question that is asked is shown.",
         "explain ana 'Head office' reset-voicemail --at '26 Nov 09:00'", argument("engineer"), argument("system"),
         argument("operation", type=click.Choice([operation.value for operation in Operation])), whose(),
-        may("at", type=WHEN, help=f"As it would be then. {EXAMPLES}."), call="explain", change=_at,
+        may("at", type=WHEN, help=f"As it would be then. {EXAMPLES}."),
+        may("command", help="Of the console's commands, this one: a name as `console list` shows it."),
+        call="explain", change=_at,
     )  # fmt: skip
 
 
@@ -104,4 +108,29 @@ def _switch(access: click.Group) -> None:
         may("until", type=WHEN, help=f"The end, for until. {EXAMPLES}."),
         may("hours", multiple=True, help="For weekly: 'mon-fri 08:00-18:00', the agreement's zone. May be repeated."),
         call="access set", change=_access,
+    )  # fmt: skip
+
+
+def _listed(given: dict[str, Any]) -> dict[str, Any]:
+    return given | {"commands": list(given["commands"])}
+
+
+def _console(console: click.Group) -> None:
+    simple(
+        console, "list", "Every command that can be typed at a phone system's prompt, and whether it is on there.",
+        "console list 'Head office'", argument("system"), whose(), call="console list",
+    )  # fmt: skip
+    simple(
+        console, "on",
+        "Switch commands on, as an approver asked by telephone; every approver is told at once. The customer's "
+        "agreement has to allow consent by telephone; otherwise approvers sign it in the portal, under Console.",
+        "console on 'Head office' core-reload --by 'Kate Brook' --how 'telephone call of 14:00'", argument("system"),
+        argument("commands", nargs=-1, required=True), whose(), option("by", help="The approver who asked."),
+        option("how", help="How it came to you."), call="console on", change=_listed,
+    )  # fmt: skip
+    simple(
+        console, "off", "Switch commands off again, or all of them where none is named. At once, and always allowed.",
+        "console off 'Head office' core-reload --by 'Kate Brook' --how letter", argument("system"),
+        argument("commands", nargs=-1), whose(), option("by", help="Who of the customer asked."),
+        option("how", help="How it came to you."), call="console off", change=_listed,
     )  # fmt: skip

@@ -6,7 +6,7 @@ Reading order: `letters`, `asking_letters`, `access_letters`, `portal_letters`, 
 channels), `carrier` and `apprise_child` (one message by one of them), `words` (text from outside made harmless).
 """
 
-from gateway.notify.access_letters import access_changed
+from gateway.notify.access_letters import access_changed, console_changed
 from gateway.notify.alarms import (
     address_confirmed,
     addresses_confirmed,
@@ -93,6 +93,7 @@ __all__ = [
     "codes_guessed",
     "codes_turned",
     "consent_recorded",
+    "console_changed",
     "contact_changed",
     "deliveries_of",
     "engineer_named",

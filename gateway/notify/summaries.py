@@ -23,6 +23,8 @@ _CHANGES: Final = {
     "reset-sip": ("reset a telephone password", "telephone passwords reset"),
     "reset-portal": ("reset a portal password", "portal passwords reset"),
     "diag": ("ran a diagnostic", "diagnostics run"),
+    "console-look": ("looked with a command at the prompt", "commands at the prompt that look"),
+    "console-act": ("acted with a command at the prompt", "commands at the prompt that act"),
 }
 
 

@@ -17,6 +17,10 @@ WORDS: Final = {
     "reset-sip": "reset a telephone's password (without seeing it)",
     "reset-portal": "reset a portal password (without seeing it)",
     "diag": "run diagnostics from a fixed list (an addition to the five operations)",
+    "console-look": "type commands at the phone system's prompt that only look, from a fixed list (an addition to the "
+    "five operations)",
+    "console-act": "type commands at the phone system's prompt that act, from a fixed list: have its configuration "
+    "read again, have a telephone answer, drop a registration (an addition to the five operations)",
 }
 LOOKED: Final = {
     "find": "people were looked up by name, number or email",

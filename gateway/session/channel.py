@@ -102,7 +102,7 @@ class Channel(asyncssh.SSHServerSession[str]):
         if self.terminal is None:
             # Files come this way too: a byte that is no UTF-8 is named by whoever reads it, with its line.
             self._chan.set_encoding("utf-8", "surrogateescape")
-        elif self.command is None:
+        else:
             self._chan.register_key("\t", self._tab)
         self._start(self)
 
@@ -268,6 +268,34 @@ class Channel(asyncssh.SSHServerSession[str]):
             self.write("^C\n")
             raise got
         return got
+
+    async def ask_key(self, prompt: str, keys: str) -> str:
+        """One of `keys`, pressed without Enter, while `prompt` stands in the last line; Enter alone is the first of
+        them, the end of input the last. For a terminal whose lines are edited here."""
+
+        def pressed(key: str) -> Callable[[str, int], tuple[str, int]]:
+            def handle(line: str, pos: int) -> tuple[str, int]:
+                self._queue(key)
+                return line, pos
+
+            return handle
+
+        self.status(prompt)
+        for key in keys:
+            self._chan.register_key(key, pressed(key))
+        try:
+            while True:
+                got = await self._next()
+                if isinstance(got, BaseException):
+                    raise got
+                if got is None:
+                    return keys[-1]
+                if (key := got[:1].lower() or keys[0]) in keys:
+                    return key
+        finally:
+            for key in keys:
+                self._chan.unregister_key(key)
+            self.status("")
 
     async def read_all(self) -> AsyncIterator[str]:
         """Standard input as it comes, to its end."""

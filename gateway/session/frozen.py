@@ -6,7 +6,7 @@ are refused while anybody of the phone system is restricted.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from connectors.contract import (
@@ -99,11 +99,17 @@ class Frozen:
         """NotSupported while somebody is restricted."""
         if self._anybody():
             raise NotSupported(
-                "diagnostics are off here for now: their raw output could show somebody who must not be seen",
+                "the phone system's prompt is off here for now: its output could show somebody who must not be seen",
                 next_step="The operator knows more: `frameroom subject restricted`.",
             )
-        async for piece in self._inner.diag(command):
-            yield piece
+        output = self._inner.diag(command)
+        try:
+            async for piece in output:
+                yield piece
+        finally:
+            # Whoever stops in the middle ends the command now, and not when a collector comes by.
+            if isinstance(output, AsyncGenerator):
+                await output.aclose()
 
     async def close(self) -> None:
         """Let go of the connection."""

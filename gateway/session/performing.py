@@ -8,6 +8,7 @@ or this process: closing.py writes `unknown` for one whose own could not be writ
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, update
@@ -17,13 +18,14 @@ from audit.events import Personal
 from audit.steps import Step
 from connectors.contract import Operation, Person
 from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
+from gateway.access.console import switched_on
 from gateway.access.dials import Dials
 from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
 from gateway.policy import decide
-from gateway.session.visit import Did, SeveralPeople, Tools, Visit
+from gateway.session.visit import Did, SeveralPeople, Stopped, Tools, Typed, Visit
 from gateway.session.writers import Writers
 from gateway.store.engine import Scope
 from gateway.store.sqlite import UNASKED
@@ -62,15 +64,16 @@ class Performing:
         self._tools, self._writers, self._dials, self._end = tools, writers, dials, end
 
     async def perform(
-        self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str]
-    ) -> Did:
+        self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str],
+        typed: Typed | None = None,
+    ) -> Did:  # fmt: skip
         """One operation: what it gave. NotPermittedError, ConflictError (another writer), what `work` raises."""
         async with self._writers.alone(visit.system, operation):
             operation_id = new_id("op")
             system = visit.system
             subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
             visit.undecided.add(operation_id)
-            await self._intend(visit, operation, operation_id, person, subject, fields)
+            await self._intend(visit, operation, operation_id, person, subject, fields, typed)
             visit.recording.marker(f"{operation.value} {operation_id}")
             await self._tools.steps.reached(Step.INTENDED)
             did = await self._work(visit, operation, operation_id, subject, work)
@@ -86,7 +89,8 @@ class Performing:
         try:
             return await work(operation_id)
         except OutcomeUnknown as error:
-            visit.connector = None
+            if not isinstance(error, Stopped):
+                visit.connector = None
             visit.lines.append(f"{operation.value}: tried, and it cannot be told whether it happened")
             await self._finish(visit, operation, operation_id, subject, OperationState.UNKNOWN, code=error.code)
             raise
@@ -123,12 +127,16 @@ class Performing:
 
     async def _intend(
         self, visit: Visit, operation: Operation, operation_id: str, person: str | None, subject: str | None,
-        fields: Sequence[str],
+        fields: Sequence[str], typed: Typed | None,
     ) -> None:  # fmt: skip
         system, who = visit.system, visit.identity
         async with self._tools.store.scope(system.customer_id) as scope:
             facts = await self._tools.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
-            decision = decide(facts, operation)
+            list_ = None
+            if typed is not None and typed.extra:
+                list_ = await switched_on(scope, system.id)
+                facts = replace(facts, switched_on=list_.entries)
+            decision = decide(facts, operation, typed.entry if typed is not None and typed.extra else None)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
             visit.hidden = await restricted(scope, system.id) if facts.restrictions else frozenset()
@@ -140,8 +148,12 @@ class Performing:
             await scope.execute(_INTENDED, values)
             dials = visit.connector is None and visit.dial is None
             ahead = await self._dials.ahead(scope, system, visit.id) if dials else visit.dial
-            personal = (Personal("person", person, f"subject:{subject}"),) if person else ()
+            personal: tuple[Personal, ...] = (Personal("person", person, f"subject:{subject}"),) if person else ()
             data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
+            if typed is not None:
+                personal += (Personal("line", typed.line, f"session:{visit.id}"),)
+            if list_ is not None:
+                data["list"] = list_.version
             if visit.grant.job_id is not None:
                 data["job"] = visit.grant.job_id
             await self._tools.append(

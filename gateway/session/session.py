@@ -37,7 +37,7 @@ from gateway.session.closing import Closing, segment_event
 from gateway.session.frozen import Frozen
 from gateway.session.performing import Performing
 from gateway.session.visit import Did as Did
-from gateway.session.visit import Tools
+from gateway.session.visit import Tools, Typed
 from gateway.session.visit import Visit as Visit
 from gateway.session.watching import Watch
 from gateway.session.writers import Writers
@@ -245,13 +245,14 @@ class Visits:
         *,
         person: str | None = None,
         fields: Sequence[str] = (),
+        typed: Typed | None = None,
     ) -> Did:
         """One operation. It runs to its outcome even when the engineer hangs up in the middle of it."""
         if self._group is None:
             raise UnavailableError("Frameroom is stopping.")
         if visit.ended is not None:
             raise NotPermittedError(f"The visit has ended: {visit.ended}.")
-        task = self._group.create_task(self._act_contained(visit, operation, work, person, fields))
+        task = self._group.create_task(self._act_contained(visit, operation, work, person, fields, typed))
         did, error = await asyncio.shield(task)
         if error is not None:
             raise error
@@ -285,6 +286,7 @@ class Visits:
         if visit.ended is not None or self._group is None:
             return
         visit.ended = reason
+        visit.ending.set()
         self._closing.add(visit)
         for channel in tuple(visit.channels):
             channel.notify_line(f"The visit has ended: {reason}.")

@@ -6,11 +6,12 @@ import asyncio
 from contextlib import suppress
 
 from connectors.errors import ConnectorError
-from gateway.errors import AmbiguousError, FrameroomError, UnavailableError
+from gateway.errors import FrameroomError, UnavailableError
 from gateway.session.answers import Answer
 from gateway.session.channel import Channel, Identity, Interrupted
-from gateway.session.commands import Caller, Commands, exit_code, shown
+from gateway.session.commands import Caller, Commands, shown
 from gateway.session.commands.asking import in_words
+from gateway.session.commands.caller import tell
 from gateway.session.commands.completion import complete
 from gateway.session.session import Visits
 
@@ -57,13 +58,7 @@ class Shell:
         try:
             await self._commands.run(caller, line)
         except (FrameroomError, ConnectorError) as error:
-            caller.say(error.message)
-            if isinstance(error, AmbiguousError):
-                for match in error.matches:
-                    caller.say(f"  {match}")
-            if error.next_step:
-                caller.say(error.next_step)
-            return exit_code(error)
+            return tell(caller, error)
         except ConnectionResetError:
             raise
         except OSError as error:

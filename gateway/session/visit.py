@@ -12,6 +12,7 @@ from audit.log import AuditLog
 from audit.recording.recorder import SessionRecording
 from audit.steps import Steps
 from connectors.contract import Connector, Person
+from connectors.errors import OutcomeUnknown
 from gateway.access.dials import Ahead
 from gateway.access.permission import Permission
 from gateway.errors import AmbiguousError
@@ -33,6 +34,22 @@ class Did:
     changed: bool = False
     also: Callable[[Scope], Awaitable[None]] | None = None
     """More to be written in the outcome's own transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A line for the phone system's prompt, as it was rendered, and the catalogue's entry that it is of.
+
+    `extra`: that entry is off until the customer switches it on for the phone system.
+    """
+
+    line: str
+    entry: str
+    extra: bool = False
+
+
+class Stopped(OutcomeUnknown):
+    """A command that acts was ended before its answer was whole. The connection is none the worse for it."""
 
 
 class SeveralPeople(AmbiguousError):
@@ -62,6 +79,8 @@ class Visit:
     acting: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str | None = None
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with `ended`: what would go on for long has to stop."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     acts: int = 0
     seen: set[str] = field(default_factory=set)

@@ -18,8 +18,11 @@ from gateway.model import PhoneSystem
 from gateway.store.engine import Store
 
 WRITES: Final = frozenset(
-    {Operation.ALTER, Operation.REMOVE, Operation.RESET_VOICEMAIL, Operation.RESET_SIP, Operation.RESET_PORTAL}
-)
+    {
+        Operation.ALTER, Operation.REMOVE, Operation.RESET_VOICEMAIL, Operation.RESET_SIP, Operation.RESET_PORTAL,
+        Operation.CONSOLE_ACT,
+    }
+)  # fmt: skip
 _SPACE: Final = 0x46524D57  # so that these locks meet no other use of advisory locks (the sequencer's)
 
 

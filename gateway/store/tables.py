@@ -29,6 +29,7 @@ from gateway.store import sign_in_tables as sign_in_tables
 from gateway.store import stream_tables as stream_tables
 from gateway.store import telling_tables as telling_tables
 from gateway.store.access_tables import access as access
+from gateway.store.access_tables import console_lists as console_lists
 from gateway.store.columns import ID, customer_table, within
 from gateway.store.columns import metadata as metadata
 

@@ -15,6 +15,7 @@ from audit.storage import StorageError
 from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
+from gateway.access.console import ConsoleLists
 from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.month_letters import MonthLetters
@@ -27,6 +28,7 @@ from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Wait
 from gateway.portal.access import AccessPages
 from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.console import ConsolePages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
@@ -171,6 +173,7 @@ class App:
             *JobPages(store, Jobs(store, audit, permission, passkeys), passkeys).pages(),
             *AccessPages(store, Switch(store, audit), directory).pages(),
             *AgreementPages(store, agreeing, passkeys, ring).pages(),
+            *ConsolePages(store, ConsoleLists(store, audit, passkeys), passkeys, ring).pages(),
             *HandOvers(store, Handing(store, audit, passkeys), passkeys, ring).pages(),
             *AddressPages(store, addresses, passkeys, ring).pages(),
             *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),

@@ -170,16 +170,19 @@ TERMS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def signature(story: Story, kind: str, text: str, approver: str = APPROVER, **data: Any) -> Event:
+def signature(
+    story: Story, kind: str, text: str, approver: str = APPROVER, passkey: Passkey | None = None, **data: Any
+) -> Event:
     """An event that keeps a signature over these words."""
     digest = hashlib.sha256(text.encode()).hexdigest()
-    made = story.passkey.sign(bytes.fromhex(digest))
+    key = passkey or story.passkey
+    made = key.sign(bytes.fromhex(digest))
     data |= {
-        "approver": approver, "credential": story.passkey.credential, "digest": digest,
+        "approver": approver, "credential": key.credential, "digest": digest,
         "authenticator_data": b64(made.authenticator_data), "client_data": b64(made.client_data),
         "signature": b64(made.signature),
     }  # fmt: skip
-    ids = {"system": SYSTEM} if kind == "job.signed" else {}
+    ids = {"system": SYSTEM} if kind in {"job.signed", "console.signed"} else {}
     return story.event(kind, data, Personal("words", text, "request:x"), actor=approver, **ids)
 
 

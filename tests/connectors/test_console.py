@@ -21,21 +21,21 @@ REFUSED = [
 @pytest.mark.parametrize("line", REFUSED)
 def test_what_is_not_on_the_list_is_refused(line: str) -> None:
     with pytest.raises(InvalidValue) as caught:
-        parse(line)
+        parse(line, ASTERISK)
     assert "diag" in caught.value.next_step
 
 
 @pytest.mark.parametrize("entry", ASTERISK, ids=lambda e: e.name)
 def test_what_is_on_the_list_is_rendered_again(entry) -> None:
-    line = entry.usage().replace("NAME", "alice.wong-1")
-    command = parse(line)
+    line = entry.sample()
+    command = parse(line, ASTERISK)
     assert (command.render(), command.entry) == (line, entry.name)
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_sent_is_plain_words(line: str) -> None:
     try:
-        command = parse(line)
+        command = parse(line, ASTERISK)
     except InvalidValue as error:
         assert error.code == "invalid-value"
         return

@@ -18,6 +18,7 @@ from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
+from gateway.access.console import ConsoleLists
 from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.proposals import Proposals
@@ -35,6 +36,7 @@ from gateway.notify import Carrier, Ways
 from gateway.portal.access import AccessPages
 from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
+from gateway.portal.console import ConsolePages
 from gateway.portal.contacts import ContactPages
 from gateway.portal.entrance import Entrance
 from gateway.portal.guesses import Guesses
@@ -158,6 +160,7 @@ async def site(store: Store, tmp_path: Path) -> Site:
         *JobPages(store, Jobs(store, brook.audit, brook.permission, passkeys), passkeys).pages(),
         *AccessPages(store, Switch(store, brook.audit), brook.directory).pages(),
         *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
+        *ConsolePages(store, ConsoleLists(store, brook.audit, passkeys), passkeys, "Ring us.").pages(),
         *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
         *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
         *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),

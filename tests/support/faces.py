@@ -246,6 +246,8 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("work", "/jobs", "/jobs"),
         Face("access", "/access", "/access"),
         Face("agreement", "/agreement", "/agreement"),
+        Face("console", "/console", "/console"),
+        Face("console-of-one", "/console/{system}", ids["addresses"].replace("/addresses/", "/console/")),
         Face("secrets", "/hand-overs", "/hand-overs"),
         Face("secret", "/hand-overs/{link}", ids["hand-over"]),
         Face("addresses", "/addresses", "/addresses"),

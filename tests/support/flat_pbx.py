@@ -25,7 +25,7 @@ CAPTURED = Path(__file__).parents[1] / "vectors" / "asterisk" / "etc"
 CANARIES: dict[str, str] = json.loads((CAPTURED.parent / "canaries.json").read_text())
 USER = getpass.getuser()
 # Says what `asterisk -rx` says (transcripts 80 and 94), or with a file `refuse` there what cli.c says of a failure.
-_CONSOLE = """#!/bin/sh
+_CONSOLE = r"""#!/bin/sh
 echo "$2" >> {folder}/asked
 case "$2" in
 "module reload "*) m=${{2#module reload }}
@@ -38,7 +38,14 @@ case "$2" in
 "pjsip show contacts")
   echo "  Contact:  1001/sip:1001@127.0.0.1:34442                  7fb62b7eb5 NonQual         nan"
   echo "  Contact:  itsp/sip:127.0.0.1:5999                        5b4bebb4d4 NonQual         nan" ;;
-*) echo "No such command '$2'"; exit 1 ;;
+"pjsip show endpoints")
+  [ -p {folder}/alive ] && exec 9> {folder}/alive
+  [ -e {folder}/many ] && exec cat {folder}/many
+  sed -n '/^##### pjsip show endpoints$/,/^##### pjsip show endpoint /p' {said} ;;
+"core show channels") cat {folder}/channels ;;
+"dialplan reload") echo "Dialplan reloaded." ;;
+"pjsip show auth"*|"dialplan show"*|"database show"*) grep -h CANARY {said} ;;
+*) sed -n "/^##### $2\$/,/^#####/p" {said} | sed '/^#####/d' ;;
 esac
 """
 
@@ -67,7 +74,7 @@ class FlatPbx:
         for file in self.etc.iterdir():
             file.chmod(0o640)
         console = self.folder / "asterisk"
-        console.write_text(_CONSOLE.format(folder=self.folder))
+        console.write_text(_CONSOLE.format(folder=self.folder, said=CAPTURED.parent / "80-cli.txt"))
         console.chmod(0o755)
         self.configure(**self.changes)
         return self

@@ -20,6 +20,7 @@ from connectors.conformance.people import planted
 from connectors.contract import (
     Connector,
     Credential,
+    DiagCommand,
     MakesSecrets,
     Operation,
     Person,
@@ -210,5 +211,10 @@ async def against(
 
 
 def lines_of(bench: Bench) -> list[dict[str, Any]]:
-    """The console's commands, for a child."""
-    return [{"words": command.words, "name": command.entry} for command in bench.traits.diag]
+    """The console's commands that look, for a child."""
+    return [as_job(command) for command in bench.traits.diag]
+
+
+def as_job(command: DiagCommand) -> dict[str, Any]:
+    """A command, for a child."""
+    return {"words": command.words, "name": command.entry}

@@ -22,6 +22,7 @@ from gateway.session.commands.apply import Apply
 from gateway.session.commands.asking import Asking
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller, exit_code
+from gateway.session.commands.console import Console
 from gateway.session.commands.desk import Desk
 from gateway.session.commands.diagnostics import Diagnostics
 from gateway.session.commands.handover import Handover
@@ -48,7 +49,7 @@ class Commands:
         acts = Acts(desk, resets)
         groups = (
             About(desk), Asking(desk, self.answers), Work(desk, taking), People(acts), History(acts), Apply(acts),
-            Diagnostics(desk), Handover(desk),
+            Diagnostics(desk), Console(desk), Handover(desk),
         )  # fmt: skip
         first = Command(
             "help", self.help, "help [COMMAND]", "this list, or a command's usage and example", "help reset"

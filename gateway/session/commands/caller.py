@@ -10,7 +10,7 @@ from typing import Any, Final
 from connectors.contract import Person
 from connectors.errors import ConnectorError
 from gateway import errors
-from gateway.errors import FrameroomError, UsageError
+from gateway.errors import AmbiguousError, FrameroomError, UsageError
 from gateway.model import Grant, PhoneSystem
 from gateway.session.channel import Channel, Identity
 from gateway.session.commands.table import Columns
@@ -103,6 +103,11 @@ class Listing:
             self._caller.channel.write(self._columns.lines(rows))
         self._any = True
 
+    @property
+    def begun(self) -> bool:
+        """True once there was a row."""
+        return self._any
+
     def end(self, empty: str = "") -> None:
         """No more: closes the array, or says what no rows mean. Once is enough."""
         if self._ended:
@@ -117,6 +122,17 @@ class Listing:
 def as_json(row: Mapping[str, Any]) -> str:
     """One row as JSON, fit for a terminal as well: what could steer one is escaped."""
     return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(row, ensure_ascii=False))
+
+
+def tell(caller: Caller, error: FrameroomError | ConnectorError) -> int:
+    """Say what went wrong and what to do next; the exit code for it."""
+    caller.say(error.message)
+    if isinstance(error, AmbiguousError):
+        for match in error.matches:
+            caller.say(f"  {match}")
+    if error.next_step:
+        caller.say(error.next_step)
+    return exit_code(error)
 
 
 def exit_code(error: FrameroomError | ConnectorError) -> int:

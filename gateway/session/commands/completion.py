@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.console import complete as complete_diag
+from connectors.console import catalogue, diagnostics
+from connectors.console import complete as complete_line
 from connectors.contract import Operation, SecretKind
 from gateway.harmless import CONTROL
 from gateway.session.commands.caller import Caller
@@ -22,7 +23,7 @@ _OPTIONS: Final = {
     "changes": ("--all",),
 }
 _WITH_PERSON: Final = frozenset({"show", "set", "remove", "reset", "find"})
-_WITH_SYSTEM: Final = frozenset({"use", "request"})
+_WITH_SYSTEM: Final = frozenset({"use", "request", "console"})
 _PLAIN: Final = re.compile(r"[\w@%+=:,./-]*")
 
 
@@ -104,7 +105,11 @@ def _choices(commands: Collection[str], caller: Caller, words: Sequence[str], la
         case "help":
             return _same(sorted(commands))
         case "diag":
-            return _same(complete_diag(" ".join([*plain, last])))
+            listed = diagnostics(caller.system.connector if caller.system is not None else "lab")
+            return _same(complete_line(" ".join([*plain, last]), listed))
+        case "console" if plain:
+            listed = catalogue(caller.system.connector) if caller.system is not None else ()
+            return _same(complete_line(" ".join([*plain[1:], last]), listed))
         case "set" if plain:
             used = {word.partition("=")[0] for word in plain}
             return [Choice(f"{name}=", f"{name}=", True) for name in FIELDS if name not in used]

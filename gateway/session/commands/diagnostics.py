@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from connectors.console import ASTERISK, OutputFilter
-from connectors.console import parse as parse_diag
+from connectors.console import Catalogue, diagnostics, understood
 from connectors.contract import Operation
+from gateway.errors import UsageError
 from gateway.session.commands.book import Command
-from gateway.session.commands.caller import Caller, Listing
+from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
-from gateway.session.session import Did
+from gateway.session.commands.prompting import offered, run_line
 
 
 class Diagnostics:
@@ -30,33 +28,20 @@ class Diagnostics:
 
     async def diag(self, caller: Caller) -> None:
         """Run one, or list them."""
+        listed = await self._catalogue(caller)
         if not caller.words:
-            caller.out([{"command": entry.usage(), "shows": entry.shows} for entry in ASTERISK])
+            caller.out([{"command": entry.usage(), "shows": entry.shows} for entry in listed])
             return
-        command = parse_diag(" ".join(caller.words))
+        entry, command = understood(" ".join(caller.words), listed)
         visit = await self._desk.visit(caller, Operation.DIAG)
-        listing = caller.listing()
-        put = _as_lines(listing) if caller.as_json else caller.channel.write_lines
+        if not await run_line(self._desk, caller, visit, Operation.DIAG, entry, command):
+            caller.say("Stopped.")
 
-        async def work(_: str) -> Did:
-            strainer, size = OutputFilter(), 0
-            async for data in (await self._desk.visits.connector(visit)).diag(command):
-                size += len(data)
-                put(strainer.feed(data))
-                await caller.channel.drain()
-                await visit.recording.keep_up()
-            put(strainer.flush())
-            return Did(None, size, (), (), f"ran the diagnostic `{command.render()}`")
-
-        await self._desk.visits.act(visit, Operation.DIAG, work, fields=(command.entry,))
-        if caller.as_json:
-            listing.end()
-
-
-def _as_lines(listing: Listing) -> Callable[[bytes], None]:
-    """Output as rows of a listing; the filter gives whole lines."""
-
-    def put(data: bytes) -> None:
-        listing.add([{"line": line} for line in data.decode("utf-8", "replace").splitlines()])
-
-    return put
+    async def _catalogue(self, caller: Caller) -> Catalogue:
+        """Of the phone system that is meant; without one, of those that most have."""
+        try:
+            system = (await self._desk.here(caller)).system
+        except UsageError:
+            return diagnostics("lab")
+        offered(system, Operation.DIAG)
+        return diagnostics(system.connector)

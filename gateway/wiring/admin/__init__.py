@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, systems, permission, visits, log, searching, tail, importing, keeping,
-master keys, erasing, subjects, retention, recovering, telling, providers.
+file: engineers, customers, months, access, consoles, systems, permission, visits, log, searching, tail, importing,
+keeping, master keys, erasing, subjects, retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from gateway.errors import NotFoundError, UnavailableError
 from gateway.wiring.admin.access import AccessCommands
 from gateway.wiring.admin.base import Gathered, Row, Stream
+from gateway.wiring.admin.consoles import ConsoleCommands
 from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
 from gateway.wiring.admin.importing import ImportCommands
@@ -37,7 +38,7 @@ class Admin(
     EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
     PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, MonthCommands, MasterKeyCommands, Searching,
+    ReaderCommands, AccessCommands, ConsoleCommands, MonthCommands, MasterKeyCommands, Searching,
 ):  # fmt: skip
     """Every command."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from connectors.console import catalogue
 from connectors.contract import Operation
 from gateway import notify
 from gateway.access.asked import request_of
@@ -174,8 +175,9 @@ class PermissionCommands(Base):
         return {"grant": row.id, "state": "revoked", "operations that had begun": in_flight}
 
     async def do_explain(
-        self, actor: str, engineer: str, system: str, operation: str, at_ms: int | None, customer: str | None = None
-    ) -> Row:
+        self, actor: str, engineer: str, system: str, operation: str, at_ms: int | None, customer: str | None = None,
+        command: str | None = None,
+    ) -> Row:  # fmt: skip
         """What policy says, and why."""
         try:
             asked = Operation(operation)
@@ -183,5 +185,13 @@ class PermissionCommands(Base):
             known = ", ".join(known.value for known in Operation)
             raise InvalidError(f"{operation} is not an operation", next_step=f"They are: {known}.") from error
         who, where = await self._engineer(engineer), await self._system(system, customer)
-        decision = await self._parts.permission.explain(who.id, where, asked, at_ms)
+        extra = None
+        if command is not None:
+            entry = next((e for e in catalogue(where.connector) if e.name == command), None)
+            if entry is None or entry.kind.operation is not asked:
+                raise InvalidError(
+                    f"{command} is no command of {operation} there", next_step="`frameroom console list` shows them."
+                )
+            extra = command if entry.extra else None
+        decision = await self._parts.permission.explain(who.id, where, asked, at_ms, extra)
         return {"permitted": decision.allowed, "why": decision.words, "asked": list(decision.steps)}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.console import ASTERISK, OutputFilter, catalogue, complete, look, parse
+from connectors.console import ASTERISK, FREESWITCH, Class, OutputFilter, catalogue, complete, only, parse
 from connectors.errors import InvalidValue
 
 REFUSED = [
@@ -58,15 +58,17 @@ REFUSED[REFUSED.index("core show version")] = "core show version\n"
 @pytest.mark.parametrize("line", [*REFUSED, "", " ", "x" * 10_000_000])
 def test_what_is_not_on_the_list_is_refused(line: str) -> None:
     with pytest.raises(InvalidValue):
-        parse(line)
+        parse(line, ASTERISK)
 
 
 @pytest.mark.parametrize("entry", ASTERISK, ids=lambda entry: entry.name)
 def test_what_is_on_the_list_renders_to_the_same_words(entry) -> None:  # type: ignore[no-untyped-def]
-    line = entry.usage().replace("NAME", "alice.wong")
-    assert parse(line).render() == line
-    assert parse(line).entry == entry.name
-    look("line", line)
+    line = entry.sample()
+    assert parse(line, ASTERISK).render() == line
+    assert parse(line, ASTERISK).entry == entry.name
+    only(ASTERISK, entry.kind)("line", line)
+    with pytest.raises(InvalidValue):
+        only(ASTERISK, Class.ACT if entry.kind is Class.LOOK else Class.LOOK)("line", line)
 
 
 @given(
@@ -74,7 +76,7 @@ def test_what_is_on_the_list_renders_to_the_same_words(entry) -> None:  # type: 
 )
 def test_whatever_parses_is_fixed_words_and_one_plain_name(line: str) -> None:
     try:
-        command = parse(line)
+        command = parse(line, ASTERISK)
     except InvalidValue:
         return
     assert command.render() == line
@@ -84,20 +86,27 @@ def test_whatever_parses_is_fixed_words_and_one_plain_name(line: str) -> None:
 
 def test_the_refusal_names_the_nearest() -> None:
     with pytest.raises(InvalidValue) as caught:
-        parse("pjsip show endpionts")
+        parse("pjsip show endpionts", ASTERISK)
     assert "`pjsip show endpoints`" in caught.value.next_step
 
 
 def test_completion_is_local_and_complete() -> None:
-    assert complete("") == ("core", "manager", "module", "pjsip", "voicemail")
-    assert complete("pjsip show endpoint") == ("endpoint", "endpoints")
-    assert complete("pjsip show endpoint ") == ()
-    assert complete("pjsip show a") == ("aors",)
-    assert complete("nothing ") == ()
+    assert complete("c", ASTERISK) == ("channel", "core")
+    assert complete("pjsip show endpoint", ASTERISK) == ("endpoint", "endpoints")
+    assert complete("pjsip show endpoint ", ASTERISK) == ()
+    assert complete("pjsip show a", ASTERISK) == ("aors",)
+    assert complete("module reload ", ASTERISK) == (
+        "app_queue.so", "app_voicemail.so", "pbx_config.so", "res_pjsip.so",
+    )  # fmt: skip
+    assert complete("sofia status profile inter r", FREESWITCH) == ("reg",)
+    assert complete("sofia status profile -x r", FREESWITCH) == ()
+    assert complete("nothing ", ASTERISK) == ()
+    assert complete("pjsip show endpoints more", ASTERISK) == ()
 
 
 def test_a_family_without_a_console_has_no_catalogue() -> None:
     assert catalogue("lab") is ASTERISK
+    assert catalogue("asterisk-ami") == (), "its right to send commands would print every password"
     assert catalogue("asterisk-realtime") == (), "a database has no prompt"
     assert catalogue("other") == ()
 

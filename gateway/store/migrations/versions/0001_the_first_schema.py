@@ -72,6 +72,7 @@ COLUMNS: Final = {
     "reading_rows": "customer_id",
     "baselines": "customer_id",
     "baseline_rows": "customer_id",
+    "console_lists": "customer_id",
 }
 
 
@@ -742,6 +743,19 @@ def _portal() -> None:
         sa.UniqueConstraint("customer_id", "target", "approver_id", "digest"),
     )
     op.create_table(
+        "console_lists",
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("entries", sa.Text(), nullable=False),
+        sa.Column("on_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"]),
+        sa.PrimaryKeyConstraint("customer_id", "id"),
+        sa.UniqueConstraint("customer_id", "system_id", "version", "entries"),
+    )
+    op.create_table(
         "jobs",
         sa.Column("customer_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -1078,6 +1092,7 @@ def downgrade() -> None:
     for name in ("month_letters", "readers", "ledger", "contracts", "retention_terms", "restrictions", "proposals"):
         op.drop_table(name)
     op.drop_table("jobs")
+    op.drop_table("console_lists")
     op.drop_table("signatures")
     op.drop_table("sign_ins")
     op.drop_table("passkeys")

@@ -1,102 +1,10 @@
-"""Diagnostic commands: a fixed grammar of *look* commands, and the filter that their output passes.
-
-What an engineer types is parsed; what is sent is rendered again from the parse. Abbreviations, which Asterisk's own
-prompt takes, are refused: `pjsip show a` must not become what nobody reviewed.
-"""
+"""The filter that a phone system's output passes before anybody sees it: secrets withheld, terminals left alone."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Final
-
-from connectors.contract import DiagCommand
-from connectors.errors import InvalidValue
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A catalogue entry: fixed words, `None` where a name goes; what it shows, in plain words."""
-
-    words: tuple[str | None, ...]
-    shows: str
-
-    @property
-    def name(self) -> str:
-        """The stable name."""
-        return "-".join("x" if word is None else word for word in self.words)
-
-    def usage(self) -> str:
-        """As help prints it."""
-        return " ".join("NAME" if word is None else word for word in self.words)
-
-
-ASTERISK: Final = (
-    Entry(("core", "show", "version"), "the version of Asterisk"),
-    Entry(("core", "show", "uptime"), "how long it has been running"),
-    Entry(("core", "show", "channels"), "calls going on now"),
-    Entry(("core", "show", "calls"), "how many calls go on and went on"),
-    Entry(("manager", "show", "connected"), "programs connected to its management interface"),
-    Entry(("module", "show", "like", None), "modules whose name holds NAME"),
-    Entry(("pjsip", "show", "endpoints"), "every telephone and whether it is reachable"),
-    Entry(("pjsip", "show", "endpoint", None), "one telephone"),
-    Entry(("pjsip", "show", "aors"), "addresses of record"),
-    Entry(("pjsip", "show", "contacts"), "registered telephones"),
-    Entry(("pjsip", "show", "registrations"), "registrations with providers"),
-    Entry(("pjsip", "qualify", None), "whether one telephone answers now"),
-    Entry(("voicemail", "show", "users"), "mailboxes and how many messages wait"),
-)
-_CATALOGUES: Final[Mapping[str, tuple[Entry, ...]]] = MappingProxyType({"lab": ASTERISK})
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LONGEST_COMMAND: Final = 200
-
-
-def catalogue(family: str) -> tuple[Entry, ...]:
-    """What may be asked of a family's phone systems; empty where there is no console."""
-    return _CATALOGUES.get(family, ())
-
-
-def parse(line: str, catalogue: tuple[Entry, ...] = ASTERISK) -> DiagCommand:
-    """The command that a line means. InvalidValue, naming the nearest that is allowed, when it means none."""
-    words = line.split(" ")
-    if len(line) <= _LONGEST_COMMAND and line.isascii() and line.isprintable():
-        for entry in catalogue:
-            if len(entry.words) == len(words) and all(
-                bool(_NAME.fullmatch(given)) if wanted is None else given == wanted
-                for wanted, given in zip(entry.words, words, strict=True)
-            ):
-                rendered = tuple(
-                    given if wanted is None else wanted for wanted, given in zip(entry.words, words, strict=True)
-                )
-                return DiagCommand(rendered, entry.name)
-    near = difflib.get_close_matches(line[:_LONGEST_COMMAND], [entry.usage() for entry in catalogue], 1, 0.4)
-    hint = f"Did you mean `{near[0]}`? " if near else ""
-    raise InvalidValue(
-        "that is not on the list of diagnostic commands",
-        next_step=f"{hint}`diag` without words shows the list.",
-    )
-
-
-def complete(prefix: str, catalogue: tuple[Entry, ...] = ASTERISK) -> tuple[str, ...]:
-    """Words that can come next at the end of `prefix`, sorted. Local: nothing is asked of the phone system."""
-    *before, last = prefix.split(" ")
-    fits = (
-        entry.words[len(before)]
-        for entry in catalogue
-        if len(entry.words) > len(before)
-        and all(wanted in (given, None) for wanted, given in zip(entry.words, before, strict=False))
-    )
-    return tuple(sorted({word for word in fits if word is not None and word.startswith(last)}))
-
-
-def look(name: str, value: object) -> None:
-    """A guard's check: exactly what a catalogue entry renders to, so that no connector can send another line."""
-    if not isinstance(value, str) or parse(value).render() != value:
-        raise InvalidValue(f"{name} is not on the list of diagnostic commands")
-
 
 # One pass over a line: what an earlier removal leaves behind is never looked at again, so nothing can be assembled.
 _TERMINAL: Final = re.compile(
@@ -142,11 +50,14 @@ def _has_long_line(data: bytes) -> bool:
 class OutputFilter:
     """Redacts and sanitises a stream of output, whole lines at a time, so that no split can hide a secret.
 
-    `redactions`: values that never pass, besides what stands in a field that looks secret. A line longer than
-    8 KiB is left out from its first to its last byte, for part of it could be part of a secret.
+    `redactions`: values that never pass, besides what stands in a field that looks secret; `fields`: names of fields
+    whose value never passes either. A line longer than 8 KiB is left out from its first to its last byte, for part of
+    it could be part of a secret.
     """
 
-    def __init__(self, redactions: Iterable[str] = ()) -> None:
+    def __init__(self, redactions: Iterable[str] = (), fields: Iterable[str] = ()) -> None:
+        names = [re.escape(name) for name in fields]
+        self._fields = re.compile(rf"^(\s*(?:{'|'.join(names)})\s*[:=]\s*)\S.*", re.IGNORECASE) if names else None
         self._redactions = tuple(sorted({value for value in redactions if value}, key=len, reverse=True))
         self._held = b""
         self._skipping = False
@@ -179,7 +90,7 @@ class OutputFilter:
 
     def _harmless(self, data: bytes) -> bool:
         """Whether data holds nothing that a closer look could change: most output, at the speed of a search."""
-        if self._redactions:
+        if self._redactions or self._fields is not None:
             return False
         letters = data.translate(_SMALL, _NOT_LETTERS)
         if letters.translate(None, _LETTERS):
@@ -199,6 +110,8 @@ class OutputFilter:
         text = _TERMINAL.sub(lambda match: match["colour"] or "", text)
         plain = _COLOUR.sub("", text)
         redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD}", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
+        if self._fields is not None:
+            redacted = self._fields.sub(rf"\1{_WITHHELD}", redacted)
         for value in self._redactions:
             redacted = redacted.replace(value, _WITHHELD)
         # Colour inside a secret would hide it: a line that had one is shown without colour.
