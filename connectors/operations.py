@@ -25,5 +25,13 @@ class Operation(StrEnum):
     CONSOLE_ACT = "console-act"
 
 
+PEOPLE: Final = frozenset(
+    {
+        Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.ALTER, Operation.REMOVE,
+        Operation.RESET_VOICEMAIL, Operation.RESET_SIP, Operation.RESET_PORTAL,
+    }
+)  # fmt: skip
+"""The five: what is done to people. A connector says what it can by this, never by all but some of `Operation`: what
+is added there later is nobody's until a connector says so."""
 CONSOLE: Final = frozenset({Operation.DIAG, Operation.CONSOLE_LOOK, Operation.CONSOLE_ACT})
 """The additions to the five: what sends a line to a phone system's own prompt."""

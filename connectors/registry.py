@@ -57,7 +57,8 @@ def _ours() -> tuple[Family, ...]:
     from connectors.yeastar.connector import YeastarFamily
 
     return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(), YeastarFamily(), AvayaCmFamily(),
+        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(),
+        TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(), YeastarFamily(), AvayaCmFamily(),
     )  # fmt: skip
 
 

@@ -49,8 +49,8 @@ class Wanted:
     def __post_init__(self) -> None:
         install.plain((
             ("the folder", self.etc, _PATH), ("the voicemail context", self.voicemail_context, _NAME),
-            ("the inbound context", self.inbound_context or "none", _NAME), ("the console", self.console, "off|look|act"),
-            *install.numbering(self),
+            ("the inbound context", self.inbound_context or "none", _NAME),
+            ("the console", self.console, "off|look|act"), *install.numbering(self),
             *(("a context", one, _NAME) for one in self.contexts),
         ))  # fmt: skip
 

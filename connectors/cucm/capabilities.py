@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.contract import PEOPLE, Capabilities, Operation, Proof, Secrecy, SecretKind
 from connectors.cucm.settings import CucmSettings
 
 WHY: Final = (
@@ -41,7 +41,7 @@ def capabilities(settings: CucmSettings | None = None) -> Capabilities:
         "directory": DIRECTORY,
         "extension": "the primary extension is shown; other lines of a person's devices are not",
     }
-    operations = set(Operation) - {Operation.DIAG}
+    operations = set(PEOPLE)
     if settings is None or settings.voicemail == "none":
         cannot["reset-voicemail"] = NO_VOICEMAIL
     if settings is not None and settings.voicemail == "none":

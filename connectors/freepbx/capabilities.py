@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors.contract import Capabilities, CheckLine, Operation, Proof, Removal, Secrecy, SecretKind
+from connectors.contract import PEOPLE, Capabilities, CheckLine, Proof, Removal, Secrecy, SecretKind
 from connectors.errors import ProtocolViolation
 from connectors.transport.helper import text_of, texts_of
 
@@ -30,7 +30,7 @@ _STAYS: Final = (
 
 OURS: Final = Capabilities(
     title="FreePBX 16 and 17",
-    operations=frozenset(Operation) - {Operation.DIAG},
+    operations=PEOPLE,
     secrecy=dict.fromkeys(SecretKind, Secrecy.ENFORCED),
     secrecy_why="the phone system's own sshd binds our key to a helper that tells no password; that it reaches nothing "
     "else is tried at each connect",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.contract import PEOPLE, Capabilities, Proof, Secrecy, SecretKind
 from connectors.fusionpbx.event_socket import STAYS
 from connectors.fusionpbx.settings import FusionPbxSettings
 from connectors.transport.postgres_logins import RECORD
@@ -39,7 +39,7 @@ def capabilities(settings: FusionPbxSettings | None = None, findings: Findings |
         cannot["cache"] = f"without the event socket {STAYS}"
     return Capabilities(
         title="FusionPBX (FreeSWITCH)",
-        operations=frozenset(Operation) - {Operation.DIAG},
+        operations=PEOPLE,
         secrecy=dict.fromkeys((SecretKind.VOICEMAIL, SecretKind.SIP, SecretKind.PORTAL), secrecy),
         secrecy_why=why,
         proven=(Proof.SCHEMA,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.contract import PEOPLE, Capabilities, Proof, Secrecy, SecretKind
 
 NO_DIAG: Final = "3CX has no prompt, and its configuration interface answers questions about configuration alone"
 NO_LOGINS: Final = (
@@ -26,7 +26,7 @@ def capabilities() -> Capabilities:
     """Of any phone system of this family."""
     return Capabilities(
         title="3CX version 20 (XAPI)",
-        operations=frozenset(set(Operation) - {Operation.DIAG}),
+        operations=PEOPLE,
         secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
         secrecy_why=_WHY,
         proven=(Proof.SCHEMA,),

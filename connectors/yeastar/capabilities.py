@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connectors.contract import Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.contract import PEOPLE, Capabilities, Operation, Proof, Secrecy, SecretKind
 from connectors.yeastar.settings import YeastarSettings
 
 WHY: Final = (
@@ -40,7 +40,7 @@ def capabilities(settings: YeastarSettings | None = None) -> Capabilities:
     }
     return Capabilities(
         title="Yeastar P-Series",
-        operations=frozenset(set(Operation) - {Operation.DIAG, Operation.RESET_VOICEMAIL}),
+        operations=PEOPLE - {Operation.RESET_VOICEMAIL},
         secrecy={SecretKind.SIP: Secrecy.SELECTED, SecretKind.PORTAL: Secrecy.SELECTED},
         secrecy_why=WHY,
         proven=(Proof.DOCUMENTATION,),
