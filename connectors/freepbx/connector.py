@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import InvalidValue, NotFound, NotSupported, ProtocolViolation, looking_again
 from connectors.freepbx.capabilities import OURS, check_line, removal
 from connectors.freepbx.link import connect
 from connectors.freepbx.requests import GUARD, MAX_PAGE
@@ -45,6 +46,13 @@ _STORED: Final = {"pin": SecretKind.VOICEMAIL, "plain": SecretKind.SIP, "hash": 
 @cache
 def _shipped() -> str:
     return hashlib.sha256(HELPER.read_bytes()).hexdigest()
+
+
+def _key(person_id: str) -> str:
+    """People are extensions, which are digits. NotFound for anything else, and it is never sent."""
+    if not re.fullmatch("[0-9]{1,20}", person_id):
+        raise NotFound("there is no such person on the phone system")
+    return person_id
 
 
 class FreePbxConnector:
@@ -84,7 +92,7 @@ class FreePbxConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"))
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """In every place that has the old value, and only if every field still is as expected; then applied."""
@@ -94,7 +102,7 @@ class FreePbxConnector:
 
         request = GUARD.render(
             "alter",
-            id=person_id,
+            id=_key(person_id),
             name=field(change.name, expected.name),
             email=field(change.email, expected.email),
             ddi=field(change.ddi, expected.ddis),
@@ -105,12 +113,12 @@ class FreePbxConnector:
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
-        return removal(await self._link.ask(GUARD.render("plan", id=person_id)))
+        return removal(await self._link.ask(GUARD.render("plan", id=_key(person_id))))
 
     async def remove(self, person_id: str, expected: Person) -> Removal:
         """Extension, telephones, mailbox, portal user and inbound routes, if it still is the person who was shown."""
         was = GUARD.render(
-            "remove", id=person_id, extension=fingerprint(expected.extension), name=fingerprint(expected.name)
+            "remove", id=_key(person_id), extension=fingerprint(expected.extension), name=fingerprint(expected.name)
         )
         planned = await self.plan_removal(person_id)
         await self._link.ask(was)
@@ -118,11 +126,11 @@ class FreePbxConnector:
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Registered PJSIP telephones by account and network address; when they expire the console does not say."""
-        return devices_of(await self._link.ask(GUARD.render("devices", id=person_id)), MAX_PAGE)
+        return devices_of(await self._link.ask(GUARD.render("devices", id=_key(person_id))), MAX_PAGE)
 
     async def _rules(self, person_id: str, kind: SecretKind) -> int:
         """How many accounts a reset reaches. NotSupported when there is no such secret."""
-        answer = await self._link.ask(GUARD.render("rules", id=person_id, kind=kind.value))
+        answer = await self._link.ask(GUARD.render("rules", id=_key(person_id), kind=kind.value))
         stored, accounts = answer.get("stored"), answer.get("accounts")
         if not isinstance(stored, str) or _STORED.get(stored) is not kind or type(accounts) is not int:
             raise ProtocolViolation("the phone system's answer makes no sense")
@@ -142,7 +150,7 @@ class FreePbxConnector:
     async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
         """All of the person's telephones; a digest goes with it, for one left beside the new password would win."""
         accounts = await self._rules(person_id, kind)
-        await self._link.ask(GUARD.render("reset", id=person_id, kind=kind.value, secret=secret.reveal()))
+        await self._link.ask(GUARD.render("reset", id=_key(person_id), kind=kind.value, secret=secret.reveal()))
         if kind is SecretKind.PORTAL:
             return ResetDone(("whoever is signed in to the portal stays signed in",))
         return ResetDone((f"all {accounts} telephones of this person take the new password",) if accounts > 1 else ())

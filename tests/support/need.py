@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +22,20 @@ def need_tool(name: str, package: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
         _missing(f"{name} is missing (Debian: apt-get install {package})")
+    return path
+
+
+@cache
+def _php_has_all(php: str) -> bool:
+    wanted = 'exit((int) !(extension_loaded("mbstring") && extension_loaded("pdo_mysql")));'
+    return subprocess.run([php, "-r", wanted], check=False, capture_output=True).returncode == 0
+
+
+def need_php() -> str:
+    """The path of a PHP with what FreePBX needs of it here; as `need_tool`."""
+    path = need_tool("php", "php-cli")
+    if not _php_has_all(path):
+        _missing("PHP lacks mbstring or pdo_mysql (Debian: apt-get install php-mbstring php-mysql)")
     return path
 
 

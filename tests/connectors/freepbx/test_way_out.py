@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 
 from connectors.contract import Change, Target
-from connectors.errors import IdentityMismatch, InvalidValue, NotSupported, OutcomeUnknown, SecretReadable
+from connectors.errors import IdentityMismatch, InvalidValue, NotFound, NotSupported, OutcomeUnknown, SecretReadable
 from connectors.freepbx.connector import HELPER, FreePbxConnector, FreePbxFamily
 from connectors.freepbx.install import bound
 from connectors.freepbx.settings import FreePbxSettings
@@ -136,3 +136,11 @@ async def test_settings_of_another_connector_are_refused(front: Door) -> None:
     wrong = front.target()
     with pytest.raises(InvalidValue):
         await FreePbxFamily().connect(wrong, front.unseal)
+
+
+async def test_what_is_no_extension_is_nobody_and_is_not_sent(front: Door) -> None:
+    connector = await connected(front)
+    for person_id in ("no-such-person", "20001 ", "20001' OR '1", "../20001", "٢٠٠٠١", ""):
+        with pytest.raises(NotFound):
+            await connector.view(person_id)
+    await connector.close()

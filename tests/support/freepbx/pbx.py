@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from connectors.freepbx.connector import HELPER
 from tests.support.freepbx.mariadb import MariaDb
-from tests.support.need import need_tool
+from tests.support.need import need_php
 
 PHP = Path(__file__).with_name("php")
 NOISE = "CANARY-manager-4711 CANARY-database-4711"
@@ -83,7 +83,7 @@ class FreePbx:
     def __init__(self, server: MariaDb, folder: Path, name: str) -> None:
         self.server, self.folder, self.name = server, folder, name
         self.etc, self.standin = folder / "etc", folder / "standin"
-        self.conf, self.php = folder / "helper.json", need_tool("php", "php-cli")
+        self.conf, self.php = folder / "helper.json", need_php()
         self._behind: subprocess.Popen[bytes] | None = None
 
     def make(self, people: Sequence[One], hashed: bool = False) -> Self:
