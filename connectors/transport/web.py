@@ -240,21 +240,22 @@ class Web:
 
     async def _asked(self, wire: _Wire, call: Call, writes: bool, choose: Choose) -> Answer:
         answer: Answer | None = None
-        failure: ConnectorError = Unreachable(_LOST)
+        failure: ConnectorError | None = None
         try:
             async with asyncio.timeout(self._target.answer_timeout_ms / 1000):
                 answer = await self._exchanged(wire, call, choose)
         except TimeoutError:
             failure = Unreachable("the phone system took too long")
         except h11.RemoteProtocolError:
-            if not wire.ended:
-                failure = ProtocolViolation("the phone system's answer makes no sense")
+            makes_none = ProtocolViolation("the phone system's answer makes no sense")
+            failure = Unreachable(_LOST) if wire.ended else makes_none
         except (OSError, EOFError):
-            pass
+            failure = Unreachable(_LOST)
         except ConnectorError as error:
             failure = error
         if answer is not None:
             return answer
+        failure = failure or Unreachable(_LOST)
         if writes and not isinstance(failure, OutcomeUnknown):
             raise OutcomeUnknown(f"{failure.message}, before it was clear whether the change was made")
         raise failure

@@ -182,6 +182,8 @@ async def _answered(writer: asyncio.StreamWriter, how: Hostile, answer: bytes, e
         case Hostile.ENDLESS:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n")
             for _ in range(1 << 10):
+                if writer.is_closing():
+                    raise EOFError
                 writer.write(b'{"value": [],' + b" " * ((1 << 20) - 13))
                 await writer.drain()
         case Hostile.SLOW:
