@@ -18,6 +18,8 @@ from connectors.tcx.requests import EXTENSION, MOST_NUMBERS, MOST_RULES
 
 _BY_DID: Final = "BasedOnDID"
 _MOST_RULES: Final = 200_000
+_REMEMBERED: Final = 1_000
+"""Numbers that were read, of one connection."""
 
 
 def leads_to(rule: Rule) -> str | None:
@@ -38,10 +40,17 @@ class InboundRules:
     def __init__(self, link: Link, region: str) -> None:
         self._link, self._region = link, region
         self._filters = True
+        self._read: dict[str, str] = {}
 
     def number(self, rule: Rule) -> str:
-        """Its direct number: E.164 where it parses."""
-        return e164(rule.Data or "", self._region)
+        """Its direct number: E.164 where it parses. Reading one takes as long as asking for it; who is shown is mostly
+        shown again."""
+        kept = rule.Data or ""
+        if (found := self._read.get(kept)) is None:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            found = self._read[kept] = e164(kept, self._region)
+        return found
 
     async def of(self, extensions: Sequence[str]) -> Mapping[str, list[Rule]]:
         """The rules that hold these people's numbers, by extension."""

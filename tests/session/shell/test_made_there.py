@@ -14,7 +14,6 @@ from connectors.tcx.settings import TcxSettings
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.session.frozen import Frozen
-from tests.session.shell.conftest import BOTH
 from tests.support.tcx.pbx import CLIENT, KEY, Pbx, Reply
 from tests.support.tcx.server import Server, running
 
@@ -52,7 +51,6 @@ async def confirmed(demo: Demo, ssh: Master) -> None:
     )
 
 
-@BOTH
 async def test_the_words_say_that_the_phone_system_mails_it_and_nothing_of_ours_was_made(
     demo: Demo, ssh: Master, depot: Server
 ) -> None:
