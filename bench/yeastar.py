@@ -71,7 +71,7 @@ async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
     token: str = json.loads(signed_in)["access_token"]
     asked = (
         GUARD.render("search", number=_SOMEBODY.partition(".")[0], page=1, size=100),
-        GUARD.render("routes", page=1, size=100),
+        GUARD.render("routes", page=1, size=500),
         GUARD.render("route-numbers", ids=tuple(range(1, SHOW_PEOPLE // 100 + 1))),
     )
 

@@ -162,7 +162,7 @@ class YeastarConnector:
             return None
         found, came = DirectNumbers(self._settings.country_code), 0
         for page in range(1, _MOST_PAGES):
-            answer = await self._link.ask(GUARD.render("routes", page=page, size=_AT_ONCE), answers.ROUTES)
+            answer = await self._link.ask(GUARD.render("routes", page=page, size=_MOST_AT_ONCE), answers.ROUTES)
             ids, total = answers.route_ids(answer), answers.total_of(answer)
             for at in range(0, len(ids), MOST_ROUTES):
                 wanted = ids[at : at + MOST_ROUTES]

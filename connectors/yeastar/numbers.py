@@ -10,6 +10,12 @@ _SEPARATORS: Final = re.compile(r"[().\- /]")
 _MOST: Final = 200_000
 """Numbers kept; a phone system of this make has thousands at most."""
 
+_DID: Final = re.compile(r"[0-9().+\- ]{3,31}").fullmatch
+"""A number, and no pattern."""
+_EXTENSION: Final = re.compile(r"[0-9]{1,8}").fullmatch
+_DIDS: Final = ("did", "did_number", "did_pattern")
+_EXTENSIONS: Final = ("ext_num", "ext_number", "extension", "ext_id")
+
 Some = str | tuple[str, ...]
 
 
@@ -59,28 +65,35 @@ class DirectNumbers:
         self.routes += 1
         match raw.get("did_option"):
             case "pattern_to_ext_list":
-                whole = [self._pair(entry) for entry in _list(raw.get("did_pattern_to_ext_list", ""))]
-                self.unread += not all(whole)
+                self.unread += not self._pairs(_list(raw.get("did_pattern_to_ext_list", "")))
             case "patterns":
                 self.unread += not self._plain(raw)
             case _:
                 self.unread += 1
 
-    def _pair(self, entry: object) -> bool:
-        """One number and its extension. The names of the two members are not in what we could read of the
-        documentation: these are taken, and whatever else there is counts as unread."""
-        if not isinstance(entry, dict):
-            return False
-        did = next((entry[key] for key in ("did", "did_number", "did_pattern") if key in entry), None)
-        extension = next((entry[key] for key in ("ext_num", "ext_number", "extension") if key in entry), None)
-        if not isinstance(did, str) or not re.fullmatch(r"[0-9().+\- ]{3,31}", did):
-            return False
-        if isinstance(extension, str) and re.fullmatch(r"[0-9]{1,8}", extension):
-            return self._keep(self._by_number, extension, did)
-        owner = entry.get("ext_id")
-        if isinstance(owner, str) and re.fullmatch(r"[0-9]{1,10}", owner):
-            owner = int(owner)
-        return isinstance(owner, int) and self._keep(self._by_id, owner, did)
+    def _pairs(self, entries: Sequence[object]) -> bool:
+        """Numbers and their extensions. The names of the two members are not in what we could read of the
+        documentation: these are taken, as the first entry has them, and whatever else there is counts as unread."""
+        first = entries[0] if entries and isinstance(entries[0], dict) else {}
+        did_key = next((key for key in _DIDS if key in first), "")
+        ext_key = next((key for key in _EXTENSIONS if key in first), "")
+        whole = not entries or bool(did_key)
+        kept: dict[Any, Some]
+        by_id, kept = ext_key == "ext_id", self._by_id if ext_key == "ext_id" else self._by_number
+        for entry in entries:
+            did: Any = entry.get(did_key) if isinstance(entry, dict) else None
+            whose: Any = entry.get(ext_key) if isinstance(entry, dict) else None
+            if by_id:
+                whose = int(_digits(str(whose), 10) or 0) if not isinstance(whose, bool) else 0
+            # Tens of thousands of these come before the first row is shown: the usual one is kept right here.
+            if not isinstance(did, str) or not _DID(did) or not (whose if by_id else _is_extension(whose)):
+                whole = False
+            elif whose in kept or self._count >= _MOST:
+                whole &= self._keep(kept, whose, did)
+            else:
+                kept[whose] = did
+                self._count += 1
+        return whole
 
     def _plain(self, raw: Mapping[str, Any]) -> bool:
         """Numbers of a route that goes to one extension. True where none of it could be somebody's unseen."""
@@ -88,10 +101,11 @@ class DirectNumbers:
             return True  # to a group, a menu or nobody: a number of the firm's, and no person's
         owner = raw.get("def_dest_value")
         found = [e.get("did_pattern") if isinstance(e, dict) else None for e in _list(raw.get("did_pattern_list"))]
-        plain = [did for did in found if isinstance(did, str) and re.fullmatch(r"[0-9().+\- ]{3,31}", did)]
-        if not re.fullmatch(r"[0-9]{1,10}", str(owner)) or len(plain) != len(found):
+        plain = [did for did in found if isinstance(did, str) and _DID(did)]
+        id_ = _digits(str(owner), 10)
+        if not id_ or len(plain) != len(found):
             return False
-        return all(self._keep(self._by_id, int(str(owner)), did) for did in plain)
+        return all(self._keep(self._by_id, int(id_), did) for did in plain)
 
     def _keep(self, kept: dict[Any, Some], owner: str | int, did: str) -> bool:
         if self._count >= _MOST:
@@ -110,6 +124,15 @@ class DirectNumbers:
             found += (some,) if isinstance(some, str) else some
         shown = tuple(dict.fromkeys(e164(did, self._country) for did in found))
         return shown if shown or not self.unread else None
+
+
+def _is_extension(raw: object) -> bool:
+    return isinstance(raw, str) and _EXTENSION(raw) is not None
+
+
+def _digits(raw: object, most: int) -> str:
+    """That text, if it is digits and no more of them than that; "" for anything else."""
+    return raw if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= most else ""
 
 
 def _list(raw: object) -> list[Any]:

@@ -22,7 +22,7 @@ from connectors.errors import InvalidValue, RequestNotAllowed
 from connectors.guard import Allowed, Check, Guard, Template, number, text
 from connectors.transport.web import Call
 
-MOST_ROUTES: Final = 50
+MOST_ROUTES: Final = 100
 """Routes asked for at once: each may hold hundreds of numbers."""
 KINDS_OF_BODY: Final = ("application/json", "text/plain", "text/html")
 """The documentation does not say which; a page that says "not found" is the last. What is read is read as JSON."""
