@@ -49,6 +49,7 @@ def check(report: Report, words: str, by: Checked) -> None:
         _complete(report, by)
         _promises(report, by)
         _recordings(report, by)
+        _outside(report, by)
         check_approvals(by, whole="since" not in report.about)
         check_delivered(by, whole="since" not in report.about)
         _permitted(report, by)
@@ -210,6 +211,33 @@ def _recordings(report: Report, by: Checked) -> None:
                 open_segment(one.key, log, one.session, number, sealed)
         state = "and opens" if one.key else "and was erased: it opens no more"
         by.told.append(f"the recording of {harmless(one.session)} is what was recorded, {state}")
+
+
+_NOT_RECORDED: Final = ("visit.started", "visit.ended", "visit.told")
+
+
+def _outside(report: Report, by: Checked) -> None:
+    """Visits at which Frameroom was not in between: begun, ended and told of once, and what that proves."""
+    seen: dict[str, Counter[str]] = {kind: Counter() for kind in _NOT_RECORDED}
+    for index, body, _ in by.bodies:
+        kind = str(body.get("kind"))
+        if kind not in seen:
+            continue
+        visit = str(body["session"])
+        seen[kind][visit] += 1
+        if seen[kind][visit] > 1:
+            raise Fault(f"entry {index}: {kind} stands twice for the visit {harmless(visit)}")
+        if kind != "visit.started" and not seen["visit.started"][visit] and "since" not in report.about:
+            raise Fault(f"entry {index}: {kind} of a visit that was never begun")
+        if kind == "visit.told" and not seen["visit.ended"][visit] and "since" not in report.about:
+            raise Fault(f"entry {index}: a visit was told of that had not ended")
+    visits = {visit for counted in seen.values() for visit in counted}
+    if visits:
+        told = len(seen["visit.told"])
+        by.told.append(
+            f"{len(visits)} visits are NOT RECORDED HERE, {told} of them told of in the engineer's own words: when "
+            "they were begun and told of is proved, and what was done is not"
+        )
 
 
 def open_segment(key: bytes, log: str, session: str, number: int, sealed: bytes) -> bytes:

@@ -32,6 +32,7 @@ _BEFORE: Final = (
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
     "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
     "grant.revoked", "grant.expired", "addresses.confirmed", "console.signed", "console.changed",
+    "visit.started", "visit.ended", "visit.told",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
 

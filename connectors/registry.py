@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from connectors.contract import Family
+from connectors.contract import Capabilities, Family
 from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
@@ -47,8 +47,9 @@ def _ours() -> tuple[Family, ...]:
     from connectors.asterisk_ami.connector import AsteriskAmiFamily
     from connectors.asterisk_files.connector import AsteriskFilesFamily
     from connectors.lab.connector import LabFamily
+    from connectors.none.connector import NoConnectorFamily
 
-    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily()
+    return LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(), NoConnectorFamily()
 
 
 @cache
@@ -103,6 +104,11 @@ def families() -> Mapping[str, Family]:
     return _Families({name: family for name, (family, _) in _found().items()})
 
 
+def _operations(can: Capabilities) -> str:
+    """As tables have them; where there are none, what the family says of that."""
+    return ", ".join(sorted(one.value for one in can.operations)) or can.cannot.get("operations", "none")
+
+
 def rows() -> list[dict[str, str]]:
     """For `frameroom connectors`: name, operations, how secrets are kept, proof, whose it is."""
     table = []
@@ -112,7 +118,7 @@ def rows() -> list[dict[str, str]]:
             {
                 "connector": name,
                 "phone system": can.title,
-                "operations": ", ".join(sorted(operation.value for operation in can.operations)),
+                "operations": _operations(can),
                 "secrets": ", ".join(f"{kind.value}: {secrecy.value}" for kind, secrecy in can.secrecy.items()),
                 "proven": ", ".join(proof.value for proof in can.proven),
                 "login record": can.login_record
@@ -133,10 +139,11 @@ def markdown(pages: str | None = None) -> str:
     for name, (family, whose) in _found().items():
         can = family.capabilities()
         kinds = ", ".join(f"{kind.value}: **{secrecy.value}**" for kind, secrecy in can.secrecy.items())
+        proven = ", ".join(proof.value for proof in can.proven)
         cells = (
             f"`{name}`" if pages is None or whose != _HOUSE else f"[`{name}`]({pages}{name}.md)", can.title,
-            ", ".join(sorted(operation.value for operation in can.operations)), f"{kinds}: {can.secrecy_why}",
-            f"{', '.join(proof.value for proof in can.proven)}: {can.proven_how}",
+            _operations(can), f"{kinds}: {can.secrecy_why}" if kinds else can.secrecy_why,
+            f"{proven}: {can.proven_how}" if proven else can.proven_how,
         )  # fmt: skip
         lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"

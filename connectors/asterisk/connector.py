@@ -19,6 +19,7 @@ from connectors.asterisk.statements import MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
     CONSOLE,
+    OUTSIDE,
     UNSET,
     Capabilities,
     Change,
@@ -377,7 +378,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         cannot["sorcery cache"] = _CACHED
     return Capabilities(
         title="Asterisk with users in PostgreSQL",
-        operations=frozenset(Operation) - CONSOLE - {Operation.RESET_PORTAL},
+        operations=frozenset(Operation) - CONSOLE - OUTSIDE - {Operation.RESET_PORTAL},
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
