@@ -64,8 +64,8 @@ class Plan:
         """In plain words."""
         told = [
             f"{self.events} entries of the log as hashes and opaque ids: they are the proof, and name nobody",
-            "free text that people wrote (reasons, tickets, notes, what was done on visits that are not recorded): it is "
-            "kept under its own period and is not read",
+            "free text that people wrote (reasons, tickets, notes, what was done on visits that are not recorded): "
+            "it is kept under its own period and is not read",
         ]
         if self.recordings:
             told.append(
