@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -146,9 +146,16 @@ def _visits(by: Checked) -> Iterator[tuple[str, int, int | None]]:
             yield str(body["session"]), index, ends.get(body["session"])
 
 
+def _is_about(report: Report, body: Mapping[str, Any]) -> bool:
+    """False for what others did meanwhile, of which a report has what fell into the visit that it is of."""
+    about = report.about
+    return "since" in about or any(name in body and body[name] == about.get(name) for name in ("session", "grant"))
+
+
 def _complete(report: Report, by: Checked) -> None:
     there = {index for index, _, _ in by.bodies}
-    visits = list(_visits(by))
+    mine = {index for index, body, _ in by.bodies if _is_about(report, body)}
+    visits = [visit for visit in _visits(by) if visit[1] in mine]
     wanted = report.about.get("session")
     if wanted is not None and wanted not in [session for session, _, _ in visits]:
         raise Fault("the beginning of the visit is not in the report")
@@ -191,11 +198,12 @@ def _promises(report: Report, by: Checked) -> None:
 
 def _recordings(report: Report, by: Checked) -> None:
     named: dict[str, list[str]] = {}
+    begun = {session for session, _, _ in _visits(by)}
     for index, body, _ in by.bodies:
         data = body.get("data", {})
         if body.get("kind") == "recording.segment":
             named.setdefault(str(body["session"]), []).append(str(data.get("digest")))
-        elif body.get("kind") == "recording.closed":
+        elif body.get("kind") == "recording.closed" and str(body["session"]) in begun:
             digests = named.get(str(body["session"]), [])
             whole = hashlib.sha256("".join(digests).encode()).hexdigest()
             if data.get("segments") != len(digests) or (digests and data.get("digest") != whole):
@@ -227,9 +235,11 @@ def _outside(report: Report, by: Checked) -> None:
         seen[kind][visit] += 1
         if seen[kind][visit] > 1:
             raise Fault(f"entry {index}: {kind} stands twice for the visit {harmless(visit)}")
-        if kind != "visit.started" and not seen["visit.started"][visit] and "since" not in report.about:
+        if "since" in report.about or not _is_about(report, body):
+            continue  # it may have begun before the report does
+        if kind != "visit.started" and not seen["visit.started"][visit]:
             raise Fault(f"entry {index}: {kind} of a visit that was never begun")
-        if kind == "visit.told" and not seen["visit.ended"][visit] and "since" not in report.about:
+        if kind == "visit.told" and not seen["visit.ended"][visit]:
             raise Fault(f"entry {index}: a visit was told of that had not ended")
     visits = {visit for counted in seen.values() for visit in counted}
     if visits:

@@ -25,7 +25,7 @@ class Shell:
     def __init__(self, commands: Commands, visits: Visits) -> None:
         self._commands, self._visits = commands, visits
         self._reminded: set[str] = set()
-        """Connections, by id, on which nothing is left to be reminded of."""
+        """Connections, by id, on which a command was followed by what is still to be told."""
 
     async def run(self, channel: Channel, identity: Identity) -> int:
         """Serve one channel."""
@@ -49,15 +49,14 @@ class Shell:
     async def _one(self, caller: Caller, line: str) -> int:
         code = await self._attempt(caller, line)
         await self._durable(caller)
-        await self._remind(caller)
+        if caller.identity.connection_id not in self._reminded and not line.lstrip().startswith("visit"):
+            self._reminded.add(caller.identity.connection_id)
+            await self._remind(caller)
         return code
 
     async def _remind(self, caller: Caller) -> None:
-        """Once a connection: what the engineer has still to say of visits that are not recorded here."""
-        connection = caller.identity.connection_id
-        if connection in self._reminded:
-            return
-        self._reminded.add(connection)
+        """What the engineer has still to say of visits that are not recorded here: at each shell, and after the first
+        command of a connection."""
         with suppress(FrameroomError):  # what is wrong with the database, every command says itself
             if told := await self._commands.outside.reminder(caller.identity.engineer_id):
                 caller.say(told)

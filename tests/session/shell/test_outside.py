@@ -109,6 +109,8 @@ async def test_told_after_the_end_and_reminded_until_then(demo: Demo, ssh: Maste
     assert (await ssh.run(f"visit start '{SYSTEM}'")).code == 0
     await demo.admin("grant revoke", grant=grant, reason="they have gone")
     await demo.mails.wait_for("The visit of Ana")
+    assert "still waits to read what was done" in (await ssh.run("whoami")).err
+    assert "still waits" not in (await ssh.run("whoami")).err, "once, where a script works"
     async with sit() as terminal:
         assert "still waits to read what was done" in terminal.seen
         assert SYSTEM in terminal.seen
