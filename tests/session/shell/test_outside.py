@@ -117,7 +117,7 @@ async def test_told_after_the_end_and_reminded_until_then(demo: Demo, ssh: Maste
     done = await send("visit done -", "Came in at nine.\nGrüße\r\nleft at ten.\n".encode())
     assert done.code == 0, done.err
     assert "had ended before" in done.err
-    mail = await demo.mails.wait_for("told after the end")
+    mail = (await demo.mails.wait_for("told after the end")).replace("\r\n", "\n")
     assert "  | Came in at nine.\n  | Grüße\n  | left at ten.\n" in mail
     (entry,) = await entries(demo, "visit.told")
     assert entry["data"]["late"] is True
