@@ -7,9 +7,11 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
+from audit.verify import main as verify
 from gateway.access.outside import LONGEST
 from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
+from gateway.errors import InvalidError
 from gateway.store.outside_tables import outside_visits
 from tests.session.shell.conftest import BOTH, Send, Sit
 from tests.session.shell.test_console import entries
@@ -63,7 +65,24 @@ async def test_asked_for_permitted_begun_told_and_reported(demo: Demo, ssh: Mast
     assert [one["kind"] for one in found if one["kind"].startswith("visit.")] == [
         "visit.started", "visit.ended", "visit.told",
     ]  # fmt: skip
-    assert (await demo.admin("audit verify"))["ok"]
+    verified = await demo.admin("audit verify")
+    assert verified["ok"]
+    shown = await demo.admin("visit show", visit=row.id, why="test")
+    assert (shown["in the engineer's own words"], shown["permission"]) == (WORDS, grant)
+    assert "Not recorded here" in shown["recorded"]
+    (told_of,) = await demo.admin("visit list", state="told", customer=CUSTOMER)
+    assert (told_of["id"], told_of["recorded"]) == (row.id, "not here")
+    (beside,) = (await demo.admin("grant show", grant=grant))["visits not recorded here"]
+    assert beside["id"] == row.id
+    made = demo.folder / "report.txt"
+    pieces = await demo.admin("audit report", why="test", grant=grant)
+    made.write_text("".join(piece["text"] for piece in pieces), encoding="utf-8")
+    assert f"NOT RECORDED HERE and proof of nothing, what was done ({row.id}): {WORDS}" in made.read_text()
+    assert verify([str(made), "--vkey", verified["vkey"]]) == 0
+    with pytest.raises(InvalidError, match="report of its permission"):
+        await demo.admin("audit report", why="test", session=row.id)
+    held = await demo.admin("hold place", basis="claim", session=row.id)
+    assert held["target"] == row.id
 
 
 async def test_without_a_permission_that_names_it_nothing_begins(demo: Demo, ssh: Master) -> None:
@@ -122,7 +141,7 @@ async def test_told_after_the_end_and_reminded_until_then(demo: Demo, ssh: Maste
     (entry,) = await entries(demo, "visit.told")
     assert entry["data"]["late"] is True
     twice = await ssh.run("visit done again")
-    assert twice.code == 1
+    assert twice.code == 2
     assert "nothing is left to be told" in twice.err
 
 
