@@ -114,7 +114,7 @@ def _switched(facts: Facts, extra: str | None) -> list[tuple[str, str, bool, str
             "command-off",
             f"the customer switched {extra} on for this phone system",
             extra in facts.switched_on,
-            f"{extra} is off here until the customer switches it on.",
+            f"{extra} is off here until the customer switches it on (in the portal, under Console).",
         )
     ]
 

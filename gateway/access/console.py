@@ -50,10 +50,11 @@ async def switched_on(scope: Scope, system_id: str) -> Listed:
     """As it stands; until the commit nobody changes it."""
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
     await scope.execute(select(systems.c.id).where(here).with_for_update(read=True))
-    return await _listed(scope, system_id)
+    return await listed(scope, system_id)
 
 
-async def _listed(scope: Scope, system_id: str) -> Listed:
+async def listed(scope: Scope, system_id: str) -> Listed:
+    """As it stands when it is looked at."""
     mine = (console_lists.c.customer_id == scope.customer_id) & (console_lists.c.system_id == system_id)
     query = select(console_lists.c.version, console_lists.c.entries).where(mine, console_lists.c.on_ms.is_not(None))
     row = (await scope.execute(query.order_by(console_lists.c.version.desc()).limit(1))).first()
@@ -84,17 +85,17 @@ class ConsoleLists:
 
     async def standing(self, scope: Scope, system_id: str) -> tuple[Listed, list[Waiting]]:
         """What is on, and what waits for more signatures."""
-        system, listed = await self.system(scope, system_id), await _listed(scope, system_id)
+        system, now_on = await self.system(scope, system_id), await listed(scope, system_id)
         mine = (console_lists.c.customer_id == scope.customer_id) & (console_lists.c.system_id == system_id)
         query = select(console_lists.c.entries).where(
-            mine, console_lists.c.on_ms.is_(None), console_lists.c.version == listed.version + 1
+            mine, console_lists.c.on_ms.is_(None), console_lists.c.version == now_on.version + 1
         )
         waiting = []
         for row in await scope.execute(query.order_by(console_lists.c.entries)):
             entries = row.entries.split()
-            signed = await signers(scope, self._words(scope, system, listed.version + 1, entries))
+            signed = await signers(scope, self._words(scope, system, now_on.version + 1, entries))
             waiting.append(Waiting(tuple(entries), tuple(signed)))
-        return listed, waiting
+        return now_on, waiting
 
     async def needed(self, scope: Scope) -> int:
         """How many persons have to sign. NotPermittedError where no agreement with a console is confirmed."""
@@ -132,17 +133,17 @@ class ConsoleLists:
 
     @staticmethod
     async def _fits(scope: Scope, system: Any, version: int, entries: Collection[str]) -> Listed:
-        listed = await _listed(scope, system.id)
-        if listed.version != version:
+        before = await listed(scope, system.id)
+        if before.version != version:
             raise StateError("The list was changed meanwhile.", next_step="Load the page again.")
         if stray := sorted(set(entries) - set(offered(system.connector))):
             raise InvalidError(
                 f"{stray[0][:60]} is no command that can be switched on here",
                 next_step="`frameroom console list SYSTEM` shows which can.",
             )
-        if set(entries) == listed.entries:
+        if set(entries) == before.entries:
             raise InvalidError("That is how the list stands already.", next_step="Choose others.")
-        return listed
+        return before
 
     async def sign(
         self, customer_id: str, approver_id: str, system_id: str, version: int, entries: Collection[str], answer: Any
@@ -178,14 +179,14 @@ class ConsoleLists:
             raise InvalidError("say who of the customer asked for it, and how", next_step="Add --by and --how.")
         async with self._store.scope(customer_id) as scope:
             system = await self.system(scope, system_id, lock=True)
-            listed = await _listed(scope, system_id)
-            if stray := sorted(set(off) - listed.entries):
+            before = await listed(scope, system_id)
+            if stray := sorted(set(off) - before.entries):
                 raise InvalidError(f"{stray[0][:60]} is not switched on here", next_step="Nothing was changed.")
-            if not listed.entries:
+            if not before.entries:
                 raise InvalidError("Nothing is switched on here.", next_step="Nothing was changed.")
-            left = sorted(listed.entries - set(off)) if off else []
-            await self._write(scope, actor, system, listed.version + 1, left, by, how)
-        return Listed(listed.version + 1, frozenset(left))
+            left = sorted(before.entries - set(off)) if off else []
+            await self._write(scope, actor, system, before.version + 1, left, by, how)
+        return Listed(before.version + 1, frozenset(left))
 
     async def more_by_staff(
         self, customer_id: str, actor: str, system_id: str, on: Collection[str], by: str, how: str
@@ -204,12 +205,12 @@ class ConsoleLists:
                     "This customer's agreement does not let you switch a command on for it; off you always may.",
                     next_step="An approver of theirs signs it in the portal, under Console.",
                 )
-            name, listed = await self._approver(scope, by), await _listed(scope, system_id)
-            names = sorted(listed.entries & set(offered(system.connector)) | set(on))
-            await self._fits(scope, system, listed.version, names)
+            name, before = await self._approver(scope, by), await listed(scope, system_id)
+            names = sorted(before.entries & set(offered(system.connector)) | set(on))
+            await self._fits(scope, system, before.version, names)
             told = f"by telephone, recorded by staff: {how}"
-            await self._write(scope, actor, system, listed.version + 1, names, name, told)
-        return Listed(listed.version + 1, frozenset(names))
+            await self._write(scope, actor, system, before.version + 1, names, name, told)
+        return Listed(before.version + 1, frozenset(names))
 
     @staticmethod
     async def _approver(scope: Scope, by: str) -> str:

@@ -94,6 +94,6 @@ async def test_an_error_or_a_timeout_of_the_work_itself_passes_through_and_lets_
 
 
 def test_every_operation_is_known_to_look_or_to_write() -> None:
-    looks = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.DIAG}
+    looks = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.DIAG, Operation.CONSOLE_LOOK}
     assert looks | WRITES == set(Operation)
     assert not looks & WRITES

@@ -103,6 +103,11 @@ class Listing:
             self._caller.channel.write(self._columns.lines(rows))
         self._any = True
 
+    @property
+    def begun(self) -> bool:
+        """True once there was a row."""
+        return self._any
+
     def end(self, empty: str = "") -> None:
         """No more: closes the array, or says what no rows mean. Once is enough."""
         if self._ended:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.console import Catalogue, Class, Entry, catalogue, complete, understood
 from connectors.errors import ConnectorError
-from gateway.access.console import switched_on
+from gateway.access.console import listed
 from gateway.errors import FrameroomError, NotFoundError, NotPermittedError, UsageError
 from gateway.model import PhoneSystem
 from gateway.session.channel import LONGEST_LINE, Channel, Interrupted
@@ -24,6 +24,7 @@ from gateway.session.commands.prompting import offered, run_line
 from gateway.session.commands.text import shown
 
 _LEAVE: Final = frozenset({"exit", "quit", "logout"})
+_ASKS: Final = "yes, asks first"
 _OURS: Final = ("exit", "help", "pager")
 _HELP: Final = "`help`"
 
@@ -154,7 +155,9 @@ class Prompt:
         operation = entry.kind.operation
         offered(self._system, operation)
         acts = entry.kind is Class.ACT
-        if acts and entry.kind in await self._classes() and not await self._sure(entry, command.render()):
+        # Nobody is asked about what is refused anyhow: policy says why.
+        mine = acts and _standing(entry, await self._classes(), await self._on()) == _ASKS
+        if mine and not await self._sure(entry, command.render()):
             caller.say("Nothing was done.")
             return
         visit = await self._desk.visit(caller, operation)
@@ -182,10 +185,12 @@ class Prompt:
             return f"{before}{found[0]} ", list(found)
         return (before + _common(found), list(found)) if found else (line, [])
 
+    async def _on(self) -> frozenset[str]:
+        async with self._desk.store.look(self._system.customer_id) as scope:
+            return (await listed(scope, self._system.id)).entries
+
     async def _help(self, words: list[str]) -> None:
-        classes = await self._classes()
-        async with self._desk.store.scope(self._system.customer_id) as scope:
-            on = (await switched_on(scope, self._system.id)).entries
+        classes, on = await self._classes(), await self._on()
         begins = " ".join(words)
         rows = [
             {"command": entry.usage(), "does": entry.shows, "for you": _standing(entry, classes, on)}
@@ -200,7 +205,7 @@ def _standing(entry: Entry, classes: frozenset[Class], on: frozenset[str]) -> st
         return f"not permitted: ask for {entry.kind.operation.value}"
     if entry.extra and entry.name not in on:
         return "off: the customer can switch it on"
-    return "yes" if entry.kind is Class.LOOK else "yes, asks first"
+    return "yes" if entry.kind is Class.LOOK else _ASKS
 
 
 @contextlib.contextmanager

@@ -71,14 +71,16 @@ async def run_line(
         ended = "" if whole else ", stopped before its end"
         return Did(None, sizes[0], (), (), _WORDS[operation].format(line) + ended)
 
-    # On the JSON side a listing is whole whatever happens; on a terminal Ctrl-C says itself what it did.
     try:
         with _interrupts(caller.channel, stop):
             typed = Typed(line, entry.name, entry.extra)
             await desk.visits.act(visit, operation, work, fields=(entry.name,), typed=typed)
-    finally:
-        if caller.as_json:
+    except Exception:
+        if listing.begun:  # an array that was begun is whole, whatever happens
             listing.end()
+        raise
+    if caller.as_json:
+        listing.end()
     return whole
 
 

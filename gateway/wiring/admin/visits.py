@@ -239,7 +239,7 @@ async def _told_of(scope: Scope, audit: AuditLog, entry: Any) -> list[str]:
         fields = await audit.personal(scope.connection, entry)
     except SealingError:
         return ["what the log sealed of it does not hold; `frameroom audit verify` says where"]
-    told = [] if "person" not in fields else [str(fields["person"])]
+    told = [str(fields[name]) for name in ("person", "line") if name in fields]
     before, after = fields.get("before"), fields.get("after")
     if gone := [value for value in (before, after) if isinstance(value, Erased)]:
         return [*told, gone[0]]

@@ -152,7 +152,7 @@ async def _first(connector: AsteriskFilesConnector) -> AsyncIterator[bytes]:
 async def test_whoever_stops_listening_ends_the_command_there(opened: AsteriskFilesConnector, pbx: FlatPbx) -> None:
     (pbx.folder / "many").write_text("a line\n" * 2_000_000)
     os.mkfifo(pbx.folder / "alive")  # whoever reads it comes to its end when nothing of the command runs any more
-    over = asyncio.create_task(asyncio.to_thread((pbx.folder / "alive").read_bytes))
+    over = asyncio.ensure_future(asyncio.to_thread((pbx.folder / "alive").read_bytes))
     async for data in _first(opened):
         assert data.startswith(b"a line\n")
         person = await opened.view("1001")

@@ -236,3 +236,35 @@ def test_the_table_has_a_line_for_each_entry() -> None:
         assert row[0].startswith(f"| {entry.kind.value}{', off until switched on' if entry.extra else ''} |")
         assert row[0].count("|") - row[0].count("\\|") == 6
     assert "withheld: `set_var`" in told
+
+
+def test_help_has_a_word_for_each_slot() -> None:
+    assert "status station NUMBER" in [entry.usage() for entry in AVAYA]
+    assert Slot("M", choices=("only",)).sample() == "only"
+    assert all(slot.shown() for slot in (NAME, NUMBER, GATEWAY, CHANNEL, USER, CALL))
+
+
+def test_each_of_several_fields_is_withheld_and_what_looks_like_two_of_them_is_not() -> None:
+    strainer = OutputFilter(fields=("one", "two"))
+    assert strainer.feed(b"one: a\ntwo: b\nonetwo: c\n") == b"one: (withheld)\ntwo: (withheld)\nonetwo: c\n"
+
+
+def test_what_erases_a_character_goes_too() -> None:
+    assert OutputFilter().feed(b"a\x7fb\n") == b"ab\n"
+
+
+def test_after_a_line_that_was_too_long_the_next_is_shown_however_it_comes() -> None:
+    strainer = OutputFilter()
+    assert b"left out" in strainer.feed(b"x" * 9000)
+    assert strainer.feed(b"x\n") == b""
+    assert strainer.feed(b"shown") == b""
+    assert strainer.feed(b" too\n") == b"shown too\n"
+    assert strainer.feed(b"tail") + strainer.flush() == b"tail"
+    assert strainer.feed(b"once more\n") == b"once more\n"
+
+
+def test_a_line_with_everything_in_it_is_looked_at_all_the_same() -> None:
+    words = "pass pwd secret cred digest token auth_pass authorization authenticate key pin disa senddtmf agentlogin"
+    out = OutputFilter().feed(f"{words} password: CANARY-1\n".encode())
+    assert b"CANARY" not in out
+    assert out.startswith(b"pass pwd")

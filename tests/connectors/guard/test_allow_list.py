@@ -109,7 +109,9 @@ def test_a_fingerprint_stands_for_hostile_text() -> None:
 @pytest.mark.parametrize("line", ["pjsip show auth 2001", "dialplan show", "!sh", "core show version; x", "", 3, None])
 def test_the_labs_guard_sends_no_diagnostic_that_is_not_on_the_list(line: object) -> None:
     with pytest.raises(InvalidValue):
-        LAB_GUARD.render("diag", line=line)
+        LAB_GUARD.render("look", line=line)
+    with pytest.raises(InvalidValue):
+        LAB_GUARD.render("act", line=line)
 
 
 def test_optional_takes_none() -> None:

@@ -22,7 +22,7 @@ from connectors.registry import families, rows
 
 
 async def output(connector: LabConnector, line: str) -> bytes:
-    return b"".join([piece async for piece in connector.diag(parse(line))])
+    return b"".join([piece async for piece in connector.diag(parse(line, ASTERISK))])
 
 
 async def ring(lab: Lab, user: str, secret: str, expires: int = 60) -> int:
@@ -218,7 +218,7 @@ async def test_the_helper_returns_no_secret_whatever_it_is_asked(lab: Lab, tmp_p
 async def test_no_canary_comes_through_anything_that_the_connector_can_ask(lab: Lab, connector: LabConnector) -> None:
     seen = repr([await connector.people(None, 100), await connector.find("", 100), await connector.check()])
     for entry in ASTERISK:
-        seen += (await output(connector, entry.usage().replace("NAME", "2001"))).decode()
+        seen += (await output(connector, entry.sample().replace("alice.wong", "2001"))).decode()
     for kind in SecretKind:
         seen += repr(await connector.secret_rules("2001", kind))
     assert "Grace Okonkwo" in seen
@@ -247,7 +247,7 @@ async def test_five_thousand_people_page_and_stream(tmp_path: Path, dial: Any) -
 async def test_leaving_a_listing_early_leaves_the_connection_usable(tmp_path: Path, dial: Any) -> None:
     async with start(tmp_path, people=5000) as lab:
         connector = await dial(lab)
-        listing = connector.diag(parse("pjsip show endpoints"))
+        listing = connector.diag(parse("pjsip show endpoints", ASTERISK))
         assert await anext(listing)
         await listing.aclose()
         assert (await connector.view("2001")).id == "2001"
@@ -284,7 +284,7 @@ async def test_the_prompt_would_tell_secrets_so_it_is_the_grammar_that_stops_it(
     connection.abort()
     assert any(canary in told for canary in lab.store.canaries())
     with pytest.raises(InvalidValue):
-        parse(line)
+        parse(line, ASTERISK)
 
 
 def test_the_registry_offers_the_lab_honestly() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
 from gateway.notify import WORDS
 from tests.session.shell.conftest import BOTH, Send, Sit
+from tests.support.flat_pbx import USER, FlatPbx, bound, door
 
 BOTH_CLASSES = "console-look,console-act"
 CONSOLE = "console\x1b[0m> "
@@ -95,6 +97,8 @@ async def test_json_is_whole(demo: Demo, ssh: Master) -> None:
     await permit(demo, BOTH_CLASSES)
     done = await ssh.run(f"console '{SYSTEM}' core show calls --json")
     assert json.loads(done.out) == [{"line": "0 active calls"}, {"line": "17 calls processed"}]
+    refused = await ssh.run(f"console '{SYSTEM}' core reload --yes --json")
+    assert (refused.code, refused.out) == (3, "")
 
 
 async def test_a_command_that_is_off_runs_only_once_the_customer_switched_it_on(demo: Demo, ssh: Master) -> None:
@@ -151,6 +155,13 @@ async def test_output_comes_a_screen_at_a_time(demo: Demo, sit: Sit) -> None:
         terminal.keys("q")
         assert "Stopped." in await terminal.until(CONSOLE)
         await terminal.line("voicemail show users", "-- more")
+        terminal.keys("\x03")
+        assert "Stopped." in await terminal.until(CONSOLE)
+        terminal.keys("ping a qq")  # what were keys of the pager are letters again
+        await terminal.until("ping a qq")
+        terminal.keys("\x03")
+        await terminal.until(CONSOLE)
+        await terminal.line("voicemail show users", "-- more")
         terminal.keys(" ")
         assert "Kit van der Berg" in await terminal.until("40 voicemail users configured.")
         await terminal.until(CONSOLE)
@@ -161,7 +172,7 @@ async def test_output_comes_a_screen_at_a_time(demo: Demo, sit: Sit) -> None:
         await terminal.line("pager off", CONSOLE)
         assert "-- more" not in await terminal.line("voicemail show users", "40 voicemail users configured.")
         await terminal.until(CONSOLE)
-        assert [e["data"]["name"] for e in await entries(demo, "operation.done")] == ["console-look"] * 4
+        assert [e["data"]["name"] for e in await entries(demo, "operation.done")] == ["console-look"] * 5
 
 
 async def cut(demo: Demo, line: str) -> None:
@@ -218,3 +229,35 @@ def test_an_approver_reads_what_each_class_means() -> None:
         assert "from a fixed list" in WORDS[name]
         assert "an addition to the five operations" in WORDS[name]
     assert {entry.kind.operation.value for entry in ASTERISK} == {"console-look", "console-act"}
+
+
+async def test_an_asterisk_behind_its_helper_and_a_real_sshd(demo: Demo, ssh: Master, sit: Sit, tmp_path: Path) -> None:
+    pbx = FlatPbx(tmp_path / "pbx", {"console": "act"})
+    pbx.folder.mkdir()
+    with door(pbx.make().folder / "ssh", bound(pbx)) as front:
+        await demo.admin(
+            "system add", customer=CUSTOMER, name="Branch", connector="asterisk-files", host="127.0.0.1",
+            port=front.port, pin=front.pin, login=USER, password=None, private_key=front.key,
+            settings=json.dumps({"login": USER}), site="Leeds", asset="",
+        )  # fmt: skip
+        await permit(demo, BOTH_CLASSES, system="Branch")
+        shown = await ssh.run("console Branch voicemail show users")
+        assert (shown.code, "20 voicemail users configured." in shown.out) == (0, True), shown.err
+        assert (await ssh.run("console Branch dialplan reload --yes")).out == "Dialplan reloaded.\n"
+        assert (await ssh.run("console Branch pjsip show auth 1001")).code == 2
+        assert (await ssh.run("console Branch core reload --yes")).code == 3
+        (pbx.folder / "many").write_text("a line of many\n" * 1_000_000)
+        async with sit() as terminal:
+            await terminal.line("console Branch", CONSOLE)
+            await terminal.line("pjsip show endpoints", "-- more")
+            terminal.keys("a")
+            await terminal.until("a line of many\r\n" * 200)
+            terminal.keys("\x03")
+            await terminal.until("Stopped.")
+            await terminal.until(CONSOLE)
+            assert "Asterisk 22.10.1" in await terminal.line("core show version", CONSOLE)
+            pbx.configure(console="off")
+        refused = await ssh.run("console Branch core show version")
+        assert "has not switched its prompt on" in refused.err
+        assert refused.code == 4
+    assert pbx.asked() == ["voicemail show users", "dialplan reload", "pjsip show endpoints", "core show version"]
