@@ -44,10 +44,9 @@ def pin_of(text: str) -> str:
     return " ".join(words[:2])
 
 
-def _check_nothing_given(given: dict[str, str | None], *rest: Any) -> None:
+def _check_nothing_given(**given: Any) -> None:
     """InvalidError for what a phone system without a connector has no use for: it would seem to be kept or used."""
-    named = [name for name, value in given.items() if value] + ["a credential or port"] * any(rest)
-    if named:
+    if named := [name for name, value in given.items() if value]:
         raise InvalidError(
             f"a phone system without a connector takes no {named[0]}: nothing is ever reached",
             next_step="Give its name and site alone, or another --connector.",
@@ -69,7 +68,7 @@ class SystemCommands(EndingCommands):
             )
         given = {"host": values.get("host"), "pin": values.get("pin"), "login": login}
         if family.name == NO_CONNECTOR:
-            _check_nothing_given(given, password, private_key, values["port"])
+            _check_nothing_given(**given, port=values["port"], credential=password or private_key)
         elif missing := [name for name, value in given.items() if value is None]:
             raise InvalidError(f"it has no {missing[0]}", next_step=f"Give --{missing[0]}.")
         elif password is None and private_key is None:
@@ -91,7 +90,9 @@ class SystemCommands(EndingCommands):
             None if family.name == NO_CONNECTOR else Credential(login or "", password, private_key), secrecy,
         )  # fmt: skip
         told = {"id": system, "name": values["name"], "secrets": secrecy}
-        return told | {"what can be permitted": "visits, which are not recorded here"} if not secrecy else told
+        if family.name == NO_CONNECTOR:
+            told["what can be permitted"] = "visits, which are not recorded here"
+        return told
 
     async def do_system_list(self, actor: str, customer: str | None = None, removed: bool = False) -> list[Row]:
         """Those in service, or with `removed` all that there ever were."""

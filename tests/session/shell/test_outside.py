@@ -195,6 +195,13 @@ async def test_a_phone_system_without_a_connector_can_be_visited_and_nothing_els
         "system add", customer=CUSTOMER, name="Old exchange", connector="none", host=None, port=None, pin=None,
         login=None, password=None, private_key=None, settings="{}", site="York", asset="",
     )  # fmt: skip
+    for more in ({"host": "pbx.example"}, {"login": "root"}, {"password": "x"}, {"port": 22}):
+        nothing = dict.fromkeys(("host", "port", "pin", "login", "password", "private_key"))
+        given = {"customer": CUSTOMER, "name": "Another", "connector": "none", "settings": "{}", "site": ""} | nothing
+        with pytest.raises(InvalidError, match="takes no"):
+            await demo.admin("system add", **(given | more))
+    with pytest.raises(InvalidError, match="takes no credential"):
+        await demo.admin("system credential", system="Old exchange", login="root", password="x", private_key=None)
     lines = await demo.admin("system check", system="Old exchange")
     assert all(line["ok"] for line in lines)
     assert "does not reach" in lines[0]["in words"]
