@@ -16,7 +16,7 @@ from starlette.responses import Response
 from audit.log import AuditLog
 from gateway import notify
 from gateway.access.looking import looked
-from gateway.access.outside import OutsideVisits
+from gateway.access.outside import DONE, OutsideVisits
 from gateway.access.permission import Permission
 from gateway.errors import NotFoundError, StateError
 from gateway.lifecycle import GrantState, OutsideState
@@ -114,7 +114,7 @@ class OutsidePages:
             until=notify.when(row.until_ms, zone), is_open=row.state == OutsideState.OPEN,
             permitted=row.permission == GrantState.OPEN, ring=self._ring,
             told="" if row.told_ms is None else notify.when(row.told_ms, zone),
-            late=row.told_ms is not None and row.ended_ms is not None and row.told_ms > row.ended_ms,
+            late=row.reason != DONE,
             words=[notify.plain_line(line) for line in (words or "").split("\n")] if words is not None else [],
         )  # fmt: skip
 

@@ -75,6 +75,7 @@ async def test_what_the_engineer_says_stands_there_as_theirs_and_as_text(stage: 
     assert page.count("x" * 200) >= 3, "nothing of a long line is left out"
     assert "http://evil" not in page
     assert "Nothing here can prove it" in page
+    assert "after the end" not in page
     async with stage.site.brook.store.look(stage.site.brook.customer) as scope:
         looks = await stage.site.brook.audit.read(scope.connection, scope.customer_id, kinds=("looked.session",))
     assert [look.body["session"] for look in looks] == [stage.visit.id]
@@ -93,6 +94,8 @@ async def test_end_now_ends_the_permission_and_says_not_told_yet(stage: Stage) -
     assert (row.state, grant.state) == ("ended", GrantState.REVOKED)
     again = await stage.kate.send(f"{stage.path}/end")
     assert again.status_code == 303, "what is over is shown"
+    await stage.visits.done(stage.visit, "Moved the cabinet")
+    assert "after the end. Nothing here can prove it" in await stage.kate.page(stage.path)
     mails = [one.body for one in await stage.site.brook.waiting() if one.what == "own visit ended"]
     assert len(mails) == 1
     assert "stop what you are doing" in mails[0]
