@@ -132,10 +132,10 @@ class Performing:
         system, who = visit.system, visit.identity
         async with self._tools.store.scope(system.customer_id) as scope:
             facts = await self._tools.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
-            list_ = None
+            switched = None
             if typed is not None and typed.extra:
-                list_ = await switched_on(scope, system.id)
-                facts = replace(facts, switched_on=list_.entries)
+                switched = await switched_on(scope, system.id)
+                facts = replace(facts, switched_on=switched.entries)
             decision = decide(facts, operation, typed.entry if typed is not None and typed.extra else None)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
@@ -152,8 +152,8 @@ class Performing:
             data: dict[str, Any] = {"name": operation.value, "fields": list(fields)}
             if typed is not None:
                 personal += (Personal("line", typed.line, f"session:{visit.id}"),)
-            if list_ is not None:
-                data["list"] = list_.version
+            if switched is not None:
+                data["list"] = switched.version
             if visit.grant.job_id is not None:
                 data["job"] = visit.grant.job_id
             await self._tools.append(
