@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -49,6 +49,7 @@ def check(report: Report, words: str, by: Checked) -> None:
         _complete(report, by)
         _promises(report, by)
         _recordings(report, by)
+        _outside(report, by)
         check_approvals(by, whole="since" not in report.about)
         check_delivered(by, whole="since" not in report.about)
         _permitted(report, by)
@@ -145,9 +146,16 @@ def _visits(by: Checked) -> Iterator[tuple[str, int, int | None]]:
             yield str(body["session"]), index, ends.get(body["session"])
 
 
+def _is_about(report: Report, body: Mapping[str, Any]) -> bool:
+    """False for what others did meanwhile, of which a report has what fell into the visit that it is of."""
+    about = report.about
+    return "since" in about or any(name in body and body[name] == about.get(name) for name in ("session", "grant"))
+
+
 def _complete(report: Report, by: Checked) -> None:
     there = {index for index, _, _ in by.bodies}
-    visits = list(_visits(by))
+    mine = {index for index, body, _ in by.bodies if _is_about(report, body)}
+    visits = [visit for visit in _visits(by) if visit[1] in mine]
     wanted = report.about.get("session")
     if wanted is not None and wanted not in [session for session, _, _ in visits]:
         raise Fault("the beginning of the visit is not in the report")
@@ -190,11 +198,12 @@ def _promises(report: Report, by: Checked) -> None:
 
 def _recordings(report: Report, by: Checked) -> None:
     named: dict[str, list[str]] = {}
+    begun = {session for session, _, _ in _visits(by)}
     for index, body, _ in by.bodies:
         data = body.get("data", {})
         if body.get("kind") == "recording.segment":
             named.setdefault(str(body["session"]), []).append(str(data.get("digest")))
-        elif body.get("kind") == "recording.closed":
+        elif body.get("kind") == "recording.closed" and str(body["session"]) in begun:
             digests = named.get(str(body["session"]), [])
             whole = hashlib.sha256("".join(digests).encode()).hexdigest()
             if data.get("segments") != len(digests) or (digests and data.get("digest") != whole):
@@ -210,6 +219,35 @@ def _recordings(report: Report, by: Checked) -> None:
                 open_segment(one.key, log, one.session, number, sealed)
         state = "and opens" if one.key else "and was erased: it opens no more"
         by.told.append(f"the recording of {harmless(one.session)} is what was recorded, {state}")
+
+
+_NOT_RECORDED: Final = ("visit.started", "visit.ended", "visit.told")
+
+
+def _outside(report: Report, by: Checked) -> None:
+    """Visits at which Frameroom was not in between: begun, ended and told of once, and what that proves."""
+    seen: dict[str, Counter[str]] = {kind: Counter() for kind in _NOT_RECORDED}
+    for index, body, _ in by.bodies:
+        kind = str(body.get("kind"))
+        if kind not in seen:
+            continue
+        visit = str(body["session"])
+        seen[kind][visit] += 1
+        if seen[kind][visit] > 1:
+            raise Fault(f"entry {index}: {kind} stands twice for the visit {harmless(visit)}")
+        if "since" in report.about or not _is_about(report, body):
+            continue  # it may have begun before the report does
+        if kind != "visit.started" and not seen["visit.started"][visit]:
+            raise Fault(f"entry {index}: {kind} of a visit that was never begun")
+        if kind == "visit.told" and not seen["visit.ended"][visit]:
+            raise Fault(f"entry {index}: a visit was told of that had not ended")
+    visits = {visit for counted in seen.values() for visit in counted}
+    if visits:
+        told = len(seen["visit.told"])
+        by.told.append(
+            f"{len(visits)} visits are NOT RECORDED HERE, {told} of them told of in the engineer's own words: when "
+            "they were begun and told of is proved, and what was done is not"
+        )
 
 
 def open_segment(key: bytes, log: str, session: str, number: int, sealed: bytes) -> bytes:

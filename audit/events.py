@@ -125,6 +125,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "session.closed": _kind("system session grant", "reason operations segments bytes"),
     "session.failed": _kind("system session grant", "reason"),
     "session.refused": _kind("system", "engineer reason"),
+    "visit.started": _kind("system session grant", "engineer factor fingerprint", "address"),
+    "visit.ended": _kind("system session grant", "engineer reason"),
+    "visit.told": _kind("system session grant", "engineer late", "words"),
     "operation.intended": _kind(_OP, "name fields job list", "person line"),
     "operation.done": _kind(_OP, "name count", "before after person"),
     "operation.refused": _kind(_OP, "name code count"),
@@ -174,6 +177,7 @@ PROMISES: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
         frozenset({"operation.done", "operation.refused", "operation.failed", "operation.unknown"}),
     ),
     "session.opened": ("session", frozenset({"session.closed", "session.failed"})),
+    "visit.started": ("session", frozenset({"visit.ended"})),
 }
 
 IDS: Final = ("system", "session", "grant", "request", "operation", "subject")

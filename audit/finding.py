@@ -13,6 +13,9 @@ from audit.events import Event
 
 _PERSON: Final = ("id", "extension", "name", "email")
 _NAMED_BY: Final = "operation."
+_OUTSIDE: Final = "visit."
+"""Of visits that Frameroom is not in between at: found as the operation `visit`."""
+_FIRSTS: Final = frozenset({"session.opened", "visit.started"})
 COLUMNS: Final = ("session_id", "operation_id", "subject", "system_id", "engineer_id", "operation_name",
                   "permission_id")  # fmt: skip
 
@@ -61,13 +64,15 @@ def _operations(kind: str, data: Mapping[str, Any]) -> str | None:
     """The operation's name, or those that the entry lists, with spaces between."""
     if kind.startswith(_NAMED_BY):
         return data.get("name")
+    if kind.startswith(_OUTSIDE):
+        return "visit"
     listed = data.get("operations")
     return " ".join(sorted(map(str, listed))) if isinstance(listed, list | tuple) and listed else None
 
 
 def _permission(kind: str, session: str | None, request: str | None, grant: str | None) -> str | None:
     """The request, else the grant: of what is of no visit, and of a visit's first entry, which leads to the rest."""
-    return (request or grant) if session is None or kind == "session.opened" else None
+    return (request or grant) if session is None or kind in _FIRSTS else None
 
 
 def ticket(event: Event) -> str | None:

@@ -161,6 +161,9 @@ MAPPED: Final[Mapping[str, Mapped]] = {
     "grant.expired": _ENDED,
     "session.opened": _LOGON,
     "session.closed": _LOGOFF,
+    "visit.started": Mapped(Class.ENTITY_MANAGEMENT, _CREATE, Status.SUCCESS, Severity.MEDIUM),
+    "visit.ended": _CHANGED,
+    "visit.told": _CHANGED,
     "session.failed": Mapped(Class.AUTHENTICATION, 2, Status.FAILURE, Severity.MEDIUM),
     "session.refused": _NO_LOGON,
     "operation.intended": Mapped(Class.API_ACTIVITY, 0, Status.UNKNOWN),
@@ -286,7 +289,9 @@ def _access(kind: str, body: Mapping[str, Any], data: Mapping[str, Any]) -> dict
 
 def _entity(kind: str, body: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     of = kind.partition(".")[0]
-    named = body.get(of) or data.get(of) or next((data[key] for key in _SUBJECTS if data.get(key)), None)
+    # A visit that Frameroom is not in between at goes by a session's name.
+    own = body.get("session" if of == "visit" else of)
+    named = own or data.get(of) or next((data[key] for key in _SUBJECTS if data.get(key)), None)
     named = named or next((body[key] for key in _THINGS if body.get(key)), body.get("log", ""))
     return {"entity": {"uid": str(named), "name": of, "type": of}, "actor": _actor(body)}
 

@@ -59,6 +59,8 @@ class Permissions:
             self._given[body["grant"]].over = True
         elif kind == "operation.intended":
             return self._intended(body, str(data.get("name", "an operation")))
+        elif kind == "visit.started":
+            return self._intended(body, "visit")
         return None
 
     def _granted(self, body: Mapping[str, Any], data: Mapping[str, Any]) -> str | None:

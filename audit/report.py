@@ -32,8 +32,10 @@ _BEFORE: Final = (
     "approver.added", "approver.key_enrolled", "approver.key_removed", "agreement.set", "agreement.confirmed",
     "agreement.signed", "agreement.withdrawn", "job.asked", "job.signed", "system.added", "customer.added",
     "grant.revoked", "grant.expired", "addresses.confirmed", "console.signed", "console.changed",
+    "visit.started", "visit.ended", "visit.told",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
+_BEGINS: Final = ("operation.intended", "visit.started")
 
 
 class Reporter:
@@ -86,10 +88,21 @@ class Reporter:
                 raise ReportError(f"the visit {session} is not in the log, or not published yet")
             ends = [row for row in numbered if row.body.get("kind") in {"session.closed", "session.failed"}]
             last = ends[0].index if ends else size - 1
-            found |= set(range(opened[0].index or 0, (last or 0) + 1)) | {row.index or 0 for row in numbered}
+            first, until = opened[0].index or 0, (last or 0) + 1
+            found |= set(range(first, until)) | {row.index or 0 for row in numbered}
+            joined |= await self._used(first, until)
             joined |= {str(row.body[name]) for row in opened for name in ("grant", "system") if name in row.body}
         found |= await self._rests_on(joined)
         return {index for index in found if index < size}
+
+    async def _used(self, first: int, until: int) -> set[str]:
+        """Permissions under which anybody began something meanwhile: what they did is in the report, so that nothing
+        is left out, and has to be seen to be permitted."""
+        query = select(entries.c.entry).where(
+            entries.c.log_id == self._log, entries.c.idx >= first, entries.c.idx < until, entries.c.kind.in_(_BEGINS)
+        )
+        bodies = [parse_entry(entry) for entry in (await self._connection.execute(query)).scalars()]
+        return {str(body["grant"]) for body in bodies if "grant" in body}
 
     async def _rests_on(self, joined: set[str]) -> set[int]:
         query = select(entries.c.idx, entries.c.entry).where(

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 _LONGEST: Final = 300
 _SIGNED: Final = 1_200
+_OWN_WORDS: Final = 4_000
+"""Of what an engineer says was done on a visit that is not recorded here: as long as it may be."""
 _SENTENCES: Final[Mapping[str, str]] = {
     "customer.added": "this log was begun for {name}",
     "approver.added": "{name} became an approver ({approver})",
@@ -52,6 +54,11 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "session.opened": "engineer {engineer} came in, signed in by {factor}, from {address}",
     "session.closed": "the visit ended: {reason}; {operations} operations, {segments} segments of {bytes} bytes",
     "session.failed": "the visit ended by a failure: {reason}",
+    "visit.started": "engineer {engineer} began a visit that is NOT RECORDED HERE ({session}), signed in by {factor}, "
+    "from {address}",
+    "visit.ended": "the visit {session}, which is NOT RECORDED HERE, ended: {reason}",
+    "visit.told": "in the engineer's own words, NOT RECORDED HERE and proof of nothing, what was done ({session}): "
+    "{words}",
     "operation.intended": "{name} was begun ({operation}): {line}",
     "operation.done": "{name} was done ({operation}): {before} → {after}",
     "operation.refused": "{name} was refused by the phone system ({operation}): {code}",
@@ -133,6 +140,11 @@ def _agreement(signed: Any) -> str:
     return f"version {signed['agreement']}: {told}"
 
 
+def visit_words(text: str) -> str:
+    """What an engineer says was done where Frameroom was not in between, whole."""
+    return harmless(text, _OWN_WORDS)
+
+
 def _shown(name: str, value: Any) -> str:
     if name.endswith("_ms") and isinstance(value, int):
         return at(value)
@@ -158,6 +170,7 @@ _WORDS: Final = {
     "job.signed": ("words", job_words),
     "console.signed": ("words", console_words),
     "agreement.signed": ("words", agreement_words),
+    "visit.told": ("words", visit_words),
 }
 
 

@@ -18,6 +18,8 @@ from typing import Final, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from connectors.operations import CONSOLE as CONSOLE
+from connectors.operations import NO_CONNECTOR as NO_CONNECTOR
+from connectors.operations import OUTSIDE as OUTSIDE
 from connectors.operations import PEOPLE as PEOPLE
 from connectors.operations import Operation as Operation
 

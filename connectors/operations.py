@@ -9,7 +9,8 @@ from typing import Final
 class Operation(StrEnum):
     """What an agreement can name. FIND and LIST_ALL are granted apart.
 
-    DIAG and the two of the guarded console, which are granted apart too, are additions to the five.
+    DIAG and the two of the guarded console, which are granted apart too, are additions to the five; so is VISIT, work
+    that Frameroom is not in between at.
     """
 
     FIND = "find"
@@ -23,6 +24,7 @@ class Operation(StrEnum):
     DIAG = "diag"
     CONSOLE_LOOK = "console-look"
     CONSOLE_ACT = "console-act"
+    VISIT = "visit"
 
 
 PEOPLE: Final = frozenset(
@@ -35,3 +37,7 @@ PEOPLE: Final = frozenset(
 is added there later is nobody's until a connector says so."""
 CONSOLE: Final = frozenset({Operation.DIAG, Operation.CONSOLE_LOOK, Operation.CONSOLE_ACT})
 """The additions to the five: what sends a line to a phone system's own prompt."""
+OUTSIDE: Final = frozenset({Operation.VISIT})
+"""What no connector does: Frameroom is not in between, reaches nothing, and records nothing."""
+NO_CONNECTOR: Final = "none"
+"""The family of phone systems that Frameroom does not reach (connectors/none)."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from connectors.contract import Family, MayBeWeakened
+from connectors.contract import Capabilities, Family, MayBeWeakened
 from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
@@ -53,12 +53,14 @@ def _ours() -> tuple[Family, ...]:
     from connectors.freepbx.connector import FreePbxFamily
     from connectors.fusionpbx.connector import FusionPbxFamily
     from connectors.lab.connector import LabFamily
+    from connectors.none.connector import NoConnectorFamily
     from connectors.tcx.connector import TcxFamily
     from connectors.yeastar.connector import YeastarFamily
 
     return (
         LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(),
         TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(), YeastarFamily(), AvayaCmFamily(),
+        NoConnectorFamily(),
     )  # fmt: skip
 
 
@@ -125,6 +127,11 @@ def weakens(connector: str, settings: str) -> str:
         return ""
 
 
+def _operations(can: Capabilities) -> str:
+    """As tables have them; where there are none, what the family says of that."""
+    return ", ".join(sorted(one.value for one in can.operations)) or can.cannot.get("operations", "none")
+
+
 def rows() -> list[dict[str, str]]:
     """For `frameroom connectors`: name, operations, how secrets are kept, proof, whose it is."""
     table = []
@@ -134,7 +141,7 @@ def rows() -> list[dict[str, str]]:
             {
                 "connector": name,
                 "phone system": can.title,
-                "operations": ", ".join(sorted(operation.value for operation in can.operations)),
+                "operations": _operations(can),
                 "secrets": ", ".join(f"{kind.value}: {secrecy.value}" for kind, secrecy in can.secrecy.items()),
                 "proven": ", ".join(proof.value for proof in can.proven),
                 "login record": can.login_record
@@ -155,10 +162,11 @@ def markdown(pages: str | None = None) -> str:
     for name, (family, whose) in _found().items():
         can = family.capabilities()
         kinds = ", ".join(f"{kind.value}: **{secrecy.value}**" for kind, secrecy in can.secrecy.items())
+        proven = ", ".join(proof.value for proof in can.proven)
         cells = (
             f"`{name}`" if pages is None or whose != _HOUSE else f"[`{name}`]({pages}{name}.md)", can.title,
-            ", ".join(sorted(operation.value for operation in can.operations)), f"{kinds}: {can.secrecy_why}",
-            f"{', '.join(proof.value for proof in can.proven)}: {can.proven_how}",
+            _operations(can), f"{kinds}: {can.secrecy_why}" if kinds else can.secrecy_why,
+            f"{proven}: {can.proven_how}" if proven else can.proven_how,
         )  # fmt: skip
         lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"

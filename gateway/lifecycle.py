@@ -39,6 +39,14 @@ class SessionState(StrEnum):
     FAILED = "failed"
 
 
+class OutsideState(StrEnum):
+    """A visit that Frameroom is not in between at ends, and then is told of by the engineer."""
+
+    OPEN = "open"
+    ENDED = "ended"
+    TOLD = "told"
+
+
 class OperationState(StrEnum):
     """An intended operation gets exactly one outcome."""
 
@@ -92,12 +100,21 @@ class JobState(StrEnum):
 
 
 State = (
-    JobState | RequestState | GrantState | SessionState | OperationState | AgreementState | LinkState | ProposalState
+    JobState
+    | RequestState
+    | GrantState
+    | SessionState
+    | OutsideState
+    | OperationState
+    | AgreementState
+    | LinkState
+    | ProposalState
 )
 
 S = TypeVar(
-    "S", JobState, RequestState, GrantState, SessionState, OperationState, AgreementState, LinkState, ProposalState
-)
+    "S", JobState, RequestState, GrantState, SessionState, OutsideState, OperationState, AgreementState, LinkState,
+    ProposalState,
+)  # fmt: skip
 
 # A table for each type: members of two StrEnums with one value are equal, so one common table would mix them up.
 _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
@@ -119,6 +136,11 @@ _TABLES: Final[tuple[Mapping[State, frozenset[State]], ...]] = (
         SessionState.OPEN: frozenset({SessionState.CLOSED, SessionState.FAILED}),
         SessionState.CLOSED: frozenset(),
         SessionState.FAILED: frozenset(),
+    },
+    {
+        OutsideState.OPEN: frozenset({OutsideState.ENDED}),
+        OutsideState.ENDED: frozenset({OutsideState.TOLD}),
+        OutsideState.TOLD: frozenset(),
     },
     {
         OperationState.INTENDED: frozenset(

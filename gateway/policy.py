@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from connectors.contract import Operation
+from connectors.contract import NO_CONNECTOR, OUTSIDE, Operation
 from gateway.lifecycle import AgreementState, GrantState
 from gateway.model import ACCESS_ON, Access, AccessMode, Agreement, Engineer, Grant, Hours, PhoneSystem, Terms
 
@@ -76,6 +76,17 @@ def why_not_stay(*, on_roster: bool, access: Access, at_ms: int) -> str | None:
     return None
 
 
+def why_over(
+    state: str, until_ms: int, ended_how: str | None, *, on_roster: bool, access: Access, at_ms: int
+) -> str | None:
+    """Why a visit under a permission that stands so ends, in words; None when it may go on."""
+    if state == GrantState.REVOKED:
+        return f"the permission was ended {ended_how}"
+    if state == GrantState.EXPIRED or until_ms <= at_ms:
+        return "the permitted time is over"
+    return why_not_stay(on_roster=on_roster, access=access, at_ms=at_ms)
+
+
 def decide(facts: Facts, operation: Operation, extra: str | None = None) -> Decision:
     """Ask every question in order; the first no is the answer.
 
@@ -135,12 +146,7 @@ def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, 
             not facts.system.removed,
             "It is out of service.",
         ),
-        (
-            "no-credential",
-            "Frameroom has a credential for the phone system",
-            bool(facts.system.sealed_credential),
-            "The phone system has no credential yet. The operator gives it one: `frameroom system credential`.",
-        ),
+        *_reached(facts.system, operation),
         (
             "agreement-not-confirmed",
             "the agreement is confirmed",
@@ -159,6 +165,30 @@ def _standing(facts: Facts, operation: Operation) -> list[tuple[str, str, bool, 
             in_time,
             "It is outside the customer's working hours, and you are not on call.",
         ),
+    ]
+
+
+def _reached(system: PhoneSystem, operation: Operation) -> list[tuple[str, str, bool, str]]:
+    """What Frameroom needs to reach the phone system; a visit that it is not in between at needs nothing of it."""
+    if operation in OUTSIDE:
+        return []
+    if system.connector == NO_CONNECTOR:
+        return [
+            (
+                "no-connector",
+                "Frameroom reaches the phone system",
+                False,
+                "Frameroom does not reach this phone system. What can be permitted here is a visit, which is not "
+                "recorded here: `request SYSTEM --ops visit`.",
+            )
+        ]
+    return [
+        (
+            "no-credential",
+            "Frameroom has a credential for the phone system",
+            bool(system.sealed_credential),
+            "The phone system has no credential yet. The operator gives it one: `frameroom system credential`.",
+        )
     ]
 
 

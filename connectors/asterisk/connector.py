@@ -16,6 +16,7 @@ from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
     CONSOLE,
+    OUTSIDE,
     UNSET,
     Capabilities,
     Change,
@@ -374,7 +375,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         cannot["sorcery cache"] = _CACHED
     return Capabilities(
         title="Asterisk with users in PostgreSQL",
-        operations=frozenset(Operation) - CONSOLE - {Operation.RESET_PORTAL},
+        operations=frozenset(Operation) - CONSOLE - OUTSIDE - {Operation.RESET_PORTAL},
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),

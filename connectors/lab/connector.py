@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.console import ASTERISK, Class, only
 from connectors.contract import (
+    OUTSIDE,
     UNSET,
     Capabilities,
     Change,
@@ -263,7 +264,7 @@ class LabFamily:
         """Everything; `selected`, since our key also reaches a prompt that could print secrets."""
         return Capabilities(
             title="Frameroom's training phone system",
-            operations=frozenset(Operation),
+            operations=frozenset(Operation) - OUTSIDE,
             secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
             secrecy_why="people are reached through a forced helper that knows no request for a secret; the prompt, "
             "used for a fixed list of commands, could print passwords; that list, below the connector, stops it",

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from connectors.contract import Operation
+from connectors.contract import NO_CONNECTOR, OUTSIDE, Operation
 from gateway.access.directory import agreement_of
 from gateway.access.persons import persons
 from gateway.errors import InvalidError, NotPermittedError, StateError
@@ -26,13 +26,25 @@ def _names(operations: Collection[Operation]) -> str:
     return " ".join(sorted(operations))
 
 
-async def _check_in_service(scope: Scope, system_id: str) -> None:
-    """Until the commit nobody takes it out of service, so that whoever does finds the request and takes it back."""
+async def _check_in_service(scope: Scope, system_id: str) -> str:
+    """Its connector. Until the commit nobody takes it out of service, so that whoever does finds the request and takes
+    it back."""
     here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
-    query = select(systems.c.removed_ms).where(here).with_for_update(read=True)
-    if (await scope.execute(query)).scalar_one() is not None:
+    query = select(systems.c.removed_ms, systems.c.connector).where(here).with_for_update(read=True)
+    row = (await scope.execute(query)).one()
+    if row.removed_ms is not None:
         raise StateError(
             "That phone system was taken out of service; nobody was asked.", next_step="`systems` lists the others."
+        )
+    return str(row.connector)
+
+
+def check_reached(connector: str, operations: Collection[Operation]) -> None:
+    """InvalidError for what needs a connector, of a phone system that has none."""
+    if connector == NO_CONNECTOR and (beyond := set(operations) - OUTSIDE):
+        raise InvalidError(
+            f"Frameroom does not reach this phone system, so nobody can be permitted {_names(beyond)} there.",
+            next_step="What can be permitted is visit (not recorded here).",
         )
 
 
@@ -42,7 +54,7 @@ async def check_askable(scope: Scope, request: Request, now: int) -> Agreement:
     StateError when it was taken out of service; NotPermittedError when the agreement could never allow it, when too
     many of the engineer's wait, or too soon after a no; InvalidError for a length, ticket or reason that cannot be.
     """
-    await _check_in_service(scope, request.system_id)
+    connector = await _check_in_service(scope, request.system_id)
     agreement = await agreement_of(scope)
     if agreement is None or agreement.state is not AgreementState.CONFIRMED:
         raise NotPermittedError("The customer's agreement is not confirmed.", next_step="Tell the operator.")
@@ -52,6 +64,7 @@ async def check_askable(scope: Scope, request: Request, now: int) -> Agreement:
             f"The customer's agreement does not allow {_names(beyond)}.",
             next_step=f"It allows {_names(agreement.terms.operations)}.",
         )
+    check_reached(connector, request.operations)
     minutes = (request.until_ms - request.from_ms) // MINUTE
     if not 1 <= minutes <= agreement.terms.max_minutes:
         raise InvalidError(f"A visit may last from 1 to {agreement.terms.max_minutes} minutes here.")

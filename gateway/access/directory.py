@@ -279,14 +279,15 @@ class Directory:
                 await notify.engineer_named(scope, engineer_id, self._audit.clock.now())
 
     async def add_system(
-        self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential, secrecy: list[str]
+        self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential | None, secrecy: list[str]
     ) -> str:
         """A phone system: name, connector, host, port, pin, settings (JSON), asset, ddi_range, and the name of its
-        site, which is added when the customer has none of that name (town, postcode); its credential sealed."""
+        site, which is added when the customer has none of that name (town, postcode); its credential sealed, or
+        none."""
         system_id = new_id("sys")
         plain = dict(values)
         site = {key: plain.pop(key, "") for key in ("site", "town", "postcode")}
-        sealed = self._vault.seal_credential(customer_id, system_id, credential)
+        sealed = b"" if credential is None else self._vault.seal_credential(customer_id, system_id, credential)
         async with self._store.scope(customer_id) as scope:
             same = (systems.c.customer_id == customer_id) & (systems.c.name == values["name"])
             serving = select(systems.c.id).where(same, systems.c.removed_ms.is_(None))

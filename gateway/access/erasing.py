@@ -30,6 +30,7 @@ from gateway.model import DAY
 from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope, Store
+from gateway.store.outside_tables import outside_visits
 from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, sessions
 from gateway.store.telling_tables import absences, channels
 
@@ -63,7 +64,8 @@ class Plan:
         """In plain words."""
         told = [
             f"{self.events} entries of the log as hashes and opaque ids: they are the proof, and name nobody",
-            "free text that people wrote (reasons, tickets, notes): it is kept under its own period and is not read",
+            "free text that people wrote (reasons, tickets, notes, what was done on visits that are not recorded): "
+            "it is kept under its own period and is not read",
         ]
         if self.recordings:
             told.append(
@@ -107,8 +109,12 @@ class Erasing:
         if subject.kind != "engineer":
             return None
         async with self._store.look_at_everyone() as scope:
-            last = select(func.max(sessions.c.opened_ms)).where(sessions.c.engineer_id == subject.id)
-            at_ms = (await scope.execute(last)).scalar_one_or_none()
+            last = (
+                select(func.max(sessions.c.opened_ms)).where(sessions.c.engineer_id == subject.id),
+                select(func.max(outside_visits.c.started_ms)).where(outside_visits.c.engineer_id == subject.id),
+            )
+            times = [(await scope.execute(query)).scalar_one_or_none() for query in last]
+        at_ms = max((time for time in times if time is not None), default=None)
         due = None if at_ms is None else floor_ms(at_ms)
         return due if due is not None and due > self._audit.clock.now() else None
 

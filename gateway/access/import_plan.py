@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy import Table
 
 from audit.events import Event, Personal
-from connectors.contract import Credential
+from connectors.contract import NO_CONNECTOR, Credential
 from connectors.registry import families
 from gateway.access import columns
 from gateway.access.columns import Refused
@@ -55,6 +55,9 @@ class Step:
     inserts: list[tuple[Table, Values]] = field(default_factory=list)
     updates: list[tuple[Table, str, Values]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+
+_REACHING: Final = ("host", "port", "host key", "credential")
 
 
 def _from_to(changes: Mapping[str, tuple[Any, Any]]) -> str:
@@ -207,6 +210,8 @@ class Planner:
             raise Refused("system: a phone system has a name")
         found = self.held.systems.get(name.casefold())
         connector = found["connector"] if found else values.get("connector")
+        if connector == NO_CONNECTOR and (beyond := [of for of in _REACHING if values.get(of)]):
+            raise Refused(f"{beyond[0]}: a phone system without a connector is not reached, and takes none")
         family = families().get(connector or "")
         if "settings" in values and family is not None:
             try:
@@ -236,12 +241,14 @@ class Planner:
         return self._vault.seal_credential(self.held.customer_id, system_id, credential)
 
     def _new_system(self, name: str, values: Values, wanted: Values) -> Step:
-        self._complete("system", values)
+        alone = values.get("connector") == NO_CONNECTOR
+        self._complete("system", {"host": "nowhere", **values} if alone else values)
         system_id, family = new_id("sys"), families()[values["connector"]]
         step = Step("add")
         self._site_of(step, values, wanted)
         given = values.get("credential")
-        plain: Values = {"port": family.default_port, "pin": "", "settings": "{}", "asset": "", "ddi_range": ""}
+        plain: Values = {"port": family.default_port, "settings": "{}"}
+        plain |= dict.fromkeys(("host", "pin", "asset", "ddi_range"), "")
         sealed = self._sealed(system_id, given) if given else b""
         row = self._row(
             id=system_id, name=name, connector=family.name, credential=sealed, **({"site_id": None} | plain | wanted)
@@ -259,6 +266,8 @@ class Planner:
     @staticmethod
     def _lacks(row: Values) -> str:
         """What stands between this phone system and its first visit."""
+        if row["connector"] == NO_CONNECTOR:
+            return ""
         said = [] if row["pin"] else [NO_KEY]
         return "; ".join(said if row["credential"] else [*said, NO_CREDENTIAL])
 

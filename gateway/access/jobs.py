@@ -18,6 +18,7 @@ from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Operation
 from gateway import notify
+from gateway.access.askable import check_reached
 from gateway.access.directory import agreement_of
 from gateway.access.permission import Permission
 from gateway.access.persons import persons
@@ -105,14 +106,16 @@ class Jobs(JobRows):
         if not wanted.operations or wanted.operations - agreement.terms.operations:
             raise InvalidError("Tick what may be done for it; the agreement names what can be ticked.")
         here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == wanted.system_id)
-        name = (await scope.execute(select(systems.c.name).where(here, systems.c.removed_ms.is_(None)))).scalar()
-        if name is None:
+        query = select(systems.c.name, systems.c.connector).where(here, systems.c.removed_ms.is_(None))
+        system = (await scope.execute(query)).first()
+        if system is None:
             raise NotFoundError("There is no such phone system.")
+        check_reached(system.connector, wanted.operations)
         text = canonical.encode(
             {
-                "v": 1, "customer": scope.customer_id, "job": job_id, "system": wanted.system_id, "system_name": name,
-                "operations": sorted(wanted.operations), "from": from_ms, "until": wanted.until_ms, "what": what,
-                "for": for_whom, "asked_by": approver_id,
+                "v": 1, "customer": scope.customer_id, "job": job_id, "system": wanted.system_id,
+                "system_name": system.name, "operations": sorted(wanted.operations), "from": from_ms,
+                "until": wanted.until_ms, "what": what, "for": for_whom, "asked_by": approver_id,
             }
         ).decode()  # fmt: skip
         return job_id, Words(job_id, text, f"request:{job_id}")

@@ -23,9 +23,10 @@ from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
 from gateway.access.told import TYPED, Counting, line_of, tells
 from gateway.errors import InvalidError
-from gateway.lifecycle import SessionState
+from gateway.lifecycle import OutsideState, SessionState
 from gateway.notify import summaries
 from gateway.store.engine import Scope
+from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import approvers, customers, engineers, grants, requests, sessions, systems
 
 _LONGEST: Final = 100
@@ -70,6 +71,11 @@ _LOOKS: Final = {
 }
 
 
+_OUTSIDE: Final = {
+    OutsideState.OPEN: "the engineer says what was done when it is over",
+    OutsideState.ENDED: "not told yet, what was done",
+    OutsideState.TOLD: "the engineer says what was done, which nothing here can prove",
+}
 _COUNTED_APART: Final = frozenset({"Who looked at records"})
 """The customer's own looks are one line for each of their people."""
 
@@ -149,6 +155,7 @@ class Months:
         name = select(customers.c.name).where(customers.c.id == scope.customer_id)
         told = _Telling(self._audit, scope, zone, await _names(scope))
         sections = [await self._visits(scope, zone, from_ms, until_ms)]
+        sections.append(await self._outside(scope, zone, from_ms, until_ms))
         await told.read(from_ms, until_ms)
         for title, none in (
             ("What was permitted", "nothing was permitted"),
@@ -188,6 +195,29 @@ class Months:
                 f"{lasted}: {did[row.id] or 'nothing was looked at or changed'}"
             )
         return Section("Who came in", tuple(lines), "nobody came in", len(rows) - len(shown))
+
+    @staticmethod
+    async def _outside(scope: Scope, zone: ZoneInfo, from_ms: int, until_ms: int) -> Section:
+        """Of visits that Frameroom is not in between at: that there was one, and whether the engineer told of it."""
+        query = (
+            select(outside, engineers.c.name.label("engineer"), systems.c.name.label("system"))
+            .join(engineers, engineers.c.id == outside.c.engineer_id)
+            .join(systems, (systems.c.customer_id == outside.c.customer_id) & (systems.c.id == outside.c.system_id))
+            .where(outside.c.customer_id == scope.customer_id)
+            .where(outside.c.started_ms >= from_ms, outside.c.started_ms < until_ms)
+            .order_by(outside.c.started_ms)
+        )
+        rows = (await scope.execute(query)).all()
+        lines = []
+        for row in rows[:_LONGEST]:
+            lasted = "still going on" if row.ended_ms is None else summaries.length(row.ended_ms - row.started_ms)
+            lines.append(
+                f"{summaries.short(row.started_ms, zone)}: {notify.plain(row.engineer)} at {notify.plain(row.system)}, "
+                f"{lasted}: {_OUTSIDE[row.state]} ({row.id})"
+            )
+        return Section(
+            "Visits that are not recorded here", tuple(lines), "nobody came so", max(len(rows) - _LONGEST, 0)
+        )
 
 
 async def _names(scope: Scope) -> dict[str, str]:

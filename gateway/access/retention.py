@@ -36,7 +36,7 @@ _PART: Final = 300
 """Visits or keys that one entry names: it stays far below the largest entry."""
 _ACCESS: Final = (
     "session.", "operation.", "request.", "grant.", "consent.", "approval.", "secret.", "looked.", "auth.", "notice.",
-    "login.",
+    "login.", "visit.",
 )  # fmt: skip
 
 

@@ -183,6 +183,7 @@ async def _furnish(demo: Demo) -> None:
             "diag",
             "console-look",
             "console-act",
+            "visit",
         ],
         "mail_domains": ["customer.example"],
         "consent_by_phone": True,

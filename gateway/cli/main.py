@@ -1,7 +1,7 @@
 """`frameroom`: the operator's command line. It talks to a running `serve`, or opens the deployment itself.
 
 Each part has a file: people, asking, places (phone systems), permitting, visiting, auditing, deployment, keeping,
-importing.
+importing, outside (visits that are not recorded here).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.cli import (
     keeping,
     master_keys,
     months,
+    outside,
     people,
     permitting,
     places,
@@ -70,7 +71,7 @@ def demo(story: str | None, folder: Path | None, state_file: Path | None) -> Non
 
 
 _PARTS = (
-    deployment, people, months, asking, places, permitting, visiting, auditing, erasing, subjects, retention,
+    deployment, people, months, asking, places, permitting, visiting, outside, auditing, erasing, subjects, retention,
     recovering, master_keys,
 )  # fmt: skip
 for part in _PARTS:

@@ -73,8 +73,8 @@ def _added(given: dict[str, Any]) -> dict[str, Any]:
     password, key = given.pop("password_file"), given.pop("key_file")
     settings = given.pop("settings_file")
     return given | {
-        "pin": line_or_file(given["pin"]), "settings": settings or "{}", "private_key": key,
-        "password": None if password is None else password.strip("\r\n"),
+        "pin": None if given["pin"] is None else line_or_file(given["pin"]), "settings": settings or "{}",
+        "private_key": key, "password": None if password is None else password.strip("\r\n"),
     }  # fmt: skip
 
 
@@ -87,9 +87,11 @@ def register(main: click.Group) -> None:
         "Nothing is fetched: what proves its identity is given with --pin.",
         "system add 'Brook & Sons' --name 'Head office' --connector lab --host 192.0.2.7 --pin head-office.pub "
         "--login frameroom --key-file head-office.key",
-        argument("customer"), option("name"), option("connector", type=Chosen(_families)), option("host"),
+        argument("customer"), option("name"),
+        option("connector", type=Chosen(_families), help="`none` takes a name and a site alone: visits only."),
+        may("host"),
         may("port", type=click.IntRange(1, 65535), help="The connector's usual one when left out."),
-        option("pin", help=_PIN), option("login", help="Our login there."),
+        may("pin", help=_PIN), may("login", help="Our login there."),
         may("password-file", type=FILE_TEXT), may("key-file", type=FILE_TEXT, help="A private key (PEM or OpenSSH)."),
         may("settings-file", type=FILE_TEXT, help="JSON of the connector's own settings."),
         option("site", default="", help="Name of the customer's site."), option("town", default=""),

@@ -30,11 +30,13 @@ _PASSED_OVER: Final = {
 }
 
 
-def _since(given: dict[str, Any]) -> dict[str, Any]:
+def since(given: dict[str, Any]) -> dict[str, Any]:
+    """--since as the call takes it."""
     return given | {"since_ms": given.pop("since")}
 
 
-def _narrow() -> tuple[click.Parameter, ...]:
+def narrow() -> tuple[click.Parameter, ...]:
+    """The options that lists of visits are narrowed by."""
     return (
         may("customer"), may("system"), may("engineer", help="A login."),
         may("since", type=WHEN, help="A time, or like '2h ago'."), limit(),
@@ -50,8 +52,8 @@ def register(main: click.Group) -> None:
     why = option("why", help="Stands in the customer's log.")
     simple(
         session, "list", "Newest first.", "session list --state open",
-        may("state", type=click.Choice([state.value for state in SessionState])), *_narrow(), call="session list",
-        change=_since,
+        may("state", type=click.Choice([state.value for state in SessionState])), *narrow(), call="session list",
+        change=since,
     )  # fmt: skip
     simple(
         session, "show", "One: by whose permission, and each operation with its outcome. The look is logged.",
@@ -67,8 +69,8 @@ def register(main: click.Group) -> None:
         argument("session"), why,
     )  # fmt: skip
     simple(
-        recording, "list", "Newest first.", "recording list --customer 'Brook & Sons' --since '7d ago'", *_narrow(),
-        call="recording list", change=_since,
+        recording, "list", "Newest first.", "recording list --customer 'Brook & Sons' --since '7d ago'", *narrow(),
+        call="recording list", change=since,
     )  # fmt: skip
     command(
         recording, "play", "Show one: in its own time on a terminal, all at once to a pipe. Sanitised.",
@@ -82,7 +84,7 @@ def register(main: click.Group) -> None:
         recording, "search", "Lines that hold some words, over all the recordings that you may see, newest first. Each "
         "recording that is looked through stands in its customer's log.",
         "recording search 'Grace Bell' --customer 'Brook & Sons' --since '30d ago' --why 'complaint of 25 November'",
-        _search, argument("words"), why, *_narrow(),
+        _search, argument("words"), why, *narrow(),
     )  # fmt: skip
     command(
         recording, "export", "Write one as asciicast v2. An existing file is left alone.",

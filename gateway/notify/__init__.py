@@ -1,9 +1,10 @@
 """Mail to the customer: written into the outbox with the change it tells of, sent by a loop.
 
-Reading order: `letters`, `asking_letters`, `access_letters`, `portal_letters`, `sign_in_letters`, `contact_letters`,
-`alarms` (what people read), `outbox` (to whom, and when), `turns` and `chaser` (who is asked, and asked again),
-`deliveries` (what became of it), `postman` (the loop that mails), `smtp` (one mail), `courier` (the loop for other
-channels), `carrier` and `apprise_child` (one message by one of them), `words` (text from outside made harmless).
+Reading order: `letters`, `outside_letters`, `asking_letters`, `access_letters`, `portal_letters`, `sign_in_letters`,
+`contact_letters`, `alarms` (what people read), `outbox` (to whom, and when), `turns` and `chaser` (who is asked, and
+asked again), `deliveries` (what became of it), `postman` (the loop that mails), `smtp` (one mail), `courier` (the loop
+for other channels), `carrier` and `apprise_child` (one message by one of them), `words` (text from outside made
+harmless).
 """
 
 from gateway.notify.access_letters import access_changed, console_changed
@@ -42,6 +43,14 @@ from gateway.notify.letters import (
     visit_opened,
 )
 from gateway.notify.outbox import queue, wishes_of, zone_of
+from gateway.notify.outside_letters import (
+    NOT_RECORDED,
+    NOT_TOLD,
+    outside_began,
+    outside_over,
+    outside_told,
+    plain_line,
+)
 from gateway.notify.own_letters import agreement_signed, engineer_named, job_asked, job_done
 from gateway.notify.portal_letters import enrolled, invited, passkeys_removed
 from gateway.notify.postman import Postman
@@ -59,6 +68,8 @@ from gateway.notify.turns import Approver, Rota, rota_of
 from gateway.notify.words import SECRETS, WORDS, bullets, plain, times, when
 
 __all__ = [
+    "NOT_RECORDED",
+    "NOT_TOLD",
     "SECRETS",
     "WORDS",
     "Approver",
@@ -108,9 +119,13 @@ __all__ = [
     "key_changed",
     "let_go",
     "log_lost",
+    "outside_began",
+    "outside_over",
+    "outside_told",
     "passkeys_removed",
     "person_changed",
     "plain",
+    "plain_line",
     "provider_removed",
     "provider_set",
     "queue",

@@ -21,6 +21,9 @@ WORDS: Final = {
     "five operations)",
     "console-act": "type commands at the phone system's prompt that act, from a fixed list: have its configuration "
     "read again, have a telephone answer, drop a registration (an addition to the five operations)",
+    "visit": "work on your premises or with the phone system's own programs. NOT RECORDED HERE: Frameroom is not in "
+    "between and sees nothing of it; the engineer writes down afterwards what was done (an addition to the five "
+    "operations)",
 }
 LOOKED: Final = {
     "find": "people were looked up by name, number or email",

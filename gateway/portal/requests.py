@@ -21,6 +21,7 @@ from gateway.identity.passkeys import Passkeys
 from gateway.model import MINUTE, Request
 from gateway.portal.page import Asked, Page, Who
 from gateway.store.engine import Scope, Store
+from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import (
     approvals,
     approvers,
@@ -220,6 +221,12 @@ async def _last_visit(scope: Scope, system_id: str, zone: ZoneInfo) -> str:
         .limit(1)
     )
     row = (await scope.execute(query)).first()
+    beside = select(outside, engineers.c.name).join(engineers, engineers.c.id == outside.c.engineer_id)
+    beside = beside.where(outside.c.customer_id == scope.customer_id, outside.c.system_id == system_id)
+    other = (await scope.execute(beside.order_by(outside.c.started_ms.desc()).limit(1))).first()
+    if other is not None and (row is None or other.started_ms > row.opened_ms):
+        at = notify.when(other.started_ms, zone)
+        return f"{notify.plain(other.name)} visited it on {at}: not recorded here, see under Visits."
     if row is None:
         return "Nobody has been in here before."
     done = (

@@ -21,13 +21,17 @@ from gateway.access.looking import erased_in, looked
 from gateway.access.permission import Permission
 from gateway.access.told import Counting, told_by_log
 from gateway.errors import NotFoundError, StateError
-from gateway.lifecycle import GrantState, OperationState, SessionState
+from gateway.lifecycle import GrantState, OperationState, OutsideState, SessionState
 from gateway.notify import letters, summaries
+from gateway.portal.outside import listed, rows_of
 from gateway.portal.page import Asked, Page, Who
 from gateway.store.engine import Scope, Store
+from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import engineers, grants, operations, requests, sessions, systems
 
 _A_PAGE: Final = 50
+_OUTSIDE: Final = 20
+"""Of the visits that are not recorded here, so many stand on the first page."""
 _ENDS_WITHIN_S: Final = 1.5
 """A visit ends within a second; the page that asked waits for that, and no longer."""
 _AFTER: Final = re.compile(r"(\d{1,15})-(ses_[0-9a-z]{1,36})")
@@ -108,12 +112,18 @@ class VisitPages:
             inside = (await scope.execute(query.where(sessions.c.state == SessionState.OPEN))).all()
             found = (await scope.execute(past.limit(_A_PAGE + 1))).all()
             over = found[:_A_PAGE]
+            others = rows_of(asked.customer_id)
+            going = (await scope.execute(others.where(outside.c.state == OutsideState.OPEN))).all()
+            # On the first page alone: the older ones have a list of their own.
+            gone = others.where(outside.c.state != OutsideState.OPEN).limit(_OUTSIDE if after is None else 0)
+            ended = (await scope.execute(gone)).all()
             done = await self._counting.told(scope, [row.id for row in (*inside, *over)])
         last = over[-1] if len(found) > _A_PAGE else None
         return asked.show(
             "visits.html", inside=[_listed(row, done, zone) for row in inside], zone=zone.key, ring=self._ring,
             over=[_listed(row, done, zone) for row in over], begins_later=after is not None,
-            older=f"/visits?after={last.opened_ms}-{last.id}" if last is not None else "",
+            older=f"/visits?after={last.opened_ms}-{last.id}" if last is not None else "", label=notify.NOT_RECORDED,
+            outside_now=[listed(row, zone) for row in going], outside_before=[listed(row, zone) for row in ended],
         )  # fmt: skip
 
     async def visit(self, asked: Asked) -> Response:

@@ -22,7 +22,7 @@ from audit.log import AuditLog
 from audit.recording.recorder import Recorder, RecordingRefused, Segment, SessionRecording
 from audit.sealing import MasterKeyAway, SealingError
 from audit.steps import Step, Steps
-from connectors.contract import Connector, Credential, Operation, Target
+from connectors.contract import OUTSIDE, Connector, Credential, Operation, Target
 from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway import notify
@@ -174,7 +174,9 @@ class Visits:
         async with self.store.scope(system.customer_id) as scope:
             facts = await self.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
             # A visit opens when anything at all may be done in it; each operation is decided again.
-            decisions = [decide(facts, operation) for operation in sorted(visit.grant.operations)]
+            # What Frameroom is not in between at opens none: it is begun with `visit start`.
+            wanted = sorted(visit.grant.operations - OUTSIDE) or [Operation.VIEW]
+            decisions = [decide(facts, operation) for operation in wanted]
             if not any(decision.allowed for decision in decisions):
                 data = {"engineer": who.engineer_id, "reason": decisions[0].code}
                 refusal = decisions[0].words

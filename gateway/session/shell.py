@@ -24,6 +24,8 @@ class Shell:
 
     def __init__(self, commands: Commands, visits: Visits) -> None:
         self._commands, self._visits = commands, visits
+        self._reminded: set[str] = set()
+        """Connections, by id, on which a command was followed by what is still to be told."""
 
     async def run(self, channel: Channel, identity: Identity) -> int:
         """Serve one channel."""
@@ -41,12 +43,23 @@ class Shell:
 
     async def hung_up(self, identity: Identity) -> None:
         """The connection is gone: so are its visits."""
+        self._reminded.discard(identity.connection_id)
         await self._visits.leave(identity)
 
     async def _one(self, caller: Caller, line: str) -> int:
         code = await self._attempt(caller, line)
         await self._durable(caller)
+        if caller.identity.connection_id not in self._reminded and not line.lstrip().startswith("visit"):
+            self._reminded.add(caller.identity.connection_id)
+            await self._remind(caller)
         return code
+
+    async def _remind(self, caller: Caller) -> None:
+        """What the engineer has still to say of visits that are not recorded here: at each shell, and after the first
+        command of a connection."""
+        with suppress(FrameroomError):  # what is wrong with the database, every command says itself
+            if told := await self._commands.outside.reminder(caller.identity.engineer_id):
+                caller.say(told)
 
     async def _durable(self, caller: Caller) -> None:
         """What was shown is recorded before the command counts as done."""
@@ -77,6 +90,7 @@ class Shell:
         with suppress(FrameroomError):  # TAB offers no phone systems then; every command says itself what is wrong
             places = await self._commands.places.places_for(caller.identity.engineer_id)
             caller.systems = [place.system.name for place in places]
+        await self._remind(caller)
         code = 0
         async with asyncio.TaskGroup() as group:
             warner = group.create_task(self._warn(caller))

@@ -15,8 +15,7 @@ from sqlalchemy import bindparam, select
 
 from gateway.access.facts import SWITCH, switch_of
 from gateway.errors import FrameroomError
-from gateway.lifecycle import GrantState
-from gateway.policy import why_not_stay
+from gateway.policy import why_over
 from gateway.session.visit import Tools, Visit
 from gateway.store.tables import access, grants, roster
 
@@ -109,9 +108,11 @@ class Watch:
             if visit.grant.id not in ids:
                 continue
             row = held.get(visit.grant.id)
-            if row is None or row.state == GrantState.REVOKED:
-                self._end(visit, f"the permission was ended {row.ended_how}" if row else "the permission is gone")
-            elif row.state == GrantState.EXPIRED or row.until_ms <= now:
-                self._end(visit, "the permitted time is over")
-            elif why := why_not_stay(on_roster=row.vetoed is False, access=switch_of(row), at_ms=now):
+            why = "the permission is gone"
+            if row is not None:
+                why = why_over(
+                    row.state, row.until_ms, row.ended_how, on_roster=row.vetoed is False, access=switch_of(row),
+                    at_ms=now,
+                ) or ""  # fmt: skip
+            if why:
                 self._end(visit, why)

@@ -23,6 +23,7 @@ from gateway.store import address_tables as address_tables
 from gateway.store import duties as duties
 from gateway.store import login_tables as login_tables
 from gateway.store import month_tables as month_tables
+from gateway.store import outside_tables as outside_tables
 from gateway.store import portal_tables as portal_tables
 from gateway.store import reading as reading
 from gateway.store import sign_in_tables as sign_in_tables

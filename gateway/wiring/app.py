@@ -19,6 +19,7 @@ from gateway.access.console import ConsoleLists
 from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
 from gateway.access.month_letters import MonthLetters
+from gateway.access.outside import OutsideVisits
 from gateway.access.readers import Readers
 from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
@@ -38,6 +39,7 @@ from gateway.portal.log import LogPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.outside import OutsidePages
 from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
@@ -107,6 +109,7 @@ class App:
         self.portal_port = self.ops_port = 0
         opened.permission.pages = self.portal_url
         self.resets = Resets(self.visits, resets, self.mail, self.portal_url)
+        self.outside = OutsideVisits(opened.store, opened.audit, opened.permission)
         self.commands = Commands(self.visits, self.resets, opened.directory)
         host_keys = [
             asyncssh.read_private_key(str(private(data / "keys" / name)))
@@ -179,6 +182,7 @@ class App:
             *NoticesPages(store, opened.asking, opened.channels, directory.contacts, texts).pages(),
             *ContactPages(store, directory.contacts).pages(),
             *VisitPages(store, audit, opened.permission, live, ring).pages(),
+            *OutsidePages(store, audit, opened.permission, self.outside, ring).pages(),
             *TerminalPages(store, audit, opened.objects, live, sign_ins.who).pages(),
             *MonthPages(store, audit, opened.published, ring).pages(),
         ]
@@ -270,6 +274,7 @@ class App:
         while True:
             with suppress(FrameroomError):
                 await self.parts.permission.expire()
+                await self.outside.settle()
                 await self.resets.tidy()
                 if seconds % 60 == 0:
                     await self._each_minute()

@@ -283,3 +283,16 @@ async def test_two_imports_of_one_file_at_once_add_everything_once(world: World)
     async with world.store.look_at_everyone() as scope:
         for table in (sites, systems, contacts, approvers, agreements):
             assert (await scope.execute(select(func.count()).select_from(table))).scalar_one() == 1
+
+
+async def test_a_phone_system_without_a_connector_has_a_name_and_a_site(world: World) -> None:
+    alone = row("system", system="Old exchange", connector="none", site="York")
+    _, (result, words) = await world.take(row("customer"), alone)
+    assert (result, words) == ("added", "")
+    ((again, _),) = await world.take(alone)
+    assert again == "same"
+    for cells in ({"host": "pbx.example"}, {"host_key": KEY}, {"port": "22"}):
+        more = row("system", system="Another", connector="none", **cells)
+        ((refused, why),) = await world.take(more)
+        assert refused == "refused"
+        assert "takes none" in why

@@ -11,7 +11,9 @@ from sqlalchemy import select
 
 from audit.storage import Objects
 from audit.tables import payloads
+from connectors.contract import Operation
 from gateway.access.notes import write
+from gateway.access.outside import OutsideVisits, SignedInBy
 from gateway.access.proposals import HOLD
 from gateway.access.retention import RecordKind, Retention, add_months
 from gateway.errors import InvalidError
@@ -195,4 +197,28 @@ async def test_people_who_left_and_notes_go(world: World) -> None:
     async with b.store.look(b.customer) as scope:
         sealed = (await scope.execute(select(payloads.c.sealed).where(payloads.c.key_id == f"subject:{lee}"))).scalars()
         assert set(sealed) == {b""}
+    assert (await world.verify()).ok
+
+
+async def test_what_was_told_of_a_visit_that_is_not_recorded_goes_with_the_access_log(world: World) -> None:
+    b = world.brook
+    wanted = frozenset({Operation.VISIT})
+    await b.agree(operations=wanted)
+    kate = await b.approver("Vera", "vera@customer.example")
+    grant = await b.say_yes(await b.permission.submit(b.engineer, b.system, wanted, 60, "T-9", "Card"), kate)
+    assert grant is not None
+    visits = OutsideVisits(b.store, b.audit, b.permission)
+    visit = await visits.start(SignedInBy(b.engineer, "totp", "SHA256:x", "192.0.2.9"), b.system, grant)
+    await visits.done(visit, "Changed the card of Grace's telephone")
+
+    async def words() -> str | None:
+        async with b.store.look(b.customer) as scope:
+            return await visits.words(scope, visit.id)
+
+    assert await words() == "Changed the card of Grace's telephone"
+    engine = await over(world, RecordKind.ACCESS_LOG)
+    await engine.run("tom")
+    told = await words()
+    assert told is not None
+    assert "Grace" not in told
     assert (await world.verify()).ok

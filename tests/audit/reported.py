@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,8 +108,10 @@ class Story:
             self.event("request.granted", self.granted, **self.about, grant=GRANT),
         )  # fmt: skip
 
-    async def visited(self, session: str = SESSION, operation: str = OPERATION) -> None:
-        """One visit, recorded in two segments; a heartbeat of the log in the middle of it."""
+    async def visited(
+        self, session: str = SESSION, operation: str = OPERATION, between: Sequence[Event] = ()
+    ) -> None:  # fmt: skip
+        """One visit, recorded in two segments; a heartbeat of the log, and `between`, in the middle of it."""
         ids = {"system": SYSTEM, "session": session, "grant": GRANT}
         key = self.house.keys.get_or_create(self.log, f"session:{session}")
         digests, segments = [], []
@@ -128,7 +131,7 @@ class Story:
                 Personal("address", "192.0.2.7", f"session:{session}"), **ids,
             ),
             self.event("operation.intended", {"name": "alter"}, operation=operation, **ids), segments[0],
-            self.event("heartbeat", {"sessions": 1}),
+            self.event("heartbeat", {"sessions": 1}), *between,
             self.event("operation.done", {"name": "alter"}, *changed, operation=operation, **ids), segments[1],
             self.event("recording.closed", closing, session=session),
             self.event("session.closed", {"reason": "they left", "operations": 1, "segments": 2, "bytes": 9}, **ids),

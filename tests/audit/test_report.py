@@ -16,12 +16,14 @@ import pytest
 
 from audit import reportfile
 from audit.checkpoint import Checkpoint
+from audit.events import Event
+from audit.recording.session import recording_digest
 from audit.report import Reporter
 from audit.reportfile import MARK, Report
 from audit.verify import main
 
 from .conftest import CUSTOMER, NEIGHBOUR, House
-from .reported import APPROVER, GRANT, ORIGIN, Story
+from .reported import APPROVER, GRANT, ORIGIN, SYSTEM, UNTIL, Story
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,3 +266,48 @@ async def test_what_is_extracted_is_for_tools_of_others(story: Story, desk: Desk
     assert (tmp_path / "out" / f"{first.index}.tlog-proof").read_text().startswith("c2sp.org/tlog-proof@v1\nindex ")
     assert len(list((tmp_path / "out").glob("*.frames.zst"))) == 2
     assert APPROVER in (tmp_path / "out" / f"{report.entries[1].index}.entry").read_text()
+
+
+OTHER_GRANT, OTHER_REQUEST = "gra_" + "b" * 24, "req_" + "c" * 24
+OTHER_SESSION, OTHER_ENGINEER = "ses_" + "d" * 24, "eng_" + "e" * 24
+
+
+def _other(story: Story, kind: str, data: dict[str, Any], **ids: str) -> Event:
+    given = {"actor": OTHER_ENGINEER, "system": SYSTEM, "session": OTHER_SESSION, "grant": OTHER_GRANT}
+    return story.event(kind, data, **(given | ids))
+
+
+@pytest.mark.parametrize("ends", ["meanwhile", "after"])
+async def test_somebody_else_who_was_in_meanwhile_spoils_no_report(
+    house: House, desk: Desk, ends: str
+) -> None:  # fmt: skip
+    story = Story(house)
+    await story.permitted()
+    operations = ["alter", "visit"]
+    asked = {"engineer": OTHER_ENGINEER, "operations": operations, "until_ms": UNTIL, "digest": "00"}
+    about = {"system": SYSTEM, "request": OTHER_REQUEST}
+    consent = {"approver": APPROVER, "at_ms": 1, "digest": "00"}
+    granted = {"how": "by telephone", "until_ms": UNTIL, "operations": operations}
+    begins = [
+        story.event("request.submitted", asked, actor=OTHER_ENGINEER, **about),
+        story.event("consent.recorded", consent, **about),
+        story.event("request.granted", granted, **about, grant=OTHER_GRANT),
+        _other(story, "session.opened", {"engineer": OTHER_ENGINEER, "factor": "totp"}),
+        _other(story, "recording.segment", {"n": 0, "digest": "aa", "bytes": 1}),
+    ]
+    over = [
+        _other(story, "operation.intended", {"name": "alter"}, operation="op_" + "f" * 24),
+        _other(story, "operation.done", {"name": "alter"}, operation="op_" + "f" * 24),
+        _other(story, "visit.started", {"engineer": OTHER_ENGINEER, "factor": "totp"}, session="vis_" + "a" * 24),
+        _other(story, "recording.segment", {"n": 1, "digest": "bb", "bytes": 1}),
+        _other(story, "recording.closed", {"segments": 2, "digest": recording_digest(["aa", "bb"]), "bytes": 2}),
+        _other(story, "session.closed", {"reason": "they left", "operations": 1, "segments": 2, "bytes": 2}),
+    ]
+    inside = {"meanwhile": over, "after": over[:3]}[ends]
+    first, rest = (begins, []) if ends == "meanwhile" else ([], begins)
+    await story.add(*first)
+    await story.visited(between=[*rest, *inside])
+    await story.add(*([] if ends == "meanwhile" else over[3:]))
+    await house.sequence()
+    code, said = desk.check(await story.report(recording=False))
+    assert code == 0, said

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 
+from connectors.contract import NO_CONNECTOR, OUTSIDE, Credential, Target
 from connectors.errors import NotSupported
 from connectors.registry import families, markdown
 from gateway.cli.main import main
@@ -55,3 +56,20 @@ def test_a_connector_that_is_not_there_any_more_is_told_to_an_engineer_in_words(
     with pytest.raises(NotSupported, match="connector, toy, is not there") as caught:
         families()["toy"]
     assert "connectors.also" in caught.value.next_step
+
+
+def test_no_connector_does_what_frameroom_is_not_in_between_at() -> None:
+    for name, family in families().items():
+        assert not family.capabilities().operations & OUTSIDE, name
+
+
+async def test_a_phone_system_without_a_connector_is_never_dialled_and_nothing_is_unsealed() -> None:
+    async def unseal() -> Credential:
+        raise AssertionError("unsealed")
+
+    family = families()[NO_CONNECTOR]
+    target = Target("sys_1", "127.0.0.1", 1, "", family.settings_model())
+    with pytest.raises(NotSupported, match="does not reach") as caught:
+        await family.connect(target, unseal)
+    assert "--ops visit" in caught.value.next_step
+    assert family.capabilities().operations == frozenset()

@@ -15,6 +15,7 @@ from gateway.lifecycle import (
     JobState,
     LinkState,
     OperationState,
+    OutsideState,
     ProposalState,
     RequestState,
     SessionState,
@@ -34,6 +35,7 @@ PICTURE = {
                 "expired": "", "void": ""},
     ProposalState: {"proposed": "withdrawn active pending done", "withdrawn": "", "active": "done",
                     "pending": "done withdrawn", "done": ""},
+    OutsideState: {"open": "ended", "ended": "told", "told": ""},
     JobState: {"asked": "open withdrawn", "open": "taken withdrawn", "taken": "done withdrawn", "done": "",
                "withdrawn": ""},
 }  # fmt: skip

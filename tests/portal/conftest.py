@@ -21,6 +21,7 @@ from gateway.access.channels import Channels
 from gateway.access.console import ConsoleLists
 from gateway.access.handing import Handing
 from gateway.access.jobs import Jobs
+from gateway.access.outside import OutsideVisits
 from gateway.access.proposals import Proposals
 from gateway.access.reading import Readings
 from gateway.access.recovering import Recovering
@@ -45,6 +46,7 @@ from gateway.portal.jobs import JobPages
 from gateway.portal.months import MonthPages
 from gateway.portal.notices import NoticesPages
 from gateway.portal.once import OneTimePages
+from gateway.portal.outside import OutsidePages
 from gateway.portal.own_ways import OwnWays
 from gateway.portal.people import People
 from gateway.portal.playing import TerminalPages
@@ -146,6 +148,7 @@ async def site(store: Store, tmp_path: Path) -> Site:
     reading = Readings(store, brook.audit, brook.vault, phones)
     addresses = Addresses(store, brook.audit, brook.permission, passkeys, reading)
     live: dict[str, Live] = {}
+    outside = OutsideVisits(store, brook.audit, brook.permission)
     visits, objects = LiveVisits(live.get, lambda: None), LocalObjects(tmp_path / "objects")
     pages = [
         *Entrance(store, brook.audit, passkeys, sign_ins, "Ring us.").pages(),
@@ -162,6 +165,7 @@ async def site(store: Store, tmp_path: Path) -> Site:
         *AgreementPages(store, agreeing, passkeys, "Ring us.").pages(),
         *ConsolePages(store, ConsoleLists(store, brook.audit, passkeys), passkeys, "Ring us.").pages(),
         *VisitPages(store, brook.audit, brook.permission, visits, "Ring us.").pages(),
+        *OutsidePages(store, brook.audit, brook.permission, outside, "Ring us.").pages(),
         *TerminalPages(store, brook.audit, objects, visits, sign_ins.who).pages(),
         *MonthPages(store, brook.audit, lambda log: f"the checkpoint of {log}".encode(), "Ring us.").pages(),
     ]

@@ -96,6 +96,17 @@ async def _visit(demo: Demo, ssh: Master) -> str:
     return str(live.id)
 
 
+async def _outside(demo: Demo, ssh: Master) -> tuple[str, str]:
+    """Two visits that are not recorded here: one that was told of, one that goes on. Their ids."""
+    await permit(demo, "visit")
+    for command in (f"visit start '{SYSTEM}'", f'visit done "Changed the line card. {HOSTILE[:-1]}"',
+                    f"visit start '{SYSTEM}'"):  # fmt: skip
+        done = await ssh.run(command)
+        assert done.code == 0, done.err
+    going, told = await demo.admin("visit list")
+    return told["id"], going["id"]
+
+
 async def _hostile(demo: Demo) -> str:
     """An engineer, a phone system and a contact whose names are what nobody should be called; a request's id."""
     await demo.admin("engineer add", login="long", name=HOSTILE, email="long@company.example", roles=[])
@@ -184,6 +195,7 @@ async def furnished(demo: Demo, browser: Browser) -> AsyncIterator[Furnished]:
     master = Master(demo)
     await master.start(pyotp.TOTP(demo.totp).now())
     ids["session"] = await _visit(demo, master)
+    ids["told"], ids["going"] = await _outside(demo, master)
     link = link_in(await demo.mails.wait_for("This link shows it once"), "/s/").partition("#")[0]
     ids["link"] = link.removeprefix(url)
     ids["hand-over"] = link_in(await demo.mails.wait_for("Its page shows it to you"), "/hand-overs/").removeprefix(url)
@@ -241,6 +253,9 @@ def faces_of(there: Furnished) -> list[Face]:
         Face("request-hostile", one, f"/requests/{ids['hostile']}"),
         Face("visit-over", session, visit),
         Face("play", session + "/play", visit + "/play"),
+        Face("outside", "/outside", "/outside"),
+        Face("outside-told", "/outside/{visit}", f"/outside/{ids['told']}"),
+        Face("outside-going-on", "/outside/{visit}", f"/outside/{ids['going']}"),
         Face("months", "/months", "/months"),
         Face("month", "/month", "/month"),
         Face("work", "/jobs", "/jobs"),

@@ -24,7 +24,7 @@ _WORDS: dict[str, str] = {
 _STATES: dict[str, str] = {
     "agreements": "confirmed", "requests": "waiting", "grants": "open", "sessions": "open", "operations": "done",
     "links": "ready", "proposals": "proposed", "batches": "open", "batch_rows": "done",
-    "deliveries": "waiting", "jobs": "open",
+    "deliveries": "waiting", "jobs": "open", "outside_visits": "open",
 }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def _value(column: Column[Any], table: Table, customer: str) -> Any:
         return leaf_hash(entry(customer))
     if column.name in _WORDS:
         return _WORDS[column.name]
-    if column.name in {"removed_ms", "confirmed_by", "used_ms", "ended_ms"}:
+    if column.name in {"removed_ms", "confirmed_by", "used_ms", "ended_ms", "told_ms"}:
         return None
     if isinstance(column.type, Boolean):
         return column.name == "enabled"

@@ -12,6 +12,7 @@ import shlex
 from typing import Final
 
 from gateway.access.directory import Directory
+from gateway.access.outside import OutsideVisits
 from gateway.access.taking import Taking
 from gateway.errors import UsageError
 from gateway.session.answers import Answers
@@ -27,6 +28,7 @@ from gateway.session.commands.desk import Desk
 from gateway.session.commands.diagnostics import Diagnostics
 from gateway.session.commands.handover import Handover
 from gateway.session.commands.history import History
+from gateway.session.commands.outside import Outside
 from gateway.session.commands.people import People
 from gateway.session.commands.text import shown
 from gateway.session.commands.work import Work
@@ -47,9 +49,10 @@ class Commands:
         self.desk = desk = Desk(visits, places)
         taking = Taking(visits.store, visits.audit, visits.permission)
         acts = Acts(desk, resets)
+        self.outside = Outside(desk, OutsideVisits(visits.store, visits.audit, visits.permission))
         groups = (
             About(desk), Asking(desk, self.answers), Work(desk, taking), People(acts), History(acts), Apply(acts),
-            Diagnostics(desk), Console(desk), Handover(desk),
+            Diagnostics(desk), Console(desk), self.outside, Handover(desk),
         )  # fmt: skip
         first = Command(
             "help", self.help, "help [COMMAND]", "this list, or a command's usage and example", "help reset"

@@ -21,6 +21,7 @@ _OPTIONS: Final = {
     "request": ("--for", "--ops", "--reason", "--ticket", "--wait"),
     "reset": ("--phones-will-drop",),
     "changes": ("--all",),
+    "visit": ("--visit",),
 }
 _WITH_PERSON: Final = frozenset({"show", "set", "remove", "reset", "find"})
 _WITH_SYSTEM: Final = frozenset({"use", "request", "console"})
@@ -110,6 +111,10 @@ def _choices(commands: Collection[str], caller: Caller, words: Sequence[str], la
         case "console" if plain:
             listed = catalogue(caller.system.connector) if caller.system is not None else ()
             return _same(complete_line(" ".join([*plain[1:], last]), listed))
+        case "visit" if not plain:
+            return _same(("done", "start"))
+        case "visit" if plain == ["start"]:
+            return _same(caller.systems)
         case "set" if plain:
             used = {word.partition("=")[0] for word in plain}
             return [Choice(f"{name}=", f"{name}=", True) for name in FIELDS if name not in used]

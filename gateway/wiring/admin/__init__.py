@@ -1,8 +1,8 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, consoles, systems, permission, visits, log, searching, tail, importing,
-keeping, master keys, erasing, subjects, retention, recovering, telling, providers.
+file: engineers, customers, months, access, consoles, systems, permission, visits, outside, log, searching, tail,
+importing, keeping, master keys, erasing, subjects, retention, recovering, telling, providers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.master_keys import MasterKeyCommands
 from gateway.wiring.admin.months import MonthCommands
+from gateway.wiring.admin.outside import OutsideCommands
 from gateway.wiring.admin.permission import PermissionCommands
 from gateway.wiring.admin.providers import ProviderCommands
 from gateway.wiring.admin.readers import ReaderCommands
@@ -38,7 +39,7 @@ class Admin(
     EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
     PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, ConsoleCommands, MonthCommands, MasterKeyCommands, Searching,
+    ReaderCommands, AccessCommands, ConsoleCommands, OutsideCommands, MonthCommands, MasterKeyCommands, Searching,
 ):  # fmt: skip
     """Every command."""
 

@@ -16,7 +16,8 @@ from gateway.access.places import system_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.model import Engineer, PhoneSystem
 from gateway.store.engine import Scope
-from gateway.store.tables import customers, engineers, systems
+from gateway.store.outside_tables import outside_visits
+from gateway.store.tables import customers, engineers, sessions, systems
 from gateway.wiring.app import App, Parts
 from gateway.wiring.asking import Gathered as Gathered
 from gateway.wiring.asking import Row as Row
@@ -76,6 +77,12 @@ class Base:
         if not found:
             raise NotFoundError(f"there is no such {what}", next_step=f"`frameroom {command}` shows them.")
         return found[0]
+
+    async def _any_visit(self, given: str) -> Any:
+        """The row of a visit, recorded here or not. As `_row`."""
+        if given.startswith("vis_"):
+            return await self._row(outside_visits, given, "visit", "visit list")
+        return await self._row(sessions, given, "visit", "session list")
 
     async def _system(self, name: str, customer: str | None = None) -> PhoneSystem:
         """A phone system by id, or by its name where that is one customer's; those in service come first."""

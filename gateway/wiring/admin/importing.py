@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connectors.contract import Credential
+from connectors.contract import NO_CONNECTOR, Credential
 from gateway.access.columns import KINDS
 from gateway.access.importing import TOGETHER, Given, Importer
-from gateway.errors import UsageError
+from gateway.errors import InvalidError, UsageError
 from gateway.wiring.admin.base import Base, Row
 
 
@@ -36,6 +36,11 @@ class ImportCommands(Base):
         if (password is None) == (private_key is None):
             raise UsageError("Give --password-file or --key-file, one of the two.")
         found = await self._system(system, customer)
+        if found.connector == NO_CONNECTOR:
+            raise InvalidError(
+                "a phone system without a connector takes no credential: nothing is ever reached",
+                next_step="Nothing was kept.",
+            )
         credential = Credential(login, password, private_key)
         await self._importer().give_credential(actor, found.customer_id, found.id, credential)
         return {"system": found.name, "credential": "sealed"}

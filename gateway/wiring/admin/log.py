@@ -16,6 +16,7 @@ from audit.tables import logs
 from gateway.access.baseline import Baseline
 from gateway.errors import InvalidError
 from gateway.store.engine import Scope
+from gateway.store.outside_tables import outside_visits
 from gateway.store.tables import operations, requests, sessions
 from gateway.wiring.admin.base import Base, Row, Stream, told
 
@@ -97,7 +98,7 @@ class LogCommands(Base):
 async def _open_ids(scope: Scope) -> frozenset[str]:
     """Sessions, requests and operations that are rightly without an outcome now."""
     found: set[str] = set()
-    for table, state in ((sessions, "open"), (requests, "waiting"), (operations, "intended")):
+    for table, state in ((sessions, "open"), (outside_visits, "open"), (requests, "waiting"), (operations, "intended")):
         found |= set((await scope.execute(select(table.c.id).where(table.c.state == state))).scalars())
     return frozenset(found)
 

@@ -14,6 +14,7 @@ from gateway.access.facts import grant_of
 from gateway.access.permission import BY_PHONE
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.store.engine import Scope
+from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import approvals, approvers, grants, requests, sessions
 from gateway.wiring.admin.base import LIMIT, Base, Row, only_state, when, with_names
 
@@ -158,11 +159,16 @@ class PermissionCommands(Base):
             yeses = await self._yeses(scope, row.customer_id, row.request_id)
             under = select(sessions).where(sessions.c.grant_id == grant_id).order_by(sessions.c.opened_ms)
             visits = (await scope.execute(under)).all()
+            others = select(outside).where(outside.c.grant_id == grant_id).order_by(outside.c.started_ms)
+            beside = (await scope.execute(others)).all()
         return self._grant_row(row) | {
             "in words": in_words(grant_of(row).operations), "from": when(row.from_ms), "request": row.request_id,
             "ticket": asked.ticket, "reason": asked.reason, "answers": yeses,
             "visits": [
                 {"id": v.id, "opened": when(v.opened_ms), "closed": when(v.closed_ms), "state": v.state} for v in visits
+            ],
+            "visits not recorded here": [
+                {"id": v.id, "started": when(v.started_ms), "ended": when(v.ended_ms), "state": v.state} for v in beside
             ],
         }  # fmt: skip
 

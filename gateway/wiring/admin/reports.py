@@ -32,6 +32,11 @@ class ReportCommands(VisitCommands):
             raise InvalidError("a report is of one thing: --session, --grant or --since")
         if recording and session is None:
             raise InvalidError("a recording is in the report of one visit: --session")
+        if (session or "").startswith("vis_"):
+            raise InvalidError(
+                "a visit that is not recorded here is in the report of its permission",
+                next_step="`frameroom visit show` names that: --grant gra_…",
+            )
         notes = [note for text in held for note in notes_in(text)]
         if session is not None or grant is not None:
             table, what = (sessions, "session") if session is not None else (grants, "grant")

@@ -22,7 +22,7 @@ from gateway.choices import OUTCOMES
 from gateway.errors import InvalidError
 from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
-from gateway.store.tables import customers, sessions
+from gateway.store.tables import customers
 from gateway.wiring.admin.base import Base, Row, looked, told
 from gateway.wiring.duties import subjects_of
 
@@ -183,7 +183,7 @@ async def of_ticket(scope: Scope, logs: Sequence[str], keyed: Sequence[str]) -> 
     )
     grants = await _ids(scope, granted, "grant")
     opened = select(entries.c.entry).where(
-        one_of(scope, entries.c.permission_id, grants), entries.c.kind == "session.opened"
+        one_of(scope, entries.c.permission_id, grants), entries.c.kind.in_(("session.opened", "visit.started"))
     )
     visits = await _ids(scope, opened, "session")
     return Condition((
@@ -220,7 +220,7 @@ class Searching(Base):
             same = entries.c.engineer_id == (await self._engineer(engineer)).id
             conditions.append(Condition((same if log is None else and_(entries.c.log_id == log, same),)))
         if session is not None:
-            visit = await self._row(sessions, session, "visit", "session list")
+            visit = await self._any_visit(session)
             here = and_(entries.c.log_id == visit.customer_id, entries.c.session_id == visit.id)
             conditions.append(Condition((here,)))
         if kinds:

@@ -14,7 +14,7 @@ from gateway.access.subjects import Subject
 from gateway.errors import InvalidError, NotFoundError, StateError
 from gateway.lifecycle import ProposalState
 from gateway.store.engine import EVERYONE
-from gateway.store.tables import customers, sessions
+from gateway.store.tables import customers
 from gateway.wiring.admin.base import Row, when
 from gateway.wiring.admin.erasing import ErasingCommands
 from gateway.wiring.duties import proposals_of, subjects_of
@@ -89,7 +89,7 @@ class SubjectCommands(ErasingCommands):
 
     async def _held(self, customer: str | None, subject: str | None, session: str | None) -> tuple[str, str]:
         if session is not None:
-            visit = await self._row(sessions, session, "visit", "session list")
+            visit = await self._any_visit(session)
             return visit.customer_id, visit.id
         if subject is not None:
             who = await self._subject(subject, customer)

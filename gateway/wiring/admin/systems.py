@@ -9,7 +9,7 @@ from cryptography import x509
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from connectors.contract import CheckLine, Credential
+from connectors.contract import NO_CONNECTOR, CheckLine, Credential
 from connectors.errors import ConnectorError
 from connectors.registry import families, weakens
 from connectors.transport.identity import plain
@@ -48,20 +48,36 @@ def pin_of(text: str) -> str:
     return " ".join(words[:2])
 
 
+def _check_nothing_given(**given: Any) -> None:
+    """InvalidError for what a phone system without a connector has no use for: it would seem to be kept or used."""
+    if named := [name for name, value in given.items() if value]:
+        raise InvalidError(
+            f"a phone system without a connector takes no {named[0]}: nothing is ever reached",
+            next_step="Give its name and site alone, or another --connector.",
+        )
+
+
 class SystemCommands(EndingCommands):
     """Phone systems: reaching, checking, leaving."""
 
     async def do_system_add(
-        self, actor: str, customer: str, login: str, password: str | None, private_key: str | None, **values: Any
-    ) -> Row:
+        self, actor: str, customer: str, login: str | None, password: str | None, private_key: str | None,
+        **values: Any,
+    ) -> Row:  # fmt: skip
         """Add one; the settings are checked against the connector's own."""
         family = families().get(values["connector"])
         if family is None:
             raise InvalidError(
                 f"there is no connector {values['connector']}", next_step=f"There are: {', '.join(families())}."
             )
-        if password is None and private_key is None:
+        given = {"host": values.get("host"), "pin": values.get("pin"), "login": login}
+        if family.name == NO_CONNECTOR:
+            _check_nothing_given(**given, port=values["port"], credential=password or private_key)
+        elif missing := [name for name, value in given.items() if value is None]:
+            raise InvalidError(f"it has no {missing[0]}", next_step=f"Give --{missing[0]}.")
+        elif password is None and private_key is None:
             raise InvalidError("it has no credential", next_step="Give --password-file or --key-file.")
+        values |= {"host": given["host"] or "", "pin": given["pin"] or ""}
         if not values["name"].strip():
             raise InvalidError("a phone system has a name")
         try:
@@ -74,9 +90,13 @@ class SystemCommands(EndingCommands):
         customer_id = await self._customer(customer)
         secrecy = [f"{k.value}:{s.value}" for k, s in family.capabilities().secrecy.items()]
         system = await self._parts.directory.add_system(
-            actor, customer_id, values, Credential(login, password, private_key), secrecy
-        )
-        return {"id": system, "name": values["name"], "secrets": secrecy}
+            actor, customer_id, values,
+            None if family.name == NO_CONNECTOR else Credential(login or "", password, private_key), secrecy,
+        )  # fmt: skip
+        told = {"id": system, "name": values["name"], "secrets": secrecy}
+        if family.name == NO_CONNECTOR:
+            told["what can be permitted"] = "visits, which are not recorded here"
+        return told
 
     async def do_system_list(self, actor: str, customer: str | None = None, removed: bool = False) -> list[Row]:
         """Those in service, or with `removed` all that there ever were."""
@@ -141,6 +161,12 @@ class SystemCommands(EndingCommands):
             raise InvalidError(f"its connector {found.connector} is not installed here")
         if found.removed:
             raise StateError("it is out of service", next_step="Its credential was destroyed when it was removed.")
+        if family.name == NO_CONNECTOR:
+            words = "Frameroom does not reach this phone system, and has no credential of it"
+            alone = "what the agreement and a permission may name is `visit`, which is not recorded here"
+            return [
+                {"what": "reach", "ok": True, "in words": words}, {"what": "visits only", "ok": True, "in words": alone}
+            ]  # fmt: skip
         if not found.sealed_credential:
             raise StateError("it has no credential yet", next_step="`frameroom system credential` seals one.")
         watch = LoginWatch(self._parts)

@@ -13,7 +13,7 @@ import asyncssh
 import pytest
 
 from connectors.console import ASTERISK, parse
-from connectors.contract import Change, Connector, Operation, Secrecy, Secret, SecretKind
+from connectors.contract import OUTSIDE, Change, Connector, Operation, Secrecy, Secret, SecretKind
 from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, Refused
 from connectors.lab.connector import LabConnector
 from connectors.lab.server import Lab, start
@@ -289,7 +289,7 @@ async def test_the_prompt_would_tell_secrets_so_it_is_the_grammar_that_stops_it(
 
 def test_the_registry_offers_the_lab_honestly() -> None:
     can = families()["lab"].capabilities()
-    assert can.operations == frozenset(Operation)
+    assert can.operations == frozenset(Operation) - OUTSIDE
     assert set(can.secrecy.values()) == {Secrecy.SELECTED}
     assert "could print passwords" in can.secrecy_why
     assert "lab" in {row["connector"] for row in rows()}

@@ -73,6 +73,7 @@ COLUMNS: Final = {
     "baselines": "customer_id",
     "baseline_rows": "customer_id",
     "console_lists": "customer_id",
+    "outside_visits": "customer_id",
 }
 
 
@@ -916,6 +917,23 @@ def _logins() -> None:
     )
     op.create_index("dials_of_system", "dials", ["customer_id", "system_id", "begun_ms"], unique=False)
     op.create_table(
+        "outside_visits",
+        *_owned(),
+        sa.Column("grant_id", sa.String(length=40), nullable=False),
+        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("engineer_id", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("started_ms", sa.BigInteger(), nullable=False),
+        sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("told_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id", "grant_id"], ["grants.customer_id", "grants.id"]),
+        sa.ForeignKeyConstraint(["customer_id", "system_id"], ["systems.customer_id", "systems.id"]),
+        sa.ForeignKeyConstraint(["engineer_id"], ["engineers.id"]),
+    )
+    op.create_index("outside_visits_state", "outside_visits", ["state"], unique=False)
+    op.create_index("outside_visits_of_engineer", "outside_visits", ["engineer_id", "state"], unique=False)
+    op.create_table(
         "foreign_logins",
         *_owned(),
         sa.Column("system_id", sa.String(length=40), nullable=False),
@@ -1084,7 +1102,7 @@ def downgrade() -> None:
     for name in (
         "code_links", "reading_codes", "oidc_accounts", "oidc_providers",
         "baseline_rows", "reading_rows", "baselines", "readings", "stream_cursors", "login_looks", "foreign_logins",
-        "dials",
+        "dials", "outside_visits",
     ):  # fmt: skip
         op.drop_table(name)
     for name in ("chases", "deliveries", "absences", "asking"):
