@@ -15,8 +15,7 @@ from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
-    CONSOLE,
-    OUTSIDE,
+    PEOPLE,
     UNSET,
     Capabilities,
     Change,
@@ -375,7 +374,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         cannot["sorcery cache"] = _CACHED
     return Capabilities(
         title="Asterisk with users in PostgreSQL",
-        operations=frozenset(Operation) - CONSOLE - OUTSIDE - {Operation.RESET_PORTAL},
+        operations=PEOPLE - {Operation.RESET_PORTAL},
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
-from connectors.contract import CONSOLE, OUTSIDE, Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.contract import (
+    PEOPLE,
+    Capabilities,
+    Operation,
+    Proof,
+    Secrecy,
+    SecretKind,
+)
 
 FULL_CONTROL: Final = (
     "THE ACCOUNT EQUALS FULL CONTROL OF THE PHONE SYSTEM: Asterisk has no right that changes people without also "
@@ -55,7 +62,7 @@ def capabilities(settings: AsteriskAmiSettings | None = None) -> Capabilities:
         "people": WIZARD,
     }
     mode = None if settings is None else settings.voicemail
-    operations = set(Operation) - CONSOLE - OUTSIDE - {Operation.RESET_PORTAL}
+    operations = set(PEOPLE) - {Operation.RESET_PORTAL}
     if mode != "rebuilt":
         cannot["reset-voicemail"] = PIN_IN_SPOOL if mode == "spooldir" else PIN_KEPT
     if mode != "spooldir":

@@ -15,7 +15,8 @@ from connectors.asterisk_files.link import connect
 from connectors.asterisk_files.requests import GUARD, MAX_PAGE
 from connectors.asterisk_files.settings import AsteriskFilesSettings
 from connectors.contract import (
-    OUTSIDE,
+    CONSOLE,
+    PEOPLE,
     UNSET,
     Capabilities,
     Change,
@@ -233,7 +234,7 @@ class AsteriskFilesFamily:
         """Of any system of this family: a key that reaches more than the helper is refused at each connect."""
         return Capabilities(
             title="Asterisk with flat files",
-            operations=frozenset(Operation) - OUTSIDE - {Operation.RESET_PORTAL},
+            operations=(PEOPLE | CONSOLE) - {Operation.RESET_PORTAL},
             secrecy={SecretKind.VOICEMAIL: Secrecy.ENFORCED, SecretKind.SIP: Secrecy.ENFORCED},
             secrecy_why="the phone system's own sshd binds our key to a helper that tells no password, and asks "
             "Asterisk's prompt only what is on its own list; that it reaches nothing else is tried at each connect",

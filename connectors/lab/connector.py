@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from connectors.console import ASTERISK, Class, only
 from connectors.contract import (
-    OUTSIDE,
+    CONSOLE,
+    PEOPLE,
     UNSET,
     Capabilities,
     Change,
@@ -20,7 +21,6 @@ from connectors.contract import (
     DiagCommand,
     Login,
     Logins,
-    Operation,
     Page,
     Person,
     Proof,
@@ -264,7 +264,7 @@ class LabFamily:
         """Everything; `selected`, since our key also reaches a prompt that could print secrets."""
         return Capabilities(
             title="Frameroom's training phone system",
-            operations=frozenset(Operation) - OUTSIDE,
+            operations=PEOPLE | CONSOLE,
             secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
             secrecy_why="people are reached through a forced helper that knows no request for a secret; the prompt, "
             "used for a fixed list of commands, could print passwords; that list, below the connector, stops it",
