@@ -186,6 +186,7 @@ async def _answered(writer: asyncio.StreamWriter, how: Hostile, answer: bytes, e
                     raise EOFError
                 writer.write(b'{"value": [],' + b" " * ((1 << 20) - 13))
                 await writer.drain()
+                await asyncio.sleep(0)  # a wire that is gone says so only to who waits
         case Hostile.SLOW:
             for number in range(len(answer)):
                 writer.write(answer[number : number + 1])
