@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import String, bindparam, column, func, select, values
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import finding
@@ -165,9 +165,9 @@ class AuditLog:
         """Entries of one log in order of appending, from a cursor on; `until_ms` is exclusive."""
         query = select(entries).where(entries.c.log_id == log, entries.c.seq > after_seq)
         wanted = ((entries.c.session_id, session), (entries.c.operation_id, operation), (entries.c.subject, subject))
-        for column, value in wanted:
+        for place, value in wanted:
             if value is not None:
-                query = query.where(column == value)
+                query = query.where(place == value)
         if kinds:
             query = query.where(entries.c.kind.in_(kinds))
         if from_ms is not None:
@@ -218,8 +218,11 @@ class AuditLog:
         wanted = [(row.log, str(row.body.get("id"))) for row in rows if row.body.get("commit")]
         sealed: dict[tuple[str, str], list[Any]] = {}
         for at in range(0, len(wanted), _TOGETHER):
-            some = tuple_(payloads.c.log_id, payloads.c.event_id).in_(wanted[at : at + _TOGETHER])
-            for found in await connection.execute(select(payloads).where(some)):
+            # Joined, not `in`: for pairs that are `in` a list SQLite reads the whole table.
+            some = values(column("log", String), column("event", String), name="wanted")
+            these = some.data(wanted[at : at + _TOGETHER]).cte("wanted")
+            joined = (payloads.c.log_id == these.c.log) & (payloads.c.event_id == these.c.event)
+            for found in await connection.execute(select(payloads).join_from(these, payloads, joined)):
                 sealed.setdefault((found.log_id, found.event_id), []).append(found)
         return sealed
 

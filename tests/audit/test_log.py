@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, event, select, text, update
 
 from audit import checkpoint
 from audit.checkpoint import Checkpoint, NoteError, Signer
@@ -103,6 +104,28 @@ async def test_personal_fields_open_until_their_key_is_destroyed(bench: Bench) -
         bench.audit.keys.destroy(LOG, "subject:con_3", 1_764_072_000_000)
         gone = "(erased on 2025-11-25)"
         assert await bench.audit.personal(scope.connection, rows[3]) == {"name": gone, "email": gone}
+
+
+async def test_what_is_sealed_of_many_entries_is_found_without_reading_all_there_is(bench: Bench) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def heard(_c: Any, _u: Any, sql: str, values: Any, *_: Any) -> None:
+        asked.append((sql, values))
+
+    async with bench.store.look(LOG) as scope:
+        rows = await bench.audit.read(scope.connection, LOG)
+        listened = bench.store.engine.sync_engine
+        event.listen(listened, "before_cursor_execute", heard)
+        try:
+            clear = await bench.audit.personal_of_many(scope.connection, rows)
+        finally:
+            event.remove(listened, "before_cursor_execute", heard)
+        assert [fields and fields["name"] for fields in clear] == [f"name-{n}" for n in range(14)]
+        if bench.store.is_sqlite:  # PostgreSQL reads a table of this size whole, and is right to
+            ((sql, values),) = asked
+            plan = await scope.connection.exec_driver_sql(f"explain query plan {sql}", values)
+            steps = [str(row.detail) for row in plan]
+            assert any(step.startswith("SEARCH payloads") for step in steps), steps
 
 
 TAMPERINGS = {
