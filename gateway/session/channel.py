@@ -273,28 +273,23 @@ class Channel(asyncssh.SSHServerSession[str]):
         """One of `keys`, pressed without Enter, while `prompt` stands in the last line; Enter alone is the first of
         them, the end of input the last. For a terminal whose lines are edited here."""
 
-        def pressed(key: str) -> Callable[[str, int], tuple[str, int]]:
-            def handle(line: str, pos: int) -> tuple[str, int]:
+        def pressed(char: str) -> None:
+            if char == "\x03":
+                self.break_received(0)
+            elif char == "\x04":
+                self._queue(keys[-1])
+            elif (key := keys[0] if char in "\r\n" else char.lower()) in keys:
                 self._queue(key)
-                return line, pos
-
-            return handle
 
         self.status(prompt)
-        for key in keys:
-            self._chan.register_key(key, pressed(key))
+        self._chan.grab_keys(pressed)
         try:
-            while True:
-                got = await self._next()
-                if isinstance(got, BaseException):
-                    raise got
-                if got is None:
-                    return keys[-1]
-                if (key := got[:1].lower() or keys[0]) in keys:
-                    return key
+            got = await self._next()
+            if isinstance(got, BaseException):
+                raise got
+            return keys[-1] if got is None else got[:1]
         finally:
-            for key in keys:
-                self._chan.unregister_key(key)
+            self._chan.grab_keys(None)
             self.status("")
 
     async def read_all(self) -> AsyncIterator[str]:
