@@ -43,7 +43,7 @@ async def test_everybody_of_a_real_phone_system_and_its_refusals_in_words(store:
         with pytest.raises(StateError, match="no credential"):
             await everybody(reader, replace(system, sealed_credential=b""))
         with pytest.raises(UnavailableError, match="cannot be read here"):
-            await everybody(reader, replace(system, connector="none"))
+            await everybody(reader, replace(system, connector="gone"))
     with pytest.raises(UnavailableError, match="could not be read") as refused:
         await everybody(reader, system)
     assert "maintainer" in (refused.value.next_step or "")

@@ -15,6 +15,7 @@ from gateway.identity.passkeys import assertion_of
 from gateway.identity.sign_ins import ACCOUNT, CODE
 from gateway.portal.page import Page, Who
 from gateway.portal.site import COOKIE
+from gateway.store.outside_tables import outside_visits
 from gateway.store.telling_tables import absences, channels
 from tests.portal.conftest import SITE, Site
 from tests.portal.handed import a_secret
@@ -119,13 +120,16 @@ async def _there(site: Site, approver: str) -> dict[str, str]:
         two = Proposals(site.brook.store, site.brook.audit)
         proposal = await two.make(scope, "t", RECOVER, site.brook.customer, "lost", {"name": "Kate Mark"})
     contact = {"name": "Kate Mark", "email": "kate.mark@customer.example"}
-    ids = {"absence": "abs_1", "channel": "chn_1"}
+    ids = {"absence": "abs_1", "channel": "chn_1", "visit": "vis_1"}
     async with site.brook.store.scope(site.brook.customer) as scope:
         ours = {"customer_id": site.brook.customer, "approver_id": approver}
         values = ours | {"id": ids["absence"], "from_ms": 0, "until_ms": 1 << 42}
         await scope.execute(insert(absences).values(**values))
         values = ours | {"id": ids["channel"], "name": "Kate Mark", "service": "x", "sealed": b"", "digest": "d"}
         await scope.execute(insert(channels).values(**values, added_ms=0))
+        values = {"customer_id": site.brook.customer, "id": ids["visit"], "grant_id": grant.id}
+        values |= {"system_id": site.brook.system.id, "engineer_id": site.brook.engineer}
+        await scope.execute(insert(outside_visits).values(**values, state="open", started_ms=0, reason=""))
     return ids | {
         "contact": await site.brook.directory.contacts.add("t", site.brook.customer, contact),
         "approver": approver, "customer": site.brook.customer, "secret": "x" * 43, "request": request.id,
