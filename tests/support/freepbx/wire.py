@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncssh
 
@@ -53,9 +53,8 @@ class Wire:
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24
             )
         try:
-            await self._serve(channel, helper)
-        except (OSError, asyncssh.Error):
-            pass  # whoever asked has gone; what was asked is done nevertheless
+            with suppress(OSError, asyncssh.Error):  # whoever asked has gone; what was asked is done nevertheless
+                await self._serve(channel, helper)
         finally:
             with self._at_work():
                 assert helper.stdin is not None
