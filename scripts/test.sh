@@ -13,6 +13,6 @@ for name in $together; do folders+=("tests/$name") rest+=("--ignore=tests/$name"
 first=$?
 .venv/bin/python -m pytest -n 2 --dist loadfile "${rest[@]}"
 second=$?
-scripts/conformance.sh -n 2 --dist loadgroup
+scripts/conformance.sh --brief -n 2 --dist loadgroup
 third=$?
 [ "$first" = 0 ] && [ "$second" = 0 ] && [ "$third" = 0 ]
