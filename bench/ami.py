@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from statistics import median
 
 import uvloop
 
 from bench.gateway import process
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
 from connectors.asterisk_ami.actions import GUARD, render
 from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
@@ -28,39 +27,12 @@ ROUNDS = 7
 SHOWS = 300
 
 
-def _memory(name: str) -> float:
-    """MiB, of /proc/self/status."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(row for row in status.splitlines() if row.startswith(name)).split()[1]) / 1024
-
-
-def _from_here() -> float:
-    """MiB now; the peak is counted from here."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _memory("VmRSS")
-
-
 async def _connected(port: int) -> AmiConnector:
     async def unseal() -> Credential:
         return Credential(LOGIN, SECRET)
 
     settings = AsteriskAmiSettings(tls="loopback")
     return await AsteriskAmiFamily().connect(Target("s", "127.0.0.1", port, "", settings), unseal)
-
-
-async def _paged(connector: AmiConnector) -> int:
-    count, cursor = 0, None
-    while True:
-        page = await connector.people(cursor, 500)
-        count += len(page.people)
-        if (cursor := page.cursor) is None:
-            return count
-
-
-async def _ms(act: Callable[[], Awaitable[object]]) -> float:
-    before = time.perf_counter()
-    await act()
-    return (time.perf_counter() - before) * 1000
 
 
 async def _bare(port: int) -> Callable[[], Awaitable[object]]:
@@ -85,10 +57,10 @@ async def _bare(port: int) -> Callable[[], Awaitable[object]]:
 async def measure(port: int, people: int) -> bool:
     """The three figures, printed; whether all were met."""
     connector = await _connected(port)
-    before = await asyncio.to_thread(_from_here)
-    if await _paged(connector) != people:
+    before = await asyncio.to_thread(from_here)
+    if await paged(connector) != people:
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line(
         "Asterisk over AMI: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20
     )
@@ -97,7 +69,7 @@ async def measure(port: int, people: int) -> bool:
     first = []
     for _ in range(ROUNDS):
         connector = await _connected(port)
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     met &= line("Asterisk over AMI: first row, ms", words, "≤ 300", median(first) <= 300)
@@ -105,8 +77,8 @@ async def measure(port: int, people: int) -> bool:
     connector = await _connected(port)
     bare, ours, theirs = await _bare(port), [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view("000077")))
-        theirs.append(await _ms(bare))
+        ours.append(await ms(lambda: connector.view("000077")))
+        theirs.append(await ms(bare))
     await connector.close()
     ratio = median(ours) / median(theirs)
     words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"

@@ -10,8 +10,8 @@ from statistics import median
 import asyncssh
 import uvloop
 
-from bench.ami import _from_here, _memory, _ms
 from bench.gateway import process
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
 from connectors.avaya_cm.connector import AvayaCmFamily
 from connectors.avaya_cm.messages import GUARD, render
@@ -31,15 +31,6 @@ async def _connected(port: int, pin: str) -> Connector:
         return Credential(LOGIN, PASSWORD)
 
     return await AvayaCmFamily().connect(Target("s", "127.0.0.1", port, pin, AvayaCmSettings()), unseal)
-
-
-async def _paged(connector: Connector) -> int:
-    count, cursor = 0, None
-    while True:
-        page = await connector.people(cursor, 500)
-        count += len(page.people)
-        if (cursor := page.cursor) is None:
-            return count
 
 
 async def _bare(port: int, pin: str) -> tuple[asyncssh.SSHClientConnection, Callable[[], Awaitable[object]]]:
@@ -66,24 +57,24 @@ async def measure(port: int, pin: str, people: int) -> bool:
     """The three figures, printed; whether all were met."""
     connector = await _connected(port, pin)
     await connector.check()
-    before = await asyncio.to_thread(_from_here)
-    if await _paged(connector) != people:
+    before = await asyncio.to_thread(from_here)
+    if await paged(connector) != people:
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line("Avaya CM: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
     await connector.close()
     first = []
     for _ in range(ROUNDS):
         connector = await _connected(port, pin)
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     met &= line("Avaya CM: first row, ms", words, "≤ 300", median(first) <= 300)
     connector, (connection, bare) = await _connected(port, pin), await _bare(port, pin)
     ours, theirs = [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view(_SOMEBODY)))
-        theirs.append(await _ms(bare))
+        ours.append(await ms(lambda: connector.view(_SOMEBODY)))
+        theirs.append(await ms(bare))
     await connector.close()
     connection.close()
     ratio = median(ours) / median(theirs)

@@ -16,8 +16,9 @@ from statistics import median
 
 import uvloop
 
-from bench.ami import PAGE, PEOPLE, ROUNDS, SHOWS, _from_here, _memory, _ms, _paged
+from bench.ami import PAGE, PEOPLE, ROUNDS, SHOWS
 from bench.gateway import process
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
 from connectors.contract import Credential, Target
 from connectors.cucm.connector import CucmConnector, CucmFamily
@@ -59,10 +60,10 @@ async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
 async def measure(port: int, pin: str, people: int) -> bool:
     """The three figures, printed; whether all were met."""
     connector = await _connected(port, pin)
-    before = _from_here()
-    if await _paged(connector) != people:  # type: ignore[arg-type]
+    before = from_here()
+    if await paged(connector) != people:  # type: ignore[arg-type]
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line("CUCM: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
 
     began = time.perf_counter()
@@ -75,7 +76,7 @@ async def measure(port: int, pin: str, people: int) -> bool:
     first = []
     for _ in range(ROUNDS):
         connector = await _connected(port, pin)
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     met &= line("CUCM: first row, ms", words, "≤ 300", median(first) <= 300)
@@ -83,8 +84,8 @@ async def measure(port: int, pin: str, people: int) -> bool:
     connector = await _connected(port, pin)
     bare, ours, theirs = await _bare(port, pin), [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view("000077")))
-        theirs.append(await _ms(bare))
+        ours.append(await ms(lambda: connector.view("000077")))
+        theirs.append(await ms(bare))
     await connector.close()
     ratio = median(ours) / median(theirs)
     words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import uvloop
 
-from bench.ami import _from_here, _memory
 from bench.figures import Figure
+from bench.measuring import from_here, memory
 from bench.openssh import lacking
 from connectors.contract import Credential, Target, Unseal
 from connectors.freepbx.connector import FreePbxFamily
@@ -66,7 +66,7 @@ async def _measure(target: Target, credential: Credential) -> dict[str, Any]:
         await connector.close()
     found["first"], found["connect"] = first, median(connected)
     connector = await family.connect(target, unseal)
-    resident = await asyncio.to_thread(_from_here)
+    resident = await asyncio.to_thread(from_here)
     count, cursor, before = 0, None, time.perf_counter()
     while True:
         page = await connector.people(cursor, 500)
@@ -75,7 +75,7 @@ async def _measure(target: Target, credential: Credential) -> dict[str, Any]:
             break
     if count != PEOPLE:
         raise RuntimeError(f"{count} people came")
-    found["all"], found["growth"] = time.perf_counter() - before, _memory("VmHWM") - resident
+    found["all"], found["growth"] = time.perf_counter() - before, memory("VmHWM") - resident
     before = time.perf_counter()
     if len((await connector.find("Person 49999", 20)).people) != 1:
         raise RuntimeError("the one was not found")

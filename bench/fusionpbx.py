@@ -7,16 +7,14 @@ answers, TLS between included. The bare round trip is the same statement by psyc
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from statistics import median
 
 import psycopg
 import uvloop
 
-from bench.ami import _from_here, _memory
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
-from connectors.fusionpbx.connector import FusionPbxConnector
 from connectors.fusionpbx.settings import FusionPbxSettings
 from connectors.fusionpbx.statements import statements
 from tests.connectors.fusionpbx.database import DOMAIN, PASSWORD, Pbx, Somebody, fresh, running_server, uuid
@@ -25,21 +23,6 @@ PEOPLE = 50_000
 PAGE = 50
 ROUNDS = 7
 SHOWS = 40
-
-
-async def _paged(connector: FusionPbxConnector) -> int:
-    count, cursor = 0, None
-    while True:
-        page = await connector.people(cursor, 500)
-        count += len(page.people)
-        if (cursor := page.cursor) is None:
-            return count
-
-
-async def _ms(act: Callable[[], Awaitable[object]]) -> float:
-    before = time.perf_counter()
-    await act()
-    return (time.perf_counter() - before) * 1000
 
 
 async def _bare(pbx: Pbx, person: str) -> Callable[[], Awaitable[object]]:
@@ -60,17 +43,17 @@ async def measure(pbx: Pbx, people: int) -> bool:
     """The three figures, printed; whether all were met."""
     connector = await pbx.connect()
     await connector.people(None, 500)
-    before = _from_here()
-    if await _paged(connector) != people:
+    before = from_here()
+    if await paged(connector) != people:
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line("FusionPBX: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
     await connector.close()
 
     first = []
     for _ in range(ROUNDS):
         connector = await pbx.connect()
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     met &= line("FusionPBX: first row, ms", words, "≤ 300", median(first) <= 300)
@@ -79,8 +62,8 @@ async def measure(pbx: Pbx, people: int) -> bool:
     someone = (await connector.people(None, 1)).people[0].id
     bare, ours, theirs = await _bare(pbx, someone), [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view(someone)))
-        theirs.append(await _ms(bare))
+        ours.append(await ms(lambda: connector.view(someone)))
+        theirs.append(await ms(bare))
     await connector.close()
     ratio = median(ours) / median(theirs)
     words = f"{median(ours):.1f} ms against {median(theirs):.1f}: {ratio:.2f} ×"

@@ -15,8 +15,9 @@ from typing import Any
 
 import uvloop
 
-from bench.ami import PAGE, ROUNDS, SHOWS, _from_here, _memory, _ms
+from bench.ami import PAGE, ROUNDS, SHOWS
 from bench.gateway import process
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
 from connectors.contract import Credential, Target
 from connectors.tcx.answers import Token
@@ -35,15 +36,6 @@ async def _connected(told: dict[str, Any]) -> TcxConnector:
         return Credential(CLIENT, KEY)
 
     return await TcxFamily().connect(Target("s", "127.0.0.1", told["port"], told["pin"], TcxSettings()), unseal)
-
-
-async def _paged(connector: TcxConnector) -> int:
-    count, cursor = 0, None
-    while True:
-        page = await connector.people(cursor, 500)
-        count += len(page.people)
-        if (cursor := page.cursor) is None:
-            return count
 
 
 async def _bare(told: dict[str, Any]) -> Callable[[], Awaitable[object]]:
@@ -77,17 +69,17 @@ async def _bare(told: dict[str, Any]) -> Callable[[], Awaitable[object]]:
 async def measure(told: dict[str, Any], people: int) -> bool:
     """The three figures, printed; whether all were met."""
     connector = await _connected(told)
-    before = await asyncio.to_thread(_from_here)
-    if await _paged(connector) != people:
+    before = await asyncio.to_thread(from_here)
+    if await paged(connector) != people:
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line("3CX: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
     await connector.close()
 
     first = []
     for _ in range(ROUNDS):
         connector = await _connected(told)
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     met &= line("3CX: first row, ms", words, "≤ 300", median(first) <= 300)
@@ -95,11 +87,11 @@ async def measure(told: dict[str, Any], people: int) -> bool:
     # One token a client: theirs is made first, and would be ended by ours; so ours alone is measured, then theirs.
     connector, ours, theirs = await _connected(told), [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view("u77")))
+        ours.append(await ms(lambda: connector.view("u77")))
     await connector.close()
     bare = await _bare(told)
     for _ in range(SHOWS):
-        theirs.append(await _ms(bare))
+        theirs.append(await ms(bare))
     ratio = median(ours) / median(theirs)
     words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
     return met & line("3CX: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)

@@ -17,8 +17,8 @@ from statistics import median
 
 import uvloop
 
-from bench.ami import _from_here, _memory, _ms
 from bench.gateway import process
+from bench.measuring import from_here, memory, ms, paged
 from bench.record import line
 from connectors.contract import Connector, Credential, Target
 from connectors.guard import Allowed
@@ -42,15 +42,6 @@ async def _connected(port: int, pin: str) -> Connector:
         return Credential(CLIENT, SECRET)
 
     return await YeastarFamily().connect(Target("s", "127.0.0.1", port, pin, YeastarSettings()), unseal)
-
-
-async def _paged(connector: Connector) -> int:
-    count, cursor = 0, None
-    while True:
-        page = await connector.people(cursor, 500)
-        count += len(page.people)
-        if (cursor := page.cursor) is None:
-            return count
 
 
 async def _asked(port: int, tls: ssl.SSLContext, request: Allowed, token: str) -> bytes:
@@ -85,16 +76,16 @@ async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
 async def _large(port: int, pin: str, people: int) -> bool:
     connector = await _connected(port, pin)
     await connector.check()
-    before = await asyncio.to_thread(_from_here)
-    if await _paged(connector) != people:
+    before = await asyncio.to_thread(from_here)
+    if await paged(connector) != people:
         raise RuntimeError("not everybody came")
-    grown = _memory("VmHWM") - before
+    grown = memory("VmHWM") - before
     met = line("Yeastar: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
     await connector.close()
     first = []
     for _ in range(ROUNDS):
         connector = await _connected(port, pin)
-        first.append(await _ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
         await connector.close()
     words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
     return met & line("Yeastar: first row, ms", words, "≤ 300", median(first) <= 300)
@@ -104,8 +95,8 @@ async def _small(port: int, pin: str) -> bool:
     connector, bare = await _connected(port, pin), await _bare(port, pin)
     ours, theirs = [], []
     for _ in range(SHOWS):
-        ours.append(await _ms(lambda: connector.view(_SOMEBODY)))
-        theirs.append(await _ms(bare))
+        ours.append(await ms(lambda: connector.view(_SOMEBODY)))
+        theirs.append(await ms(bare))
     await connector.close()
     ratio = median(ours) / median(theirs)
     words = f"{median(ours):.2f} ms against {median(theirs):.2f}: {ratio:.2f} ×, of {SHOW_PEOPLE}"
