@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from audit.storage import make_folder, replace, write_new
-from audit.wrapping import ID_BYTES, KeyDestroyed, KeyMissing, MasterKey, MasterKeyAway, SealingError
+from audit.wrapping import ID_BYTES, KeyDestroyed, KeyMissing, KeyStoreAway, MasterKey, MasterKeyAway, SealingError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class FileKeyStore:
         return found is not None and found.until > time.monotonic()
 
     def get(self, customer: str, key_id: str) -> bytes:
-        """The key (32 bytes). KeyMissing, KeyDestroyed, MasterKeyAway."""
+        """The key (32 bytes). KeyMissing, KeyDestroyed, MasterKeyAway, KeyStoreAway."""
         held = self._cache.get((customer, key_id))
         if held is not None and held.until > time.monotonic():
             return held.key
@@ -150,6 +150,8 @@ class FileKeyStore:
             wrapped = cls.look(path)
         except FileNotFoundError as error:
             raise KeyMissing(key_id) from error
+        except OSError as error:
+            raise _away(error) from error
         if is_destroyed(wrapped):
             raise KeyDestroyed(key_id, wrapped.strip(b"\0")[len(_GONE) :].decode("ascii", "replace"))
         return wrapped
@@ -162,16 +164,22 @@ class FileKeyStore:
         return wrapped if wrapped.strip(b"\0") else path.read_bytes()
 
     def get_or_create(self, customer: str, key_id: str) -> bytes:
-        """The key, made durable now if it is new. Two who make it at once agree on one."""
+        """The key, made durable now if it is new. Two who make it at once agree on one. As `get`, but KeyMissing."""
         try:
             return self.get(customer, key_id)
         except KeyMissing:
             path = self._place(customer, key_id)
-            make_folder(path.parent)
             key = secrets.token_bytes(32)
-            with self.wrapping():
-                wrapped = self.master.wrap(path.name.encode(), key)
-                made = write_new(path, wrapped)
+            try:
+                # Where the index is gone, so is the folder (a volume that is not mounted): a key made in its place
+                # would stand in the way of the one that is missed.
+                (self._folder / _INDEX).stat()
+                make_folder(path.parent)
+                with self.wrapping():
+                    wrapped = self.master.wrap(path.name.encode(), key)
+                    made = write_new(path, wrapped)
+            except OSError as error:
+                raise _away(error) from error
             if made:
                 return self._remember(customer, key_id, _Held(path.name, key, wrapped))
             return self.get(customer, key_id)
@@ -261,6 +269,10 @@ class FileKeyStore:
                 held.wrapped = again
             _blank(file)
         return True
+
+
+def _away(error: OSError) -> KeyStoreAway:
+    return KeyStoreAway(f"the folder of the keys cannot be used ({error.strerror or type(error).__name__})")
 
 
 def _damaged(path: Path) -> SealingError:

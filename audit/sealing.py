@@ -19,6 +19,7 @@ from audit.keystore import FileKeyStore as FileKeyStore
 from audit.wrapping import FileMasterKey as FileMasterKey
 from audit.wrapping import KeyDestroyed as KeyDestroyed
 from audit.wrapping import KeyMissing as KeyMissing
+from audit.wrapping import KeyStoreAway as KeyStoreAway
 from audit.wrapping import MasterKeyAway as MasterKeyAway
 from audit.wrapping import SealingError as SealingError
 from audit.wrapping import open_sealed as open_sealed

@@ -36,6 +36,11 @@ class MasterKeyAway(Exception):
     """
 
 
+class KeyStoreAway(MasterKeyAway):
+    """The folder of the wrapped keys cannot be read or written now. Whoever wants a key is helped as little as when the
+    master key is away, and told the same way."""
+
+
 class KeyMissing(SealingError):
     """No such key was ever made here."""
 

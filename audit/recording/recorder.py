@@ -110,7 +110,7 @@ class Recorder:
             raise RecordingRefused("the disk that recordings are kept on is nearly full")
         try:
             key = self.keys.get_or_create(customer, f"session:{session}")
-        except (OSError, SealingError, MasterKeyAway) as error:
+        except (SealingError, MasterKeyAway) as error:
             raise RecordingRefused("the recording's key could not be kept") from error
         recording = SessionRecording(self, customer, session, key, on_segment, on_failed)
         recording.incident = incident

@@ -128,7 +128,7 @@ class Visits:
             # it from being made keeps the recorder from opening, which says so.
             keys = self._recorder.keys
             try:
-                with contextlib.suppress(OSError, SealingError):
+                with contextlib.suppress(SealingError):
                     await keys.off_the_loop(keys.get_or_create, system.customer_id, f"session:{session}")
             except MasterKeyAway as error:  # the recorder would ask it again, on the loop
                 raise UnavailableError(

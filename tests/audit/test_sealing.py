@@ -15,6 +15,7 @@ from audit.sealing import (
     FileMasterKey,
     KeyDestroyed,
     KeyMissing,
+    KeyStoreAway,
     SealingError,
     open_sealed,
     seal,
@@ -53,6 +54,29 @@ def test_two_who_make_a_key_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = set(pool.map(lambda store: store.get_or_create("cus_1", KEY_ID), stores))
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder", "a file"])
+def test_a_folder_that_is_away_gets_no_new_keys_and_is_told_as_away(tmp_path: Path, left: str) -> None:
+    """As when its volume is not mounted: a key made in the empty place would hide the one that is missed."""
+    store = FileKeyStore(tmp_path / "keys", FileMasterKey.create(tmp_path / "k"))
+    before = store.get_or_create("cus_1", KEY_ID)
+    aside = (tmp_path / "keys").rename(tmp_path / "aside")
+    if left == "an empty folder":
+        (tmp_path / "keys").mkdir()
+    elif left == "a file":
+        (tmp_path / "keys").write_bytes(b"")
+    with pytest.raises(KeyStoreAway, match=r"the folder of the keys cannot be used \("):
+        store.get_or_create("cus_1", KEY_ID + "2")
+    found = list((tmp_path / "keys").iterdir()) if left == "an empty folder" else []
+    assert found == []
+    if left == "an empty folder":
+        (tmp_path / "keys").rmdir()
+    elif left == "a file":
+        (tmp_path / "keys").unlink()
+    aside.rename(tmp_path / "keys")
+    assert store.get_or_create("cus_1", KEY_ID) == before
+    assert store.get_or_create("cus_1", KEY_ID + "2") != before
 
 
 def test_file_names_and_contents_tell_neither_id_nor_key(tmp_path: Path) -> None:

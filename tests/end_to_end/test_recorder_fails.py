@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from audit import keystore
 from audit.recording.disk import Space
+from audit.sealing import KeyStoreAway
 from audit.storage import StorageError
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
+from gateway.notify import postman
 from gateway.session.visit import Visit
 
 Break = Callable[[Demo, threading.Event], None]
@@ -131,16 +136,36 @@ async def test_1_nothing_opens_on_a_recorder_that_has_failed(
     assert len(await demo.admin("session list")) == 1
 
 
-async def test_1_a_key_that_cannot_be_kept_opens_nothing(demo: Demo, ssh: Master) -> None:
+async def test_1_a_key_that_cannot_be_kept_opens_nothing(
+    demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The volume with the keys goes away in the middle of a mail: nothing opens, and nothing else ends."""
+    sending, go_on, met = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    usual, away, loop = postman.send, keystore._away, asyncio.get_running_loop()
+
+    async def held(*given: Any) -> None:
+        sending.set()
+        await go_on.wait()
+        await usual(*given)
+
+    def noticed(error: OSError) -> KeyStoreAway:
+        if go_on.is_set():
+            loop.call_soon_threadsafe(met.set)
+        return away(error)
+
+    monkeypatch.setattr(postman, "send", held)
+    monkeypatch.setattr(keystore, "_away", noticed)
     await permit(demo, "view")
-
-    def refuse(customer: str, key_id: str) -> bytes:
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-    keys = demo.app.recorder.keys
-    kept, keys.get_or_create = keys.get_or_create, refuse  # type: ignore[method-assign]
+    await sending.wait()
+    demo.app.recorder.keys._cache.clear()  # nothing is used from memory
+    folder = demo.folder / "data" / "keyring"
+    aside = folder.rename(folder.with_name("unmounted"))
+    folder.write_text("", encoding="ascii")
     refused = await ssh.run("show 2001")
-    keys.get_or_create = kept  # type: ignore[method-assign]
+    go_on.set()
+    await met.wait()
+    folder.unlink()
+    aside.rename(folder)
     assert (refused.code, refused.out) == (1, "")
     assert "No recording, no session" in refused.err
     assert await demo.admin("session list") == []
