@@ -1,7 +1,9 @@
 """Permission at the time of use, between operations: every open visit's grant is confirmed, again and again.
 
 A visit whose permission ended, or could not be confirmed for a second, ends. The database that should confirm it may
-hang without an error (a stopped server, a cut cable): the watch never waits for it.
+hang without an error (a stopped server, a cut cable): the watch never waits for it. Time in which this process itself
+stood still (a machine that is moved, a busy one) is not held against the database, up to a limit: nothing is performed
+in it, and whatever is performed after it is decided anew.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from gateway.store.tables import access, grants, roster
 _CONFIRM_WITHIN_S: Final = 0.9
 """A second, less what telling the channels takes."""
 _POLL_S: Final = 0.3
+_STOOD_STILL_S: Final = 2.0
+"""At most so much is not counted."""
 _HELD: Final = (
     select(grants.c.id, grants.c.state, grants.c.until_ms, grants.c.ended_how, roster.c.vetoed, *SWITCH)
     .join(
@@ -62,34 +66,39 @@ class Watch:
         # The loop's clock: the wall clock may be set back, and then nothing would ever seem to be late.
         loop = asyncio.get_running_loop()
         confirmed = loop.time()
-        asked, asking = confirmed, None
+        asked, asking, stood_still = confirmed, None, 0.0
         # When each was opened, for which it was permitted: an answer due since before that says nothing against it.
         opened: dict[str, float] = {}
 
         def left_s() -> float:
             since = min(opened.values(), default=loop.time())
-            return max(confirmed, since) + _CONFIRM_WITHIN_S - loop.time()
+            return max(confirmed, since) + _CONFIRM_WITHIN_S + stood_still - loop.time()
 
         while True:
+            until = loop.time() + _at_most(left_s())
             with contextlib.suppress(TimeoutError):  # the poll is due: a timeout is the ordinary case here
-                async with asyncio.timeout(_at_most(left_s())):
+                async with asyncio.timeout_at(until):
                     await self._look.wait()
             self._look.clear()
+            stood_still += max(0.0, loop.time() - until)
             lately = loop.time() - _POLL_S  # it was not there a poll ago, and may have come right after
             opened = {v.id: opened.get(v.id, lately) for v in self._visits() if v.ended is None}
             if not opened:
-                confirmed = loop.time()
+                confirmed, stood_still = loop.time(), 0.0
                 continue
             if asking is None:
                 asked, asking = loop.time(), group.create_task(self._confirmed())
             # Not cancelled when it is late: a database that hangs must not hold up the end of a visit.
-            await asyncio.wait({asking}, timeout=_at_most(left_s()))
+            until = loop.time() + _at_most(left_s())
+            await asyncio.wait({asking}, timeout=until - loop.time())
+            stood_still = min(stood_still + max(0.0, loop.time() - until), _STOOD_STILL_S)
             if asking.done():
-                confirmed = max(confirmed, asked) if asking.result() else confirmed
+                if asking.result():
+                    confirmed, stood_still = max(confirmed, asked), 0.0
                 asking = None
             for visit in self._visits():
                 since = max(confirmed, opened.get(visit.id, loop.time()))
-                if visit.ended is None and loop.time() - since >= _CONFIRM_WITHIN_S:
+                if visit.ended is None and loop.time() - since >= _CONFIRM_WITHIN_S + stood_still:
                     self._end(visit, "the permission could not be confirmed", failed=True)
 
     async def _confirmed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -134,3 +135,26 @@ async def test_an_outcome_that_cannot_be_written_is_never_called_done(
     (session,) = await demo.admin("session list")
     assert session["state"] == "failed"
     await whole(demo)
+
+
+async def test_3_a_process_that_stood_still_ends_no_visit_for_it(
+    demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine is moved, or busy: the confirming was begun before, and its answer is a second late with all else."""
+    watch = demo.app.visits._watch
+    usual, answered = watch._confirm, asyncio.Event()
+
+    async def late() -> None:
+        time.sleep(1.2)  # noqa: ASYNC251 - the whole process stands still, as when it gets no processor
+        monkeypatch.undo()
+        await usual()
+        answered.set()
+
+    await permit(demo, EVERYTHING)
+    assert (await ssh.run("show 2001")).code == 0
+    (visit,) = demo.app.visits.all()
+    monkeypatch.setattr(watch, "_confirm", late)
+    await answered.wait()
+    assert (await ssh.run("show 2001")).code == 0
+    assert demo.app.visits.all() == [visit]
+    assert visit.ended is None
