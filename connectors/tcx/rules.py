@@ -121,6 +121,8 @@ class InboundRules:
 def _questions(extensions: Sequence[str]) -> list[tuple[str, dict[str, object]]]:
     """What to ask for the rules that lead to these, in order: requests by name, with their values. Many neighbours are
     asked for as what is between the first and the last of them, as text, which digits are compared as anywhere."""
+    if len(extensions) == 1:
+        return [("rules-of", {"numbers": (extensions[0],)})] if _is_sendable(extensions[0]) else []
     digits = [one for one in extensions if one.isascii() and one.isdigit()]
     others = [one for one in extensions if one not in set(digits)] if len(digits) < len(extensions) else []
     questions: list[tuple[str, dict[str, object]]] = []

@@ -51,7 +51,8 @@ _OURS: Final = frozenset(
      "accept-encoding"}
 )  # fmt: skip
 """Headers that say where a request ends, to whom it goes and how it is answered: no family's to say."""
-_KEEP: Final = re.compile(r"[!-~]{1,200}")
+_KEEP: Final = re.compile(rb"[!-~]{1,200}")
+_SECONDS: Final = re.compile(rb"[0-9]{1,5}")
 _REDIRECTS: Final = range(300, 400)
 _ERRORS: Final = 400
 """From here on a status says it all, and a body that nobody reads is often a page of HTML."""
@@ -249,13 +250,15 @@ def _judged(status: int, told: Mapping[bytes, bytes]) -> Answer:
     if told.get(b"content-encoding", b"identity").lower() != b"identity":
         # What is squeezed could be a thousand times larger than what was counted.
         raise ProtocolViolation("the phone system's answer is compressed, which was not asked for")
-    etag, after = (told.get(name, b"").decode("latin-1") for name in (b"etag", b"retry-after"))
-    wait = int(after) * 1000 if re.fullmatch(r"[0-9]{1,5}", after, re.ASCII) else None
-    return Answer(status, etag if _KEEP.fullmatch(etag) else None, wait)
+    etag, after = told.get(b"etag"), told.get(b"retry-after")
+    if etag is None and after is None:
+        return Answer(status)
+    tag = etag.decode("latin-1") if etag is not None and _KEEP.fullmatch(etag) else None
+    return Answer(status, tag, int(after) * 1000 if after is not None and _SECONDS.fullmatch(after) else None)
 
 
 def _is_taken(kind: bytes, takes: tuple[str, ...]) -> None:
-    if kind.partition(b";")[0].strip().lower().decode("latin-1") not in takes:
+    if kind.decode("latin-1").partition(";")[0].strip().lower() not in takes:
         raise ProtocolViolation("the phone system's answer is of another kind than was asked for")
 
 
