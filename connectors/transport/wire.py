@@ -196,7 +196,9 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes."""
         if not self._asking or self._lost:
+            # Nobody asked: whoever sends without end would be listened to until the next question.
             self._parsed.stray = True
+            self.abort()
             return
         self._came += len(data)
         self._waiting += len(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -80,6 +81,30 @@ async def test_what_nobody_asked_for_answers_nobody(server: tuple[Server, str], 
     for count in (1, 2):
         assert (await read(web))[1] == b'"asked"'
         assert running.connections == count
+    await web.close()
+
+
+async def test_who_speaks_unasked_is_hung_up_on_at_once(server: tuple[Server, str]) -> None:
+    running, pem = server
+    answered, hung_up = asyncio.Event(), asyncio.Event()
+
+    async def talks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(b"{}"))
+        await answered.wait()
+        with contextlib.suppress(OSError):
+            writer.write(whole(b'"nobody asked"'))
+            await writer.drain()
+            await reader.read()
+        hung_up.set()
+
+    running.answering = talks
+    web = client(running, pem)
+    assert (await read(web))[1] == b"{}"
+    answered.set()
+    await hung_up.wait()
+    running.answering = None
+    assert (await read(web))[1] == b"{}"
+    assert running.connections == 2
     await web.close()
 
 
