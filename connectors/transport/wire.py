@@ -62,6 +62,10 @@ class _Parsed:
         self.pieces: list[bytes] = []
         self.whole = self.wrong = self.keeps = self._until_end = False
 
+    def forget(self) -> None:
+        """What it holds of an answer: that was for whoever read it, and stays in nothing."""
+        self.told, self.pieces = {}, []
+
     def feed(self, data: bytes) -> None:
         """Some bytes."""
         try:
@@ -136,6 +140,7 @@ class Wire(asyncio.Protocol):
         finally:
             timer.cancel()
             self._asking = False
+            self._parsed.forget()
             self._resume()
 
     async def _answered(self, reading: Reading) -> None:

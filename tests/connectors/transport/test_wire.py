@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -189,4 +192,22 @@ async def test_a_body_that_is_given_up_costs_one_connection(server: tuple[Server
         await web.ask(LOOK, "t", choose=lambda _: breaks)
     assert (await read(web))[1] == b"{}"
     assert running.connections == 2
+    await web.close()
+
+
+async def test_nothing_of_an_answer_stays_once_it_was_read(server: tuple[Server, str]) -> None:
+    running, pem = server
+    running.answer = whole(b'{"a": "CANARY-body"}', b"X-Told: CANARY-head")
+    web = client(running, pem)
+    await web.ask(LOOK, "t")
+    found: list[Any] = [web]
+    seen = set[int]()
+    while found:
+        one = found.pop()
+        if id(one) in seen or isinstance(one, FunctionType | ModuleType | type):
+            continue
+        seen.add(id(one))
+        assert not isinstance(one, bytes | str) or "CANARY" not in str(one)
+        if type(one).__module__.startswith(("connectors.transport", "builtins")):
+            found += gc.get_referents(one)
     await web.close()
