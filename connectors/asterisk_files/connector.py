@@ -125,7 +125,7 @@ class AsteriskFilesConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All files or none, and only if every field still is as expected."""

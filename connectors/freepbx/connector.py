@@ -92,7 +92,7 @@ class FreePbxConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """In every place that has the old value, and only if every field still is as expected; then applied."""

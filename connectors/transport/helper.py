@@ -203,7 +203,8 @@ def text_of(raw: object) -> str:
     """A text of an answer. ProtocolViolation when it is none, or longer than anything that is shown."""
     if not isinstance(raw, str) or len(raw) > 1024:
         raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    return raw
+    # Half a surrogate can be written in JSON, and in nothing that this text goes into later.
+    return raw.encode("utf-8", "replace").decode("utf-8")
 
 
 def texts_of(raw: object) -> tuple[str, ...]:
@@ -213,13 +214,16 @@ def texts_of(raw: object) -> tuple[str, ...]:
     return tuple(map(text_of, raw))
 
 
-def person_of(raw: object) -> Person:
-    """A Person from an answer; unknown keys are dropped here."""
+def person_of(raw: object, wanted: str | None = None) -> Person:
+    """A Person from an answer; unknown keys are dropped here. ProtocolViolation when it is not the one `wanted`."""
     if not isinstance(raw, dict):
         raise ProtocolViolation("the phone system described a person in a way that makes no sense")
     email = None if raw.get("email") is None else text_of(raw["email"])
     ddis = None if raw.get("ddis") is None else texts_of(raw["ddis"])
-    return Person(text_of(raw.get("id")), text_of(raw.get("extension")), text_of(raw.get("name")), email, ddis)
+    person = Person(text_of(raw.get("id")), text_of(raw.get("extension")), text_of(raw.get("name")), email, ddis)
+    if wanted is not None and person.id != wanted:
+        raise ProtocolViolation("the phone system answered about somebody else")
+    return person
 
 
 def people_of(answer: Mapping[str, Any], limit: int) -> tuple[Person, ...]:
