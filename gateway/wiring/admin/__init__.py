@@ -16,6 +16,7 @@ from gateway.wiring.admin.base import Gathered, Row, Stream
 from gateway.wiring.admin.consoles import ConsoleCommands
 from gateway.wiring.admin.customers import CustomerCommands
 from gateway.wiring.admin.engineers import EngineerCommands
+from gateway.wiring.admin.helpers import HelperCommands
 from gateway.wiring.admin.importing import ImportCommands
 from gateway.wiring.admin.keeping import KeepingCommands
 from gateway.wiring.admin.master_keys import MasterKeyCommands
@@ -39,7 +40,8 @@ class Admin(
     EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
     PermissionCommands,
     ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, ConsoleCommands, OutsideCommands, MonthCommands, MasterKeyCommands, Searching,
+    ReaderCommands, AccessCommands, ConsoleCommands, OutsideCommands, MonthCommands, MasterKeyCommands, HelperCommands,
+    Searching,
 ):  # fmt: skip
     """Every command."""
 
