@@ -308,7 +308,5 @@ class CucmFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> CucmConnector:
         """Pinned certificate first, the account's password after."""
-        settings = target.settings
-        if not isinstance(settings, CucmSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(CucmSettings)
         return CucmConnector(await connect(target, settings, unseal), settings)

@@ -314,7 +314,5 @@ class TcxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> TcxConnector:
         """The certificate first, the client's key after."""
-        settings = target.settings
-        if not isinstance(settings, TcxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(TcxSettings)
         return TcxConnector(await connect(target, settings, unseal), settings, target.pin)

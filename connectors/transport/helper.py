@@ -33,6 +33,7 @@ from connectors.guard import Allowed, Check, Guard, digest
 from connectors.transport import ssh
 from connectors.transport.lines import Exchange, Speech
 from connectors.transport.prompt import stream
+from connectors.transport.text import whole
 
 COMMAND: Final = "frameroom-helper"
 """What is asked for over SSH; whatever else is asked for, the helper does not do."""
@@ -174,6 +175,19 @@ async def connect(target: Target, login: str, unseal: Unseal, spoken: Speech) ->
     return Link(await ssh.connect(target, opened, login), target.answer_timeout_ms, spoken)
 
 
+async def greeted(link: Link, hello: Allowed, needed: int) -> dict[str, Any]:
+    """The helper's hello, once it was proven that our key reaches it alone; otherwise the link is let go of.
+    SecretReadable; NotSupported, as `version_of`."""
+    try:
+        await link.prove_bound()
+        told = await link.ask(hello)
+        version_of(told, needed)
+    except BaseException:
+        link.abort()
+        raise
+    return told
+
+
 def version_of(hello: Mapping[str, Any], needed: int) -> int:
     """The helper's version. NotSupported when it is older than this connector needs."""
     version = hello.get("version")
@@ -203,8 +217,7 @@ def text_of(raw: object) -> str:
     """A text of an answer. ProtocolViolation when it is none, or longer than anything that is shown."""
     if not isinstance(raw, str) or len(raw) > 1024:
         raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    # Half a surrogate can be written in JSON, and in nothing that this text goes into later.
-    return raw.encode("utf-8", "replace").decode("utf-8")
+    return whole(raw)
 
 
 def texts_of(raw: object) -> tuple[str, ...]:
