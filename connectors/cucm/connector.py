@@ -43,6 +43,7 @@ from connectors.errors import (
     Refused,
     looking_again,
 )
+from connectors.transport.text import same
 
 _SCAN: Final = 500
 """People of one look of a search."""
@@ -258,7 +259,7 @@ class CucmConnector:
             await self._link.ask_unity(GUARD.render("mailbox", alias=alias), mailboxes(rows.append, _MOST_MAILBOXES))
         except NotFound:
             return None
-        found = [row for row in rows if row.get("alias", [""])[0].casefold() == alias.casefold()]
+        found = [row for row in rows if same(row.get("alias", [""])[0], alias)]
         if len(found) > 1:
             raise ProtocolViolation("Unity Connection has several mailboxes of that alias")
         return found[0].get("object", [""])[0] if found else None

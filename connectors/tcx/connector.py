@@ -48,6 +48,7 @@ from connectors.tcx.proof import check_lines
 from connectors.tcx.requests import GUARD, MOST_A_PAGE, MOST_NUMBERS, MOST_WORDS
 from connectors.tcx.rules import InboundRules, leads_to
 from connectors.tcx.settings import TcxSettings
+from connectors.transport.text import same
 
 _NAME: Final = text(150, pattern=r"\S+(?: \S+)*")
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,7}):([0-9a-f]{64})", re.ASCII)
@@ -242,7 +243,7 @@ class TcxConnector:
                 "3CX has no address for this person, and nobody would ever know the new password; nothing was written",
                 next_step="Give the person an address first: `set USER email=ADDRESS`.",
             )
-        if not _same_address(own.EmailAddress, email):
+        if not same(own.EmailAddress, email):
             raise Conflict("the address changed since it was shown; nothing was written")
         await self._link.write(GUARD.render("regenerate", id=own.Id, kind=kind.value))
         notes = ["3CX made the new password and mails it to the user with its welcome message; nobody here knows it"]
@@ -263,11 +264,6 @@ class TcxConnector:
 def _is_about(found: User | Registered, key: int) -> None:
     if found.Id != key:
         raise ProtocolViolation("the phone system answered about somebody else")
-
-
-def _same_address(one: str, other: str) -> bool:
-    """Whether mail to both reaches one mailbox. Letters outside ASCII are never made small: some become others."""
-    return one == other or (one.isascii() and other.isascii() and one.lower() == other.lower())
 
 
 def _where(cursor: str | None) -> tuple[int, str | None]:

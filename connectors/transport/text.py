@@ -11,6 +11,12 @@ def whole(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """As searches compare: whatever its case, and however its accents are put together. Never to tell whether two mail
-    addresses are one: some letters become others."""
+    """As searches compare: whatever its case, and however its accents are put together. Never to tell whether two names
+    are one's: see `same`."""
     return unicodedata.normalize("NFC", text).casefold()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two addresses, or names of mailboxes, are one: whatever their case, in ASCII alone. Other letters can
+    become those of somebody else when they are made small (a long s is an s then)."""
+    return one == other or (one.isascii() and other.isascii() and one.lower() == other.lower())

@@ -26,7 +26,8 @@ def register(system: click.Group) -> None:
         "Make a phone system ready that is reached through a helper, an Asterisk with flat files or a FreePBX: an "
         "account bound to the helper, the helper, its configuration. With "
         "--print the script is shown, for its administrator to read and run as root; otherwise it is run once over SSH "
-        "with an administrator's own login, which is kept nowhere. Run again it upgrades.",
+        "with an administrator's own login, whose key or password is kept nowhere; that it was used stands in the log. "
+        "Run again it upgrades.",
         "system install-helper --key-file head-office.key --context internal --inbound-context from-trunk --print",
         _install,
         may("connector", type=click.Choice(["asterisk-files", "freepbx"]), default="asterisk-files"),
