@@ -36,9 +36,9 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import NotSupported, ProtocolViolation, looking_again
 from connectors.guard import fingerprint
-from connectors.transport.helper import Link, devices_of, people_of, person_of, text_of, texts_of, version_of
+from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of, text_of, texts_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.py")
 SPEAKS: Final = 1
@@ -125,7 +125,7 @@ class AsteriskFilesConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All files or none, and only if every field still is as expected."""
@@ -253,15 +253,6 @@ class AsteriskFilesFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AsteriskFilesConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings
-        if not isinstance(settings, AsteriskFilesSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AsteriskFilesSettings)
         link = await connect(target, settings, unseal)
-        try:
-            await link.prove_bound()
-            hello = await link.ask(GUARD.render("hello"))
-            version_of(hello, SPEAKS)
-            return AsteriskFilesConnector(link, hello)
-        except BaseException:
-            link.abort()
-            raise
+        return AsteriskFilesConnector(link, await greeted(link, GUARD.render("hello"), SPEAKS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -42,6 +41,7 @@ from connectors.errors import (
     looking_again,
 )
 from connectors.transport.ssh import PROFILES
+from connectors.transport.text import folded
 
 _MOST_AT_ONCE: Final = 500
 _MOST_PAGES: Final = 10_000
@@ -65,10 +65,6 @@ _PLAN: Final = Removal(
         "call records",
     ),
 )  # fmt: skip
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _nobody() -> NotFound:
@@ -143,10 +139,10 @@ class AvayaCmConnector:
 
     async def find(self, words: str, limit: int) -> Page:
         """People whose name or extension holds every word: the whole list is looked through."""
-        wanted, found, cursor = _plain(words).split(), list[Person](), None
+        wanted, found, cursor = folded(words).split(), list[Person](), None
         for _ in range(_MOST_PAGES if wanted else 0):
             page = await self.people(cursor, _MOST_AT_ONCE)
-            found += [p for p in page.people if all(word in _plain(f"{p.name} {p.extension}") for word in wanted)]
+            found += [p for p in page.people if all(word in folded(f"{p.name} {p.extension}") for word in wanted)]
             cursor = page.cursor
             if cursor is None or len(found) >= limit:
                 break
@@ -259,7 +255,5 @@ class AvayaCmFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AvayaCmConnector:
         """Pinned host key first, the password after."""
-        settings = target.settings
-        if not isinstance(settings, AvayaCmSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AvayaCmSettings)
         return AvayaCmConnector(await connect(target, settings, unseal), settings)

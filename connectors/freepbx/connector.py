@@ -28,13 +28,13 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotFound, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import NotFound, NotSupported, ProtocolViolation, looking_again
 from connectors.freepbx.capabilities import OURS, check_line, removal
 from connectors.freepbx.link import connect
 from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
-from connectors.transport.helper import Link, devices_of, people_of, person_of, version_of
+from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
 SPEAKS: Final = 1
@@ -92,7 +92,7 @@ class FreePbxConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """In every place that has the old value, and only if every field still is as expected; then applied."""
@@ -178,15 +178,6 @@ class FreePbxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> FreePbxConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings
-        if not isinstance(settings, FreePbxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(FreePbxSettings)
         link = await connect(target, settings, unseal)
-        try:
-            await link.prove_bound()
-            hello = await link.ask(GUARD.render("hello"))
-            version_of(hello, SPEAKS)
-            return FreePbxConnector(link, hello)
-        except BaseException:
-            link.abort()
-            raise
+        return FreePbxConnector(link, await greeted(link, GUARD.render("hello"), SPEAKS))

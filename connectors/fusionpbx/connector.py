@@ -31,7 +31,6 @@ from connectors.contract import (
 from connectors.errors import (
     Conflict,
     ConnectorError,
-    InvalidValue,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -331,9 +330,7 @@ class FusionPbxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> FusionPbxConnector:
         """Identity, credential, proof that the role can read no secret, the domain. SecretReadable, Refused."""
-        settings = target.settings
-        if not isinstance(settings, FusionPbxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(FusionPbxSettings)
         second = list[str]()
 
         async def first_line() -> Credential:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, SupportsIndex
 
 import h11
 
@@ -117,11 +117,23 @@ def nobody(_: int) -> Sink | None:
     return None
 
 
+class _Reader(asyncio.StreamReader):
+    """Knows how much came: what nobody has asked for is seen before the next request goes out."""
+
+    came = 0
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """From the transport."""
+        whole = bytes(data)
+        self.came += len(whole)
+        super().feed_data(whole)
+
+
 class _Wire:
     """One connection, proven; `used` when it last answered (the loop's clock)."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
+    def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer, self._read = reader, writer, 0
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
         self.used = 0.0
         self.ended = False
@@ -131,7 +143,9 @@ class _Wire:
         self.writer.transport.abort()
 
     def is_good(self, now: float) -> bool:
-        return now - self.used < _IDLE_S and not self.reader.at_eof() and not self.writer.transport.is_closing()
+        # What came unasked (a second answer, a goodbye before it hangs up) must not be taken for the next one's answer.
+        unasked = self.reader.came != self._read or self.reader.at_eof()
+        return now - self.used < _IDLE_S and not unasked and not self.writer.transport.is_closing()
 
     def send(self, call: Call, headers: list[tuple[str, str]]) -> None:
         request = h11.Request(method=call.method, target=call.path, headers=headers)
@@ -149,6 +163,7 @@ class _Wire:
             if event is h11.NEED_DATA:
                 data = await self.reader.read(_CHUNK)
                 self.ended = not data
+                self._read += len(data)
                 self.http.receive_data(data)
                 size += len(data)
             elif isinstance(event, h11.Response):
@@ -202,12 +217,7 @@ class Web:
         caught: BaseException | None = None
         try:
             async with asyncio.timeout(self._target.connect_timeout_ms / 1000):
-                wire = _Wire(
-                    *await asyncio.open_connection(
-                        self._target.host, self._target.port, ssl=self._tls, limit=_CHUNK,
-                        server_hostname=self._name or self._target.host,
-                    )
-                )  # fmt: skip
+                wire = await self._opened()
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             caught = error
         if caught is not None:
@@ -215,6 +225,16 @@ class Web:
         wire.used = now
         self._wire = wire
         return wire
+
+    async def _opened(self) -> _Wire:
+        loop = asyncio.get_running_loop()
+        reader = _Reader(limit=_CHUNK, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.create_connection(
+            lambda: protocol, self._target.host, self._target.port, ssl=self._tls,
+            server_hostname=self._name or self._target.host,
+        )  # fmt: skip
+        return _Wire(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     async def ask(self, request: Allowed, token: str = "", *, choose: Choose = nobody) -> Answer:
         """Send what the guard let through, and read the answer within `answer_timeout_ms`.

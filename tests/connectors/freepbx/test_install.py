@@ -18,6 +18,7 @@ from connectors.freepbx.install import Wanted, script
 from connectors.transport.helper import LOGIN
 from gateway.cli.main import main
 from tests.connectors.freepbx.test_way_out import target
+from tests.support.deployment import deployment
 from tests.support.flat_pbx import Door, door
 from tests.support.freepbx.pbx import FreePbx
 from tests.support.need import need_tool
@@ -50,7 +51,8 @@ def _reached(folder: Path) -> None:
 def _install(pbx: FreePbx, front: Door, *more: str) -> tuple[int, str, str]:
     done = CliRunner().invoke(
         main,
-        ["system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1", "--port", str(front.port),
+        ["-c", deployment(pbx.folder), "system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1",
+         "--port", str(front.port),
          "--pin", front.pin, "--admin-key-file", str(front.key_file), "--key-file", str(pbx.folder / "new.key"), *more],
     )  # fmt: skip
     return done.exit_code, done.stdout, done.stderr
