@@ -77,11 +77,14 @@ class Code(IntEnum):
 def parsed(data: bytes, kept: frozenset[str]) -> dict[str, Any]:
     """The object that an answer is, without any key that is not `kept`. ProtocolViolation for anything else."""
     found: object = None
+
+    def wanted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        return made if made.keys() <= kept else {key: value for key, value in made.items() if key in kept}
+
     try:
         # Bytes that are none of the promised encoding are shown as such: one name must not hide everybody.
-        found = json.loads(
-            data.decode("utf-8", "replace"), object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in kept}
-        )
+        found = json.loads(data.decode("utf-8", "replace"), object_pairs_hook=wanted)
     except (ValueError, RecursionError):
         # Raised below: the parser's own error holds the whole answer.
         found = None
