@@ -122,8 +122,8 @@ def test_the_script_is_shown_without_doing_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{"numbers": "plus; id"}, {"console": "look; id"}, {"country_code": "44\nid"}, {"origin": 'x" command="id'}, {"public_key": KEY + "\nid"},
-     {"origin": "$(id)"}],
+    [{"numbers": "plus; id"}, {"console": "look; id"}, {"country_code": "44\nid"}, {"origin": 'x" command="id'},
+     {"public_key": KEY + "\nid"}, {"origin": "$(id)"}],
 )  # fmt: skip
 def test_nothing_that_a_shell_would_take_gets_into_it(said: dict[str, str]) -> None:
     with pytest.raises(InvalidValue):

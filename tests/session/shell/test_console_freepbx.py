@@ -119,7 +119,8 @@ async def test_output_streams_and_ctrl_c_ends_it_there(demo: Demo, sit: Sit, pbx
         async with asyncio.timeout(20):
             assert await over == b"", "nothing of the command runs any more"
         (pbx.standin / "alive").unlink()
-        assert "Asterisk 21.5.0" in await terminal.line("core show version", CONSOLE)
+        await terminal.line("core show version", "Asterisk 21.5.0")
+        await terminal.until(CONSOLE)
         terminal.keys("fwc\tm\tl\t")
         await terminal.until("fwconsole ma list ")
         terminal.keys("\x03")
