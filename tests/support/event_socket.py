@@ -108,11 +108,11 @@ class FreeSwitch:
         writer.write(f"Content-Type: api/response\nContent-Length: {sum(map(len, pieces))}\n\n".encode())
         try:
             for number, piece in enumerate(pieces):
-                writer.write(piece)
+                writer.write(piece[: len(piece) // 2] if self.how == "cut" else piece)
                 if number % 100 == 0:
                     await writer.drain()
                 if self.how == "cut":
-                    writer.transport.abort()
+                    writer.close()
                     return
             await writer.drain()
         except OSError:
