@@ -26,6 +26,8 @@ _LONGEST: Final = 8192
 """Bytes of a line of output; none of FreeSWITCH's is longer."""
 # `sofia status gateway` says of the provider's password whether there is one.
 _WITHHELD: Final = re.compile(rb"(?im)^([ \t]*pass(?:word|wd)?[ \t]+)\S[^\r\n]*")
+# It says "no reply" itself where a command has nothing to say.
+_NOT_DONE: Final = re.compile(rb"-ERR(?! no reply)")
 _LOOK: Final = "Look at what it was to change. It is not repeated by itself."
 _COMMANDS: Final = frozenset(entry.words[0] for entry in FREESWITCH if isinstance(entry.words[0], str))
 """What a user of the socket has to be allowed for all of the catalogue."""
@@ -76,7 +78,7 @@ class Prompt:
                     data = await _some(socket, left)
                 left -= len(data)
                 said = held + data
-                if first and b"\n" in said and request.writes and said.startswith(b"-ERR"):
+                if first and b"\n" in said and request.writes and _NOT_DONE.match(said):
                     raise Refused("FreeSWITCH did not do it", next_step="Look at what the name stands for.")
                 cut = said.rfind(b"\n") + 1 if left else len(said)
                 whole, held = said[:cut], said[cut:]

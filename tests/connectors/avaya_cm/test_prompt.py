@@ -64,7 +64,8 @@ async def test_no_other_line_can_be_sent_and_nothing_that_acts(site: Site) -> No
         site.cm.heard.clear()
         for words, acts in (
             (("display", "station", "2001"), False), (("list", "station", "print"), False),
-            (("status", "station"), False), (("busyout", "station", "2001"), True), (("display", "time"), True), (("list", "login"), False),
+            (("status", "station"), False), (("busyout", "station", "2001"), True), (("display", "time"), True),
+            (("list", "login"), False),
             (("status", "station", "2001\ncdisplay station 2001"), False),
         ):  # fmt: skip
             with pytest.raises((InvalidValue, RequestNotAllowed)):
