@@ -15,7 +15,8 @@ from connectors.errors import ProtocolViolation
 _KNOWN: Final = {EXTENSION.encode(): b"extension", NAME.encode(): b"name", TYPE.encode(): b"type"}
 _A_ROW: Final = 8
 """Fields that still fit a row."""
-_MOST_FIELDS: Final = 2000
+_MOST_FIELDS: Final = 200
+"""Lines of them, each as long as a line may be."""
 
 
 class Shown:
