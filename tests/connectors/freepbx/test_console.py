@@ -8,8 +8,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -63,6 +63,20 @@ def told(pbx: FreePbx, line: object) -> list[dict[str, Any]]:
 def output(answers: list[dict[str, Any]]) -> bytes:
     """What it let out."""
     return b"".join(base64.b64decode(one["out"]) for one in answers if "out" in one)
+
+
+@asynccontextmanager
+async def watched(pbx: FreePbx) -> AsyncIterator[asyncio.Future[bytes]]:
+    """Comes to its end when nothing of `pjsip show endpoints` runs any more over there."""
+    alive = pbx.standin / "alive"
+    os.mkfifo(alive)
+    over = asyncio.ensure_future(asyncio.to_thread(alive.read_bytes))
+    try:
+        yield over
+    finally:
+        os.close(os.open(alive, os.O_RDWR | os.O_NONBLOCK))  # whoever still waits for a writer had one
+        await over
+        alive.unlink()
 
 
 # --- the helper's own list ---
@@ -223,15 +237,14 @@ async def test_a_helper_that_is_older_than_its_prompt_says_how_to_get_one(open_p
 async def test_whoever_stops_listening_ends_the_command_there(open_pbx: FreePbx, front: Door) -> None:
     connector = await connected(front)
     (open_pbx.standin / "many").write_text("a line\n" * 2_000_000)
-    os.mkfifo(open_pbx.standin / "alive")  # its reader comes to the end when nothing of the command runs any more
-    over = asyncio.ensure_future(asyncio.to_thread((open_pbx.standin / "alive").read_bytes))
-    async with aclosing(connector.diag(parse("pjsip show endpoints", FREEPBX))) as shown:
+    async with watched(open_pbx) as over, aclosing(connector.diag(parse("pjsip show endpoints", FREEPBX))) as shown:
         async for data in shown:
             assert data.startswith(b"a line\n")
             assert (await connector.view("20001")).extension == "20001", "whatever else is asked goes on beside it"
             break
-    async with asyncio.timeout(20):
-        assert await over == b""
+        await shown.aclose()
+        async with asyncio.timeout(20):
+            assert await over == b""
     assert b"Asterisk 21" in await said(connector, "core show version")
     await connector.close()
 

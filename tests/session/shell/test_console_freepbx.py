@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from gateway.cli.story import Master
 from tests.connectors.freepbx.conftest import Makes
 from tests.connectors.freepbx.conftest import made as made
 from tests.connectors.freepbx.conftest import server as server
+from tests.connectors.freepbx.test_console import watched
 from tests.connectors.freepbx.test_way_out import options
 from tests.session.shell.conftest import Sit
 from tests.session.shell.test_console import BOTH_CLASSES, CONSOLE, entries
@@ -105,10 +105,8 @@ async def test_what_a_hostile_phone_system_says_is_withheld_and_made_harmless(
 
 async def test_output_streams_and_ctrl_c_ends_it_there(demo: Demo, sit: Sit, pbx: FreePbx, front: Door) -> None:
     await added(demo, front)
-    (pbx.standin / "many").write_text("a line of many\n" * 1_000_000)
-    os.mkfifo(pbx.standin / "alive")
-    over = asyncio.ensure_future(asyncio.to_thread((pbx.standin / "alive").read_bytes))
-    async with sit() as terminal:
+    (pbx.standin / "endless").touch()
+    async with watched(pbx) as over, sit() as terminal:
         await terminal.line("console Branch", CONSOLE)
         await terminal.line("pjsip show endpoints", "-- more")
         terminal.keys("a")
@@ -118,7 +116,6 @@ async def test_output_streams_and_ctrl_c_ends_it_there(demo: Demo, sit: Sit, pbx
         await terminal.until(CONSOLE)
         async with asyncio.timeout(20):
             assert await over == b"", "nothing of the command runs any more"
-        (pbx.standin / "alive").unlink()
         await terminal.line("core show version", "Asterisk 21.5.0")
         await terminal.until(CONSOLE)
         terminal.keys("fwc\tm\tl\t")

@@ -73,6 +73,7 @@ case "$2" in
 "pjsip show endpoints")
   [ -p {standin}/alive ] && exec 9> {standin}/alive
   [ -e {standin}/many ] && exec cat {standin}/many
+  [ -e {standin}/endless ] && exec yes "a line of many"
   awk -F '\t' '$2 == "secret" {{ print " Endpoint:  " $1 "/" $1 "          Unavailable   0 of inf" }}' \
     {etc}/pjsip.auth.conf ;;
 "core show channels") cat {standin}/channels 2>/dev/null || true ;;
