@@ -128,14 +128,17 @@ class Link:
                 self._abort()
                 raise ProtocolViolation("the phone system said something that it was not asked")
             self._process.stdin.write(lines)
-            size = 0
+            size, loop = 0, asyncio.get_running_loop()
+            end = loop.time() + ssh.MAX_SECONDS
             while not shown.ended:
                 size += await self._some(shown)
-                if size > ssh.MAX_OUTPUT:
+                if size > ssh.MAX_OUTPUT or loop.time() > end:
                     self._abort()
                     raise ProtocolViolation("the phone system's answer was too long; the rest was left out")
                 if told := shown.take():
+                    held = loop.time()
                     yield told
+                    end += loop.time() - held  # whoever reads it page by page is not the phone system's delay
         finally:
             if shown.ended or self._gone:
                 self._lock.release()

@@ -19,7 +19,7 @@ from connectors.fusionpbx.event_socket import Socket, enter, head, words
 from connectors.fusionpbx.requests import GUARD
 from connectors.fusionpbx.settings import EventSocket
 from connectors.guard import Allowed
-from connectors.transport.ssh import MAX_OUTPUT
+from connectors.transport.ssh import MAX_OUTPUT, MAX_SECONDS
 
 _PIECE: Final = 64 << 10
 _LONGEST: Final = 8192
@@ -65,6 +65,8 @@ class Prompt:
         request = GUARD.require(request)
         socket = await enter(self._where, self._secret, self._connect_s)
         sent, failure = False, "FreeSWITCH's event socket stopped answering"
+        loop = asyncio.get_running_loop()
+        end = loop.time() + MAX_SECONDS
         try:
             async with asyncio.timeout(self._answer_s):
                 socket.writer.write(words(request))
@@ -78,15 +80,17 @@ class Prompt:
                     data = await _some(socket, left)
                 left -= len(data)
                 said = held + data
-                if first and b"\n" in said and request.writes and _NOT_DONE.match(said):
+                if first and (b"\n" in said or not left) and request.writes and _NOT_DONE.match(said):
                     raise Refused("FreeSWITCH did not do it", next_step="Look at what the name stands for.")
                 cut = said.rfind(b"\n") + 1 if left else len(said)
                 whole, held = said[:cut], said[cut:]
                 first = first and not whole
-                if len(held) > _LONGEST:
-                    raise ValueError("a line is too long")
+                if len(held) > _LONGEST or loop.time() > end:
+                    raise ValueError("a line is too long, or the whole takes too long")
                 if whole:
+                    paused = loop.time()
                     yield _WITHHELD.sub(rb"\1(withheld)", whole)
+                    end += loop.time() - paused  # whoever reads it page by page is not FreeSWITCH's delay
             return
         except (OSError, EOFError, TimeoutError):
             pass
