@@ -161,7 +161,7 @@ final class Frameroom_Colleague
     }
 }
 
-/** Requests from standard input until it ends. Nothing else is ever written than what `frameroom_shaped` made. */
+/** Requests until standard input ends. Nothing is ever written but what `frameroom_shaped` made and `Frameroom_Prompt` let out. */
 function frameroom_serve($config)
 {
     try {
