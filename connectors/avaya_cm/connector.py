@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from pydantic import BaseModel
@@ -55,7 +56,8 @@ _NO_RESET: Final = (
 _NO_DEVICES: Final = "which telephones are registered: the fields of that answer are not public"
 _WHY: Final = (
     "no password is reset, and none asked for: the login could display a station whole, its security code among it; "
-    "every request of ours names its fields, and none of another kind can be expressed"
+    "every request of ours for stations names its fields, its prompt is asked for lists and states from a fixed list, "
+    "and nothing of another kind can be expressed"
 )
 _PLAN: Final = Removal(
     ("the station: extension, name, set, buttons and registration", "its message lamps, which would forbid it"),
@@ -206,10 +208,13 @@ class AvayaCmConnector:
         """None is reset."""
         raise NotSupported(f"no password can be reset here: {_NO_RESET}", next_step=_AT_THE_PBX)
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Not over OSSI."""
-        raise NotSupported("diagnostics are not possible here: no command of this phone system is reviewed yet")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """A line that looks. The rest of an answer that nobody waits for is read and dropped, and until then nothing
+        else is asked."""
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        async with aclosing(self._link.typed(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Log off."""
@@ -225,7 +230,8 @@ class AvayaCmFamily:
 
     def capabilities(self) -> Capabilities:
         """Of any system of this family."""
-        can = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.ALTER, Operation.REMOVE}
+        people = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.ALTER, Operation.REMOVE}
+        can = people | {Operation.DIAG, Operation.CONSOLE_LOOK}
         return Capabilities(
             title="Avaya Communication Manager",
             operations=frozenset(can),
@@ -240,7 +246,8 @@ class AvayaCmFamily:
                 "reset-voicemail": "mailboxes are on another system",
                 "reset-sip": _NO_RESET,
                 "reset-portal": "a Communication Manager has no portal of its own",
-                "diag": "no command of this phone system is reviewed yet",
+                "console-act": "what busyout, release and the like answer to a program is not public: nothing that "
+                "acts is typed here",
                 "logins": "the fields of its list of logins are not public; let its security log go where the "
                 "maintainer cannot reach it",
                 "devices": _NO_DEVICES,

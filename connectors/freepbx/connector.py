@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -28,12 +29,13 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import NotFound, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import NotFound, ProtocolViolation, looking_again
 from connectors.freepbx.capabilities import OURS, check_line, removal
 from connectors.freepbx.link import connect
 from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
+from connectors.transport import prompt
 from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
@@ -75,6 +77,7 @@ class FreePbxConnector:
             CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
             CheckLine("helper", same, f"{version}, the file that ships with this Frameroom" if same
                       else f"{version} is not the file that ships with this Frameroom: install it again"),
+            prompt.check_line(self._hello),
             *map(check_line, raw),
         )  # fmt: skip
 
@@ -155,10 +158,16 @@ class FreePbxConnector:
             return ResetDone(("whoever is signed in to the portal stays signed in",))
         return ResetDone((f"all {accounts} telephones of this person take the new password",) if accounts > 1 else ())
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """The helper has no console."""
-        raise NotSupported("the helper on the phone system runs no diagnostics")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """Asterisk's prompt and fwconsole, as far as the helper's own list and configuration go.
+
+        `fwconsole reload` comes to its end whoever goes on listening: half of the files would be worse than all.
+        """
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        prompt.need(self._hello)
+        async with aclosing(self._link.stream(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Hang up."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from connectors.console import FREESWITCH, Class, only
 from connectors.errors import InvalidValue
 from connectors.fusionpbx import dialplan
 from connectors.guard import Check, Guard, Template, listed, number, optional, secret_like, text
@@ -33,6 +34,7 @@ KEY: Final = (
 )
 """A key of FreeSWITCH's cache. In a file cache it is a file's name: it holds no stroke and begins with no dot."""
 _KEY: Final = text(330, pattern=KEY)
+_SOCKET_USER: Final = text(320, pattern=r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
 def _password_hash(name: str, value: object) -> None:
@@ -110,6 +112,9 @@ GUARD: Final = Guard(
     Template("delete-user-groups", True, _USER),
     Template("delete-user-settings", True, _USER),
     Template("event-socket-auth", False, {"secret": _SOCKET_SECRET}),
+    Template("event-socket-userauth", False, {"user": _SOCKET_USER, "secret": _SOCKET_SECRET}),
+    Template("look", False, {"line": only(FREESWITCH, Class.LOOK)}),
+    Template("act", True, {"line": only(FREESWITCH, Class.ACT)}),
     Template("flush-file", True, {"key": _KEY}),
     Template("flush-memcache", True, {"key": _KEY}),
 )  # fmt: skip

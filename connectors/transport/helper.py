@@ -116,7 +116,8 @@ class Link(Exchange):
         """The output of a line of the prompt (`prompt.stream`), beside whatever else is asked."""
         spoken = self._speech
         request = spoken.guard.require(request)
-        line = stream(self._connection, spoken.command, request, self._timeout_ms / 1000, spoken.failure)
+        within = self._timeout_ms + (spoken.patience_ms if request.writes else 0)
+        line = stream(self._connection, spoken.command, request, within / 1000, spoken.failure)
         async with aclosing(line) as output:
             async for data in output:
                 yield data

@@ -76,8 +76,6 @@ def _own(connector: str, said: dict[str, Any]) -> dict[str, Any]:
     if own and connector == "freepbx":
         word = next(iter(own)).replace("_", "-").removesuffix("s")
         raise UsageError(f"--{word} is for asterisk-files: a FreePBX knows its own files and contexts.")
-    if said["console"] != "off" and connector == "freepbx":
-        raise UsageError("--console is for asterisk-files: the helper of a FreePBX has no prompt.")
     return own
 
 
@@ -86,7 +84,7 @@ def _script(connector: str, said: dict[str, Any], public_key: str) -> str:
     if connector == "freepbx":
         from connectors.freepbx import install as freepbx
 
-        return freepbx.script(freepbx.Wanted(public_key, numbers, country, origin, again))
+        return freepbx.script(freepbx.Wanted(public_key, numbers, country, origin, again, said["console"]))
     from connectors.asterisk_files import install as files
 
     own: dict[str, Any] = _own(connector, said)
