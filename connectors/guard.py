@@ -88,10 +88,19 @@ def digest(name: str, value: object) -> None:
         raise InvalidValue(f"{name} must be a fingerprint")
 
 
-def secret(name: str, value: object) -> None:
-    """A generated secret: printable ASCII. The message never tells the value."""
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{4,128}", value):
-        raise InvalidValue(f"{name} cannot be sent as it is")
+def secret_like(pattern: str) -> Check:
+    """A secret of one form, whole. The message never tells the value, nor how long it is."""
+    compiled = re.compile(pattern)
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise InvalidValue(f"{name} cannot be sent as it is")
+
+    return check
+
+
+secret: Final = secret_like(r"[!-~]{4,128}")
+"""A generated secret: printable ASCII."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,9 +357,7 @@ class AsteriskRealtimeFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AsteriskConnector:
         """Identity, credential, then proof that the role can read no secret. SecretReadable when it can."""
-        settings = target.settings
-        if not isinstance(settings, AsteriskRealtimeSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AsteriskRealtimeSettings)
         database = Database(settings.database, GUARD, _PAGE, pinned=settings.sslmode == "pinned")
         link = await connect(target, database, unseal)
         try:

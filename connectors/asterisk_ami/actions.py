@@ -9,13 +9,12 @@ Source: Asterisk 22, "AMI Actions"; limits: `AST_MAX_MANHEADERS`, and the 1,024 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Allowed, Check, Guard, Template, text
+from connectors.guard import Allowed, Check, Guard, Template, secret_like, text
 
 MAX_HEADERS: Final = 128
 MAX_LINE: Final = 1022
@@ -58,16 +57,6 @@ class CallerId(NamedTuple):
     """one: its line is changed; none: a line is added; several: they are taken away and one is added."""
 
 
-def _secret(pattern: str) -> Check:
-    compiled = re.compile(pattern)
-
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise InvalidValue(f"{name} cannot be sent as it is")
-
-    return check
-
-
 def _sections(least: int, most: int) -> Check:
     def check(name: str, value: object) -> None:
         if not isinstance(value, tuple) or not least <= len(value) <= most:
@@ -99,7 +88,7 @@ def _options(name: str, value: object) -> None:
 
 _BOX: Final = {"context": CONTEXT, "mailbox": MAILBOX}
 # In the spool's place for a PIN is "-": the PIN itself is elsewhere.
-_PIN: Final = _secret(r"[0-9]{4,16}|-")
+_PIN: Final = secret_like(r"[0-9]{4,16}|-")
 
 GUARD: Final = Guard(
     Template("login", False, {"login": text(79, pattern=r"[!-:<-~]+"), "secret": text(256, pattern=r".+")}),
@@ -113,7 +102,7 @@ GUARD: Final = Guard(
     Template("mailbox", False, _BOX),
     Template("contacts", False),
     Template("set-callerids", True, {"callerids": _callerids}),
-    Template("set-secret", True, {"auths": _sections(1, AUTHS_AT_ONCE), "secret": _secret(r"[A-Za-z0-9]{8,128}")}),
+    Template("set-secret", True, {"auths": _sections(1, AUTHS_AT_ONCE), "secret": secret_like(r"[A-Za-z0-9]{8,128}")}),
     Template(
         "remove-accounts", True,
         {"endpoints": _sections(1, 16), "auths": _sections(0, 16), "aors": _sections(0, 16)},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -28,13 +29,14 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotFound, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import NotFound, ProtocolViolation, looking_again
 from connectors.freepbx.capabilities import OURS, check_line, removal
 from connectors.freepbx.link import connect
 from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
-from connectors.transport.helper import Link, devices_of, people_of, person_of, version_of
+from connectors.transport import prompt
+from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
 SPEAKS: Final = 1
@@ -75,6 +77,7 @@ class FreePbxConnector:
             CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
             CheckLine("helper", same, f"{version}, the file that ships with this Frameroom" if same
                       else f"{version} is not the file that ships with this Frameroom: install it again"),
+            prompt.check_line(self._hello),
             *map(check_line, raw),
         )  # fmt: skip
 
@@ -92,7 +95,7 @@ class FreePbxConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """In every place that has the old value, and only if every field still is as expected; then applied."""
@@ -155,10 +158,16 @@ class FreePbxConnector:
             return ResetDone(("whoever is signed in to the portal stays signed in",))
         return ResetDone((f"all {accounts} telephones of this person take the new password",) if accounts > 1 else ())
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """The helper has no console."""
-        raise NotSupported("the helper on the phone system runs no diagnostics")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """Asterisk's prompt and fwconsole, as far as the helper's own list and configuration go.
+
+        `fwconsole reload` comes to its end whoever goes on listening: half of the files would be worse than all.
+        """
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        prompt.need(self._hello)
+        async with aclosing(self._link.stream(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Hang up."""
@@ -178,15 +187,6 @@ class FreePbxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> FreePbxConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings
-        if not isinstance(settings, FreePbxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(FreePbxSettings)
         link = await connect(target, settings, unseal)
-        try:
-            await link.prove_bound()
-            hello = await link.ask(GUARD.render("hello"))
-            version_of(hello, SPEAKS)
-            return FreePbxConnector(link, hello)
-        except BaseException:
-            link.abort()
-            raise
+        return FreePbxConnector(link, await greeted(link, GUARD.render("hello"), SPEAKS))

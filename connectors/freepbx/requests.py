@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from connectors.console import FREEPBX, Class, only
 from connectors.guard import Guard, Template, digest, number, optional, secret, text
 from connectors.transport.helper import becoming
 
@@ -29,4 +30,6 @@ GUARD: Final = Guard(
     Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": _KIND, "secret": secret}),
+    Template("look", False, {"line": only(FREEPBX, Class.LOOK)}),
+    Template("act", True, {"line": only(FREEPBX, Class.ACT)}),
 )

@@ -23,6 +23,7 @@ from connectors.errors import (
     RateLimited,
     Refused,
 )
+from connectors.transport.text import whole
 
 HEAD: Final = frozenset({"errcode", "total_number", "data"})
 PEOPLE: Final = HEAD | {"id", "number", "caller_id_name", "email_addr"}
@@ -195,8 +196,7 @@ def _text(raw: object) -> str:
         return ""
     if not isinstance(raw, str) or len(raw) > _MOST_TEXT:
         raise ProtocolViolation(_NONSENSE)
-    # Half a surrogate can be written in JSON, and in nothing that this text goes into later.
-    return raw.encode("utf-8", "replace").decode("utf-8")
+    return whole(raw)
 
 
 def _rows(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from connectors.conformance.bench import Hostile, Planted, Traits
+from connectors.console import FREEPBX, Class, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.freepbx.connector import FreePbxFamily
 from connectors.freepbx.requests import GUARD
@@ -121,9 +122,14 @@ class FreePbxBench:
         },
         "remove": {"id": "20001", "extension": fingerprint("20001"), "name": fingerprint("Zoë")},
         "reset": {"id": "20001", "kind": "sip", "secret": "Abcdefgh23456789"},
+        "look": {"line": "core show version"}, "act": {"line": "fwconsole reload"},
     }  # fmt: skip
     traits = Traits(
         more_secrets=("md5_cred", "recording_pin", "imappassword"),
+        diag=tuple(parse(entry.sample(), FREEPBX) for entry in FREEPBX if entry.kind is Class.LOOK),
+        acts=tuple(parse(entry.sample(), FREEPBX) for entry in FREEPBX if entry.kind is Class.ACT),
+        console="freepbx",
+        long=parse("pjsip show endpoints", FREEPBX),
         inapplicable={
             Hostile.XML_BOMB: _JSON_LINES, Hostile.XML_ENTITY: _JSON_LINES, Hostile.REDIRECT: _JSON_LINES,
         },
@@ -140,6 +146,7 @@ class FreePbxBench:
         planted = [replace(person, id=person.extension) for person in people]
         pbx = FreePbx(self._server, self._folder / str(self._count), f"kit{self._count}")
         pbx.make([_held(person) for person in planted], hashed=any(person.secrets for person in planted))
+        pbx.configure(console="act")
         told = " ".join(secret for person in planted for secret in person.secrets.values())
         try:
             async with listening(pbx.command(), told) as wire:

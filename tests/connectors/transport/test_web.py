@@ -234,6 +234,37 @@ async def test_a_question_that_is_given_up_never_answers_the_next(server: tuple[
     await web.close()
 
 
+async def test_what_came_before_anything_was_asked_is_no_answer(server: tuple[Server, str]) -> None:
+    """A second answer behind the first, or a goodbye before the connection ends, must not be told of the next write."""
+    phone_system, pem = server
+    pushed = asyncio.Event()
+
+    async def twice(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(b"{}"))
+        await writer.drain()
+        if not pushed.is_set():
+            await asyncio.sleep(0)
+            writer.write(whole(b"{}", status=b"408 Request Timeout"))
+            await writer.drain()
+            pushed.set()
+
+    phone_system.answering = twice
+    web = client(phone_system, pem)
+    try:
+        assert (await read(web))[0].status == 200
+        await pushed.wait()
+        wire = web._wire
+        assert wire is not None
+        for _ in range(100):  # until the goodbye is here, however many pieces TLS made of it
+            if not wire.is_good(wire.used):
+                break
+            await asyncio.sleep(0.01)
+        assert (await web.ask(write(), TOKEN)).status == 200
+        assert phone_system.connections == 2
+    finally:
+        await web.close()
+
+
 async def test_after_it_was_closed_nothing_is_asked(server: tuple[Server, str]) -> None:
     running, pem = server
     web = client(running, pem)
