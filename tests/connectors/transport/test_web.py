@@ -256,7 +256,7 @@ async def test_what_came_before_anything_was_asked_is_no_answer(server: tuple[Se
         wire = web._wire
         assert wire is not None
         for _ in range(100):  # until the goodbye is here, however many pieces TLS made of it
-            if not wire.is_good(wire.used):
+            if not wire.is_open():
                 break
             await asyncio.sleep(0.01)
         assert (await web.ask(write(), TOKEN)).status == 200
