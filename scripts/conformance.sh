@@ -12,6 +12,7 @@ whole=(
 others=(
     tests.connectors.tcx.bench:TcxBench
     tests.connectors.freepbx.bench:FreePbxBench
+    tests.connectors.freepbx.bench:FreePbxApiBench
     tests.connectors.cucm.bench:CucmBench
     tests.connectors.fusionpbx.bench:FusionPbxBench
     tests.connectors.yeastar.bench:YeastarBench
