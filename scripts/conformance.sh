@@ -10,6 +10,7 @@ whole=(
     tests.connectors.asterisk_ami.bench:AmiBench
 )
 others=(
+    tests.connectors.asterisk_files.bench:AsteriskFilesBench
     tests.connectors.tcx.bench:TcxBench
     tests.connectors.freepbx.bench:FreePbxBench
     tests.connectors.freepbx.bench:FreePbxApiBench

@@ -140,6 +140,9 @@ def enemy_of(how: Hostile, elsewhere: int) -> Enemy | None:
                 for _ in range(1 << 14):
                     writer.write(b" " * (1 << 16))
                     await writer.drain()
+                    await asyncio.sleep(0)
+                    if writer.transport.is_closing():
+                        return
             case Hostile.SLOW:
                 for at in range(len(answer)):
                     writer.write(answer[at : at + 1])

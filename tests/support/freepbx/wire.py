@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncssh
@@ -28,7 +29,11 @@ class _Server(asyncssh.SSHServer):
 class Wire:
     """`heard`: the requests since somebody last looked; `how`: the enemy, while there is one; `told`: every secret."""
 
+    named: Callable[[dict[str, object]], str]
+    """What a request is heard as."""
+
     def __init__(self, command: Sequence[str], told: str) -> None:
+        self.named = lambda asked: str(asked.get("do"))
         self.heard: list[str] = []
         self.how: Hostile | None = None
         self.host, self.key, self.other = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
@@ -80,12 +85,20 @@ class Wire:
         assert helper.stdin is not None
         assert helper.stdout is not None
         async for line in channel.stdin:
-            with self._at_work():
-                asked = json.loads(line)
-                self.heard.append(str(asked.get("do")))
-                helper.stdin.write(line)
-                answer = await helper.stdout.readline()
-            await self._answer(channel, asked, answer)
+            if not line:
+                return  # the channel was given up
+            asked = json.loads(line)
+            self.heard.append(self.named(asked))
+            answer = b""
+            while not answer or b'"out"' in answer:  # a prompt's output comes in many lines, any other answer in one
+                with self._at_work():
+                    if not answer:
+                        helper.stdin.write(line)
+                    answer = await helper.stdout.readline()
+                await self._answer(channel, asked, answer)
+                await channel.stdout.drain()
+                if not answer:
+                    return
 
     async def _answer(self, channel: asyncssh.SSHServerProcess[bytes], asked: dict[str, object], answer: bytes) -> None:
         match self.how:
@@ -107,9 +120,8 @@ class Wire:
             case Hostile.MALFORMED:
                 channel.stdout.write(b"PHP Warning:  Undefined array key in /var/www/html on line 7\n")
             case Hostile.WRONG_ENCODING:
-                channel.stdout.write(
-                    answer.replace(b'"name":"', b'"name":"\xff\xfe').replace(b'{"ok"', b'{"\xff":1,"ok"')
-                )
+                spoilt = re.sub(rb'("name": ?")', rb"\1\xff\xfe", answer)
+                channel.stdout.write(spoilt.replace(b'{"ok"', b'{"\xff":1,"ok"'))
             case Hostile.DEEP_JSON:
                 channel.stdout.write(b"[" * 100_000 + b"\n")
             case Hostile.TELLING_WRITES:
