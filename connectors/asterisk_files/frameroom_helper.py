@@ -665,7 +665,7 @@ def directory(conf: Conf) -> Directory:
 
 
 KEPT_FROM = 2000  # people: fewer are read as fast as they could be kept
-KEPT_STEP = 200
+KEPT_STEP = 50
 KEPT_SETTLED_S = 1.1  # a file that was written later than so long before may be written again within the same tick
 
 
@@ -762,12 +762,16 @@ class Kept:
         except OSError:
             forget(beside)  # a full disk: everything is read again next time
 
+    def _seek(self, key: str) -> None:
+        """To the last place that is known before that id, or at it."""
+        block = max(0, bisect.bisect_right(self._ids, key) - 1)
+        self._file.seek(self._start + (self._offsets[block] if self._offsets else 0))
+
     def after(self, key: str, words: "Tuple[str, ...]" = ()) -> "Iterator[Dict[str, Any]]":
         """Everybody from that id on, itself among them, but for who surely has not all of these words."""
         # What is written as it is read need not be taken apart to see that a word is not in it.
         plain = [one.encode("ascii") for one in words if re.fullmatch(r"[a-z0-9@.+_-]+", one)]
-        block = max(0, bisect.bisect_right(self._ids, key) - 1)
-        self._file.seek(self._start + (self._offsets[block] if self._offsets else 0))
+        self._seek(key)
         for line in self._file:
             if plain and b"\\u" not in line:
                 lower = line.lower()
@@ -789,10 +793,13 @@ class Kept:
 
     def person(self, key: str) -> "Dict[str, Any]":
         """One. Fail when there is none."""
-        for one in self.after(key):
-            if one["id"] == key:
-                return one
-            break
+        self._seek(key)
+        lead = b'{"id": ' + json.dumps(key).encode("ascii") + b","
+        for _ in range(KEPT_STEP):
+            line = self._file.readline()
+            if line.startswith(lead):
+                found = json.loads(line.decode("ascii"))  # type: Dict[str, Any]
+                return found
         raise Fail("not-found", "not-found")
 
 
