@@ -28,7 +28,7 @@ from connectors.contract import Credential, Operation
 from gateway.access.directory import Directory
 from gateway.cli.demo import Mails
 from gateway.model import Terms
-from gateway.wiring.app import Parts, make_keys, migrate, parts
+from gateway.wiring.parts import Parts, make_keys, migrate, parts
 from tests.support.fido import SoftwareFido
 
 LAB, BULK = "Lab", "Bulk"

@@ -30,8 +30,8 @@ from gateway.lifecycle import SessionState
 from gateway.model import HOUR, MINUTE, Terms, new_id
 from gateway.portal.site import COOKIE
 from gateway.store.tables import sessions
-from gateway.wiring.app import Parts, make_keys, migrate, parts
 from gateway.wiring.duties import passkeys_of
+from gateway.wiring.parts import Parts, make_keys, migrate, parts
 
 A_SECOND, SECONDS = 50, 7
 VISITS, ACTS = 1_000, 12

@@ -40,7 +40,7 @@ from config import load as loading
 from gateway.store import schema
 from gateway.vault import Vault
 from gateway.wiring.admin import Admin
-from gateway.wiring.app import Parts, make_keys, parts
+from gateway.wiring.parts import Parts, make_keys, parts
 from tests.support.postgres import Postgres
 
 SIZE: Final = 1_000_000

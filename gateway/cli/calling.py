@@ -63,8 +63,8 @@ async def _opened(settings: Settings, name: str, given: Row, stream: Stream | No
     """The same where nothing serves."""
     from gateway.wiring import telling
     from gateway.wiring.admin import Admin
-    from gateway.wiring.app import parts
     from gateway.wiring.asking import login_of
+    from gateway.wiring.parts import parts
 
     telling.configure("warning")
     async with parts(settings) as opened:

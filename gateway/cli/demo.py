@@ -28,8 +28,9 @@ from connectors.contract import Operation
 from connectors.lab import server as lab_server
 from gateway.cli import story, story_record, story_yes
 from gateway.model import Request
-from gateway.wiring.app import App, make_keys, migrate
+from gateway.wiring.app import App
 from gateway.wiring.asking import ask
+from gateway.wiring.parts import make_keys, migrate
 from gateway.wiring.serve import serve_until
 
 CUSTOMER, SYSTEM, LOGIN = "Brook & Sons", "Head office", "ana"

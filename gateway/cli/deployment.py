@@ -85,7 +85,7 @@ def _init(
         raise UsageError(f"{folder} holds a deployment already; nothing was changed.")
     from config import load as loading
     from gateway.wiring import telling
-    from gateway.wiring.app import make_keys, migrate
+    from gateway.wiring.parts import make_keys, migrate
 
     telling.configure("warning")
     text = _first_text(pkcs11_module, pkcs11_token, pkcs11_key, pkcs11_pin_file)
@@ -152,7 +152,7 @@ def _schemas(settings: Settings) -> tuple[str | None, str | None]:
     from sqlalchemy.exc import ProgrammingError
 
     from gateway.store import schema
-    from gateway.wiring.app import database_url
+    from gateway.wiring.parts import database_url
 
     try:
         return schema.status(settings.storage.owner_url or database_url(settings))
@@ -165,7 +165,7 @@ def _schemas(settings: Settings) -> tuple[str | None, str | None]:
 
 def _upgrade() -> None:
     from gateway.wiring import telling
-    from gateway.wiring.app import migrate
+    from gateway.wiring.parts import migrate
 
     telling.configure("warning")
     settings = settings_of(_config())

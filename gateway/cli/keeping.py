@@ -212,8 +212,8 @@ def _verified(folder: Path, done: Restored, settings_of: SettingsOf) -> dict[str
     import asyncio
 
     from gateway.wiring.admin import Admin
-    from gateway.wiring.app import parts
     from gateway.wiring.asking import login_of
+    from gateway.wiring.parts import parts
 
     settings = settings_of(folder / "frameroom.toml")
 

@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
-import asyncssh
 from sqlalchemy import bindparam, func, insert, select, update
 
 from audit.events import OPERATOR_LOG, Event, Personal
@@ -30,6 +29,8 @@ def parse_public_key(line: str) -> tuple[str, str]:
         raise InvalidError(
             "that is a private key", next_step="Give the .pub file, and make a new key: this one has been shown around."
         )
+    import asyncssh  # nothing else here needs it
+
     try:
         key = asyncssh.import_public_key(line.strip())
     except asyncssh.KeyImportError as error:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from alembic.util import CommandError
 from sqlalchemy import Engine, LargeBinary, MetaData, create_engine, func, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -76,7 +75,7 @@ class Loader:
             self._connection = self._engine.connect()
             if self._engine.dialect.name == "postgresql":
                 self._connection.execute(text("select set_config('frameroom.customer', :all, true)"), {"all": EVERYONE})
-        except CommandError as error:
+        except schema.UnknownSchema as error:
             self._engine.dispose()
             raise InvalidError(
                 f"the backup was made under schema {self._revision:.20}, which this program does not know",

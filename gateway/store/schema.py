@@ -1,17 +1,24 @@
-"""Bringing a database to the current schema (Alembic), and what PostgreSQL adds: row-level security and the role."""
+"""Bringing a database to the current schema (Alembic), and what PostgreSQL adds: row-level security and the role.
+
+Alembic is imported by whoever changes a schema: to serve, and for most commands, it is not needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 APP_ROLE = "frameroom_app"
+
+
+class UnknownSchema(Exception):
+    """A revision that this program has no migration for."""
 
 
 def sync_url(url: str) -> str:
@@ -21,6 +28,8 @@ def sync_url(url: str) -> str:
 
 def alembic_config(url: str) -> Config:
     """Alembic's configuration for one database."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = sync_url(url)
@@ -28,17 +37,28 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str, to: str = "head") -> None:
-    """Migrate up. `url` is the owner's."""
-    command.upgrade(alembic_config(url), to)
+    """Migrate up. `url` is the owner's. UnknownSchema."""
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(alembic_config(url), to)
+    except CommandError as error:
+        raise UnknownSchema(to) from error
 
 
 def downgrade(url: str, to: str) -> None:
     """Migrate down; `to` is a revision or "base"."""
+    from alembic import command
+
     command.downgrade(alembic_config(url), to)
 
 
 def status(url: str) -> tuple[str | None, str | None]:
     """(revision of the database, newest revision known)."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = alembic_config(url)
     engine = create_engine(sync_url(url))
     try:

@@ -66,11 +66,7 @@ from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.machine import check_clock
 from gateway.wiring.node import Node
 from gateway.wiring.ops import Ops, Watched
-from gateway.wiring.parts import Parts as Parts
-from gateway.wiring.parts import database_url as database_url
-from gateway.wiring.parts import make_keys as make_keys
-from gateway.wiring.parts import migrate as migrate
-from gateway.wiring.parts import parts as parts
+from gateway.wiring.parts import Parts
 from gateway.wiring.signing import private
 from gateway.wiring.streams import Stream, contexts
 from gateway.wiring.web import start, web

@@ -1,23 +1,30 @@
-"""What the law and the customers' keys ask of a deployment, put together from its parts."""
+"""What the law and the customers' keys ask of a deployment, put together from its parts.
+
+What signs people in brings much with it (WebAuthn, OpenID), and is imported when it is put together.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
 from gateway.access.people_reader import PeopleReader
 from gateway.access.proposals import Proposals
 from gateway.access.reading import Readings
-from gateway.access.recovering import Recovering
 from gateway.access.retention import Retention
 from gateway.access.subjects import Subjects
 from gateway.errors import UnavailableError
-from gateway.identity.codes import Codes
-from gateway.identity.oidc import AccountSignIn
-from gateway.identity.oidc_wire import Wire
-from gateway.identity.passkeys import Passkeys
-from gateway.identity.providers import Providers
-from gateway.identity.sign_ins import SignIns
 from gateway.wiring.parts import Parts
+
+if TYPE_CHECKING:
+    from gateway.access.recovering import Recovering
+    from gateway.identity.codes import Codes
+    from gateway.identity.oidc import AccountSignIn
+    from gateway.identity.oidc_wire import Wire
+    from gateway.identity.passkeys import Passkeys
+    from gateway.identity.providers import Providers
+    from gateway.identity.sign_ins import SignIns
 
 
 def subjects_of(opened: Parts) -> Subjects:
@@ -42,16 +49,22 @@ def retention_of(opened: Parts) -> Retention:
 
 def passkeys_of(opened: Parts) -> Passkeys:
     """Enrols approvers' keys."""
+    from gateway.identity.passkeys import Passkeys
+
     hours = opened.settings.portal.invitation_hours
     return Passkeys(opened.store, opened.audit, opened.permission.pages, hours)
 
 
 def providers_of(opened: Parts, wire: Wire | None = None) -> Providers:
     """Customers' own OpenID providers."""
+    from gateway.identity.providers import Providers
+
     return Providers(opened.store, opened.audit, opened.vault, wire or _wire(opened), opened.permission.pages)
 
 
 def _wire(opened: Parts) -> Wire:
+    from gateway.identity.oidc_wire import Wire
+
     portal = opened.settings.portal
     try:
         return Wire(portal.provider_networks, portal.provider_ca_file)
@@ -64,6 +77,9 @@ def _wire(opened: Parts) -> Wire:
 
 def ways_to_read(opened: Parts, sign_ins: SignIns) -> tuple[Providers, AccountSignIn, Codes]:
     """What signs in without a passkey."""
+    from gateway.identity.codes import Codes
+    from gateway.identity.oidc import AccountSignIn
+
     wire = _wire(opened)
     providers = providers_of(opened, wire)
     accounts = AccountSignIn(opened.store, opened.audit, opened.vault, providers, wire, sign_ins)
@@ -72,6 +88,8 @@ def ways_to_read(opened: Parts, sign_ins: SignIns) -> tuple[Providers, AccountSi
 
 def recovering_of(opened: Parts) -> Recovering:
     """Gives a customer a key again who has none left."""
+    from gateway.access.recovering import Recovering
+
     return Recovering(opened.store, opened.directory, proposals_of(opened), passkeys_of(opened))
 
 

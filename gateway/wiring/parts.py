@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import asyncssh
 import structlog
 from sqlalchemy import func, select
 
@@ -36,7 +35,6 @@ from gateway.access.directory import Directory
 from gateway.access.permission import Permission
 from gateway.errors import UnavailableError
 from gateway.identity.engineers import Engineers
-from gateway.store import schema
 from gateway.store.engine import Store
 from gateway.vault import Vault
 from gateway.wiring.masters import make_master, open_masters, remarks
@@ -55,6 +53,8 @@ def make_keys(folder: Path, keys: Keys | None = None) -> None:
 
     UnavailableError when the master key is to be in a token that cannot be used.
     """
+    import asyncssh  # what opens a deployment makes no key
+
     make_master(folder, keys or Keys())
     write_key(folder / "log-signing.pem")
     for name, data in (
@@ -237,4 +237,6 @@ def _only_process(data: Path) -> int:
 
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema (the owner's connection)."""
+    from gateway.store import schema  # Alembic is for those who change the database
+
     schema.upgrade(settings.storage.owner_url or database_url(settings))

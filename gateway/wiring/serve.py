@@ -15,10 +15,11 @@ from config.settings import Settings
 from gateway.session.deliver import ResetServer
 from gateway.session.reset_child import harden
 from gateway.wiring import telling
-from gateway.wiring.admin import Admin
-from gateway.wiring.app import App, parts
+from gateway.wiring.admin import Admin, load
+from gateway.wiring.app import App
 from gateway.wiring.control import Control
 from gateway.wiring.machine import check_names
+from gateway.wiring.parts import parts
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ async def serve_until(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[App], None], steps: Steps | None = None
 ) -> None:
     """Serve until `stop` is set or a drain has finished. `steps` is for tests that stop the process at a moment."""
+    load()
     resets = ResetServer(settings.connectors.also)
     try:
         async with parts(settings, steps) as opened:

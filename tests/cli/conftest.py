@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.main import main
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 
 ROOT = Path(__file__).parents[2]
 BROOK, NORTH = "Brook & Sons", "Northern Mills"

@@ -12,7 +12,7 @@ import pytest
 
 from config import load as loading
 from connectors.contract import Operation
-from gateway.wiring.app import Parts, parts
+from gateway.wiring.parts import Parts, parts
 from tests.cli.conftest import BROOK, NORTH, Closed
 
 

@@ -17,7 +17,7 @@ from audit.tables import entries, known_by
 from config import load as loading
 from gateway.errors import InvalidError, NotFoundError
 from gateway.wiring.admin import Admin, searching
-from gateway.wiring.app import Parts, parts
+from gateway.wiring.parts import Parts, parts
 from tests.cli.conftest import BROOK, NORTH, Closed
 
 GRACE = {

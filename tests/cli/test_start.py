@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 
 from gateway.access import columns
 from gateway.choices import ROWS
-from tests.cli.conftest import ROOT
+from gateway.wiring import admin
+from tests.cli.conftest import ROOT, Closed
 from tests.cli.test_socket import answered
 from tests.cli.test_socket import folder as folder
 
@@ -79,3 +81,30 @@ def test_what_a_gateway_answers_needs_none_of_what_it_is_made_of(folder: Path, m
 
 def test_the_kinds_of_row_that_are_offered_are_those_that_are_taken() -> None:
     assert tuple(columns.KINDS) == ROWS
+
+
+def test_a_command_of_a_deployment_imports_what_it_needs_and_not_what_serves(closed: Closed) -> None:
+    """Most of what a gateway is made of serves: SSH, pages, mail, what signs people in."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gateway.cli.main", "-c", str(closed.config), "grant", "list"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "sqlalchemy" in imported(done.stderr)
+    serving = {"alembic", "asyncssh", "authlib", "jinja2", "prometheus_client", "starlette", "uvicorn", "webauthn"}
+    assert not imported(done.stderr) & serving
+
+
+def test_every_command_is_found_in_its_part_and_what_is_none_in_no_part() -> None:
+    """Whatever a file of `gateway.wiring.admin` can do is reached by its words."""
+    reached = 0
+    for file in Path(admin.__path__[0]).glob("[a-z]*.py"):
+        module = importlib.import_module(f"{admin.__name__}.{file.stem}")
+        for kind in vars(module).values():
+            if not isinstance(kind, type) or kind.__module__ != module.__name__:
+                continue
+            for name in vars(kind):
+                if name.startswith("do_"):
+                    assert issubclass(admin._part(name.removeprefix("do_").replace("_", " ")), kind), name
+                    reached += 1
+    assert reached > 100
+    assert admin._part("no such words") is None

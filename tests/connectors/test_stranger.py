@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "stranger"

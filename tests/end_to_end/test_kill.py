@@ -15,7 +15,8 @@ import pyotp
 from config import load as loading
 from gateway.session.deliver import ResetServer
 from gateway.wiring.admin import Admin
-from gateway.wiring.app import App, parts
+from gateway.wiring.app import App
+from gateway.wiring.parts import parts
 
 ROOT = Path(__file__).parents[2]
 

@@ -286,12 +286,16 @@ class _Reader:
         self.shown += rows
         await self.parts.sequence()
 
+    async def progress(self, told: Row) -> None:
+        """Nobody looks."""
+
 
 async def test_an_entry_that_gets_its_number_while_the_log_is_read_is_shown_once(demo: Demo) -> None:
     grant = await permit(demo, "view")
     await demo.admin("grant revoke", grant=grant, reason="enough")
     reader = _Reader(demo)
-    await Admin(demo.app.parts, demo.app).do_audit_tail("test", CUSTOMER, 50, "a test", stream=reader)
+    asked = {"customer": CUSTOMER, "count": 50, "why": "a test"}
+    await Admin(demo.app.parts, demo.app).call("audit tail", "test", asked, reader)
     assert [row["kind"] for row in reader.shown].count("looked.audit") == 1
     assert reader.shown[-1]["kind"] == "looked.audit"
 

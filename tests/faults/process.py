@@ -26,7 +26,8 @@ from gateway.cli.demo import LOGIN, started
 from gateway.store.engine import Store
 from gateway.store.tables import systems
 from gateway.wiring import telling
-from gateway.wiring.app import App, database_url
+from gateway.wiring.app import App
+from gateway.wiring.parts import database_url
 from gateway.wiring.serve import serve_until
 
 

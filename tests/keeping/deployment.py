@@ -19,7 +19,7 @@ import pyrage
 from config import load as loading
 from config.settings import Settings
 from gateway.wiring.admin import Admin
-from gateway.wiring.app import make_keys, migrate, parts
+from gateway.wiring.parts import make_keys, migrate, parts
 
 ROOT = Path(__file__).parents[2]
 

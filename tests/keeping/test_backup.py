@@ -21,8 +21,8 @@ from audit.events import OPERATOR_LOG, Event
 from gateway.errors import InvalidError
 from gateway.store import schema
 from gateway.wiring import backup
-from gateway.wiring.app import parts
 from gateway.wiring.archive import Head, Writer
+from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
 from tests.keeping.deployment import Deployment, frameroom, serving
 from tests.support.need import need_tool

@@ -18,8 +18,8 @@ from audit.sequencer import LogBehind, object_name
 from gateway.errors import StateError
 from gateway.store.tables import approvers, customers, outbox
 from gateway.wiring import backup
-from gateway.wiring.app import parts
 from gateway.wiring.keeping import accept_loss
+from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
 from tests.keeping.deployment import Deployment
 from tests.support.postgres import Postgres

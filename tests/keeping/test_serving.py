@@ -20,7 +20,8 @@ from audit.events import OPERATOR_LOG, Event
 from gateway.cli.demo import Demo, permit, started
 from gateway.cli.story import Master
 from gateway.wiring import backup
-from gateway.wiring.app import App, parts
+from gateway.wiring.app import App
+from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
 from gateway.wiring.serve import serve_until
 from tests.keeping.deployment import Deployment, begin, serving

@@ -1,47 +1,90 @@
 """What the command line can ask of a deployment: one method a command, JSON in and out, wherever it runs.
 
 `control.py` carries the same calls to a serving process, so that SQLite is never shared between two. Each part has a
-file: engineers, customers, months, access, consoles, systems, permission, visits, outside, log, searching, tail,
-importing, keeping, master keys, erasing, subjects, retention, recovering, telling, providers.
+file, which is imported for the first command that it has: a command of a deployment that does not serve would spend
+most of its time importing the others.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import NotFoundError, UnavailableError
-from gateway.wiring.admin.access import AccessCommands
-from gateway.wiring.admin.base import Gathered, Row, Stream
-from gateway.wiring.admin.consoles import ConsoleCommands
-from gateway.wiring.admin.customers import CustomerCommands
-from gateway.wiring.admin.engineers import EngineerCommands
-from gateway.wiring.admin.importing import ImportCommands
-from gateway.wiring.admin.keeping import KeepingCommands
-from gateway.wiring.admin.master_keys import MasterKeyCommands
-from gateway.wiring.admin.months import MonthCommands
-from gateway.wiring.admin.outside import OutsideCommands
-from gateway.wiring.admin.permission import PermissionCommands
-from gateway.wiring.admin.providers import ProviderCommands
-from gateway.wiring.admin.readers import ReaderCommands
-from gateway.wiring.admin.recovering import RecoveryCommands
-from gateway.wiring.admin.reports import ReportCommands
-from gateway.wiring.admin.retention import RetentionCommands
-from gateway.wiring.admin.searching import Searching
-from gateway.wiring.admin.subjects import SubjectCommands
-from gateway.wiring.admin.systems import SystemCommands
-from gateway.wiring.admin.tail import TailCommands
-from gateway.wiring.admin.telling import TellingCommands
-from gateway.wiring.admin.visits import VisitCommands
+from gateway.wiring.asking import Gathered as Gathered
+from gateway.wiring.asking import Row as Row
+from gateway.wiring.asking import Stream as Stream
+
+if TYPE_CHECKING:
+    from gateway.wiring.app import App
+    from gateway.wiring.parts import Parts
+
+_PARTS: Final[Mapping[str, tuple[str, str]]] = {
+    "access": ("access", "AccessCommands"),
+    "agreement": ("customers", "CustomerCommands"),
+    "approver": ("telling", "TellingCommands"),
+    "audit": ("tail", "TailCommands"),
+    "audit reader": ("readers", "ReaderCommands"),
+    "audit report": ("reports", "ReportCommands"),
+    "audit search": ("searching", "Searching"),
+    "backup": ("keeping", "KeepingCommands"),
+    "channel": ("telling", "TellingCommands"),
+    "console": ("consoles", "ConsoleCommands"),
+    "contact": ("telling", "TellingCommands"),
+    "customer": ("customers", "CustomerCommands"),
+    "customer month": ("months", "MonthCommands"),
+    "customer oidc": ("providers", "ProviderCommands"),
+    "drain": ("keeping", "KeepingCommands"),
+    "engineer": ("engineers", "EngineerCommands"),
+    "erase": ("subjects", "SubjectCommands"),
+    "erasure": ("subjects", "SubjectCommands"),
+    "explain": ("permission", "PermissionCommands"),
+    "grant": ("permission", "PermissionCommands"),
+    "hold": ("subjects", "SubjectCommands"),
+    "import": ("importing", "ImportCommands"),
+    "keys": ("master_keys", "MasterKeyCommands"),
+    "recording": ("visits", "VisitCommands"),
+    "recording permit": ("subjects", "SubjectCommands"),
+    "recording propose": ("subjects", "SubjectCommands"),
+    "recovery": ("recovering", "RecoveryCommands"),
+    "request": ("permission", "PermissionCommands"),
+    "retention": ("retention", "RetentionCommands"),
+    "session": ("visits", "VisitCommands"),
+    "subject": ("subjects", "SubjectCommands"),
+    "system": ("systems", "SystemCommands"),
+    "system confirm address": ("customers", "CustomerCommands"),
+    "system credential": ("importing", "ImportCommands"),
+    "visit": ("outside", "OutsideCommands"),
+}
+"""The first words of a command -> file and class of its part; the most words count."""
 
 
-class Admin(
-    EngineerCommands, ProviderCommands, TellingCommands, RecoveryCommands, CustomerCommands, SystemCommands,
-    PermissionCommands,
-    ReportCommands, VisitCommands, TailCommands, ImportCommands, KeepingCommands, SubjectCommands, RetentionCommands,
-    ReaderCommands, AccessCommands, ConsoleCommands, OutsideCommands, MonthCommands, MasterKeyCommands, Searching,
-):  # fmt: skip
+def _method(name: str) -> str:
+    return "do_" + name.replace(" ", "_").replace("-", "_")
+
+
+def _part(name: str) -> Any:
+    """The class that has a command, or would have it; None for words that begin none."""
+    words = name.replace("-", " ").split()
+    for count in range(len(words), 0, -1):
+        if found := _PARTS.get(" ".join(words[:count])):
+            return getattr(import_module(f"{__name__}.{found[0]}"), found[1])
+    return None
+
+
+def load() -> None:
+    """Import every part now: a process that serves others should not stop for it later."""
+    for name in _PARTS:
+        _part(name)
+
+
+class Admin:
     """Every command."""
+
+    def __init__(self, parts: Parts, app: App | None = None) -> None:
+        self._parts, self._app = parts, app
 
     async def call(self, name: str, actor: str, given: Row, stream: Stream | None = None) -> Any:
         """Run one method by its command's name ("grant revoke"). NotFoundError when there is none.
@@ -49,9 +92,10 @@ class Admin(
         What goes on for a while tells it to `stream`, and then gives None or a summary; without a `stream` its rows
         are the result.
         """
-        method = getattr(self, "do_" + name.replace(" ", "_").replace("-", "_"), None)
-        if method is None:
+        part = _part(name)
+        if not hasattr(part, _method(name)):
             raise NotFoundError(f"no such command: {name}")
+        method = getattr(part(self._parts, self._app), _method(name))
         gathered = Gathered()
         streams = {"stream": stream or gathered} if self.streams(name) else {}
         try:
@@ -65,8 +109,5 @@ class Admin(
 
     def streams(self, name: str) -> bool:
         """True for what goes on for a while, and is stopped when whoever asked is gone."""
-        method = getattr(self, "do_" + name.replace(" ", "_").replace("-", "_"), None)
+        method = getattr(_part(name), _method(name), None)
         return method is not None and "stream" in inspect.signature(method).parameters
-
-
-__all__ = ["Admin", "Gathered", "Row", "Stream"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, Select, Table, select
@@ -18,10 +18,13 @@ from gateway.model import Engineer, PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.outside_tables import outside_visits
 from gateway.store.tables import customers, engineers, sessions, systems
-from gateway.wiring.app import App, Parts
 from gateway.wiring.asking import Gathered as Gathered
 from gateway.wiring.asking import Row as Row
 from gateway.wiring.asking import Stream as Stream
+
+if TYPE_CHECKING:
+    from gateway.wiring.app import App
+    from gateway.wiring.parts import Parts
 
 LIMIT: Final = 200
 """Rows of a list, unless another number is asked for."""

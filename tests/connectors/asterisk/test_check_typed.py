@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 from tests.cli.conftest import BROOK, Closed
 from tests.connectors.asterisk.conftest import DDI, PASSWORD, Pbx
 

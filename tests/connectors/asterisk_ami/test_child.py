@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP
 from connectors.errors import NotSupported
 from gateway.errors import UnavailableError
 from gateway.session.deliver import ResetServer
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 from tests.cli.conftest import BROOK, Closed
 from tests.support.ami.site import LOGIN, SECRET
 from tests.support.children import no_child

@@ -13,7 +13,7 @@ import pytest
 
 from connectors.errors import NotSupported, Refused
 from gateway.session.deliver import ResetServer
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 from tests.cli.conftest import BROOK, Closed
 from tests.connectors.cucm.conftest import Pbx
 from tests.support.cucm.site import LOGIN, MODEL, PASSWORD

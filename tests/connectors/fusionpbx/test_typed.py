@@ -15,7 +15,7 @@ from connectors.contract import SecretKind
 from connectors.errors import Refused
 from gateway.errors import UnavailableError
 from gateway.session.deliver import ResetServer
-from gateway.wiring.app import make_keys
+from gateway.wiring.parts import make_keys
 from tests.cli.conftest import BROOK, Closed
 from tests.support.children import no_child
 
