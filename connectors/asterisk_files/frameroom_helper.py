@@ -113,7 +113,7 @@ class Conf:
         self.numbers, self.country = str(merged["numbers"]), str(merged["country_code"])
         self.sip_form = str(merged["sip_form"])
         self.console = str(merged["console"])
-        self.cache, self.digest = str(merged["cache"]), hashlib.sha256(raw).hexdigest()
+        self.keep, self.digest = str(merged["cache"]), hashlib.sha256(raw).hexdigest()
         if self.numbers not in ("plus", "digits", "national") or self.sip_form not in ("md5", "plain"):
             raise Fail("failed", "conf-unknown")
         if self.console not in ("off", "look", "act"):
@@ -690,11 +690,11 @@ class Kept:
     def place(conf: Conf) -> str:
         """Where it is; "" where nothing may be kept."""
         try:
-            found = os.lstat(conf.cache)
+            found = os.lstat(conf.keep)
         except (OSError, ValueError):
             return ""
         private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-        return os.path.join(conf.cache, "people") if private else ""
+        return os.path.join(conf.keep, "people") if private else ""
 
     @staticmethod
     def mark(conf: Conf) -> str:

@@ -13,6 +13,7 @@ import pytest
 from tests.support.flat_pbx import FlatPbx
 
 from .test_helper_files import fp, rename
+from .test_helper_pythons import python
 
 COUNT = 2_100
 _TEMPLATES = "[endpoint-internal](!)\ntype=endpoint\ncontext=internal\n\n[auth-userpass](!)\ntype=auth\n"
@@ -72,6 +73,13 @@ def test_the_next_visit_is_answered_as_the_first_was(pbx: FlatPbx) -> None:
     first = pbx.talk(*ASKED)
     assert kept(pbx).stat().st_mode & 0o777 == 0o600
     assert pbx.talk(*ASKED) == first
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.9", "3.13"])
+def test_so_it_is_on_any_python(pbx: FlatPbx, version: str) -> None:
+    first = pbx.talk(*ASKED, python=python(version))
+    assert kept(pbx).exists()
+    assert pbx.talk(*ASKED, python=python(version)) == first
 
 
 def test_the_next_visit_reads_no_file_of_asterisks(pbx: FlatPbx) -> None:
