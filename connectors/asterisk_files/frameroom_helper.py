@@ -665,7 +665,7 @@ def directory(conf: Conf) -> Directory:
 
 
 KEPT_FROM = 2000  # people: fewer are read as fast as they could be kept
-KEPT_STEP = 50
+KEPT_STEP = 20
 KEPT_SETTLED_S = 1.1  # a file that was written later than so long before may be written again within the same tick
 
 
@@ -717,7 +717,7 @@ class Kept:
             if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
                 header = json.loads(file.readline(1 << 22).decode("utf-8"))
                 made = cls(conf, file, header) if header["mark"] == cls.mark(conf) else None
-                if made is not None and made.files.unchanged():
+                if made is not None and made._offsets and made.files.unchanged():
                     return made
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # none of ours: removed below
@@ -762,16 +762,12 @@ class Kept:
         except OSError:
             forget(beside)  # a full disk: everything is read again next time
 
-    def _seek(self, key: str) -> None:
-        """To the last place that is known before that id, or at it."""
-        block = max(0, bisect.bisect_right(self._ids, key) - 1)
-        self._file.seek(self._start + (self._offsets[block] if self._offsets else 0))
-
     def after(self, key: str, words: "Tuple[str, ...]" = ()) -> "Iterator[Dict[str, Any]]":
         """Everybody from that id on, itself among them, but for who surely has not all of these words."""
         # What is written as it is read need not be taken apart to see that a word is not in it.
         plain = [one.encode("ascii") for one in words if re.fullmatch(r"[a-z0-9@.+_-]+", one)]
-        self._seek(key)
+        block = max(0, bisect.bisect_right(self._ids, key) - 1)
+        self._file.seek(self._start + self._offsets[block])
         for line in self._file:
             if plain and b"\\u" not in line:
                 lower = line.lower()
@@ -793,10 +789,11 @@ class Kept:
 
     def person(self, key: str) -> "Dict[str, Any]":
         """One. Fail when there is none."""
-        self._seek(key)
         lead = b'{"id": ' + json.dumps(key).encode("ascii") + b","
-        for _ in range(KEPT_STEP):
-            line = self._file.readline()
+        block = max(0, bisect.bisect_right(self._ids, key) - 1)
+        ends = self._offsets[block + 1 : block + 2] or [self._offsets[block] + KEPT_STEP * MAX_LINE]
+        some = os.pread(self._file.fileno(), ends[0] - self._offsets[block], self._start + self._offsets[block])
+        for line in some.split(b"\n"):
             if line.startswith(lead):
                 found = json.loads(line.decode("ascii"))  # type: Dict[str, Any]
                 return found
