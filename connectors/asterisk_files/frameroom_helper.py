@@ -712,15 +712,16 @@ class Kept:
             return None
         if file is None:
             return None
+        made = None  # type: Optional[Kept]
         try:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
                 header = json.loads(file.readline(1 << 22).decode("utf-8"))
                 made = cls(conf, file, header) if header["mark"] == cls.mark(conf) else None
-                if made is not None and made._offsets and made.files.unchanged():
-                    return made
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            pass  # none of ours: removed below
+            made = None  # none of ours
+        if made is not None and made._offsets and made.files.unchanged():
+            return made
         file.close()
         cls.drop(conf)
         return None
