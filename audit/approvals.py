@@ -64,6 +64,11 @@ class _Seen:
         """How many persons have to say yes."""
         return int(self.terms.get("approvals_needed", 1))
 
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a yes may be given by telephone; True where the agreement is not in the report."""
+        return bool(self.terms.get("consent_by_phone", True))
+
     def persons(self, approvers: Collection[str], at_ms: int) -> int:
         """How many persons they count as: a newcomer together with whoever named them, for a week."""
 
@@ -183,6 +188,8 @@ def _narrowed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[st
 
 def _spoken(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     asked = seen.asked.get(str(body["request"]))
+    if not seen.takes_calls:
+        raise Fault(f"a yes by telephone was written down in entry {index}, and the agreement takes none")
     if asked is not None and data["digest"] == asked.digest:
         asked.spoken[str(data["approver"])] = one.told().partition("  ")[2]
 
@@ -282,7 +289,8 @@ def _list_signed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping
 
 def _list_changed(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:
     count = seen.persons(seen.prompts.signers(body, data), int(body["time"]))
-    seen.by.told.append(seen.prompts.changed(index, body, data, count, seen.needed))
+    by_call = seen.takes_calls and seen.needed < 2
+    seen.by.told.append(seen.prompts.changed(index, body, data, count, seen.needed, by_call=by_call))
 
 
 def _intended(seen: _Seen, index: int, body: Mapping[str, Any], data: Mapping[str, Any], one: Entry) -> None:

@@ -146,6 +146,14 @@ def _visits(by: Checked) -> Iterator[tuple[str, int, int | None]]:
             yield str(body["session"]), index, ends.get(body["session"])
 
 
+def _outside_visits(by: Checked) -> Iterator[tuple[str, int, int | None]]:
+    """The same of visits that are not recorded here, which end when they are told of."""
+    told = {body.get("session"): index for index, body, _ in by.bodies if body.get("kind") == "visit.told"}
+    for index, body, _ in by.bodies:
+        if body.get("kind") == "visit.started":
+            yield str(body["session"]), index, told.get(body["session"])
+
+
 def _is_about(report: Report, body: Mapping[str, Any]) -> bool:
     """False for what others did meanwhile, of which a report has what fell into the visit that it is of."""
     about = report.about
@@ -157,6 +165,7 @@ def _complete(report: Report, by: Checked) -> None:
     mine = {index for index, body, _ in by.bodies if _is_about(report, body)}
     visits = [visit for visit in _visits(by) if visit[1] in mine]
     wanted = report.about.get("session")
+    visits += [visit for visit in _outside_visits(by) if visit[0] == wanted]
     if wanted is not None and wanted not in [session for session, _, _ in visits]:
         raise Fault("the beginning of the visit is not in the report")
     for session, first, last in visits:
@@ -166,7 +175,8 @@ def _complete(report: Report, by: Checked) -> None:
                 raise Fault(
                     f"entry {index}, in the middle of the visit {harmless(session)}, was left out of the report"
                 )
-        over = "from its beginning to its end" if last is not None else "up to now: it is not over"
+        going_on = "it is not told of yet" if session.startswith(_OUTSIDE) else "it is not over"
+        over = "from its beginning to its end" if last is not None else f"up to now: {going_on}"
         by.told.append(f"nothing is left out of the visit {harmless(session)}, {over}")
     since = report.about.get("since")
     if isinstance(since, int):
@@ -221,12 +231,15 @@ def _recordings(report: Report, by: Checked) -> None:
         by.told.append(f"the recording of {harmless(one.session)} is what was recorded, {state}")
 
 
+_OUTSIDE: Final = "vis_"
 _NOT_RECORDED: Final = ("visit.started", "visit.ended", "visit.told")
+_SAME: Final = ("system", "grant")
 
 
 def _outside(report: Report, by: Checked) -> None:
     """Visits at which Frameroom was not in between: begun, ended and told of once, and what that proves."""
     seen: dict[str, Counter[str]] = {kind: Counter() for kind in _NOT_RECORDED}
+    begun: dict[str, Mapping[str, Any]] = {}
     for index, body, _ in by.bodies:
         kind = str(body.get("kind"))
         if kind not in seen:
@@ -235,6 +248,11 @@ def _outside(report: Report, by: Checked) -> None:
         seen[kind][visit] += 1
         if seen[kind][visit] > 1:
             raise Fault(f"entry {index}: {kind} stands twice for the visit {harmless(visit)}")
+        first = begun.setdefault(visit, body) if kind == "visit.started" else begun.get(visit)
+        # Anybody may end one, the clock too; what was done is told in the words of who was there.
+        by_another = kind == "visit.told" and first is not None and body.get("actor") != first.get("actor")
+        if first is not None and (by_another or any(body.get(name) != first.get(name) for name in _SAME)):
+            raise Fault(f"entry {index}: {kind} is of another visit, or by somebody else, than was begun")
         if "since" in report.about or not _is_about(report, body):
             continue  # it may have begun before the report does
         if kind != "visit.started" and not seen["visit.started"][visit]:

@@ -95,6 +95,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "agreement.withdrawn": _kind("", "version how", "by"),
     "access.changed": _kind("", "mode until_ms hours zone how", "by"),
     "roster.changed": _kind("", "engineer state"),
+    "helper.sent": _kind("", "connector key script", "host login"),
+    "helper.ran": _kind("", "connector key outcome", "host"),
     "system.added": _kind("system", "connector secrecy pin", "name host"),
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),
     "system.removed": _kind("system"),

@@ -133,6 +133,8 @@ MAPPED: Final[Mapping[str, Mapped]] = {
     "agreement.withdrawn": Mapped(Class.ENTITY_MANAGEMENT, 11, Status.SUCCESS, Severity.LOW),
     "access.changed": Mapped(Class.ENTITY_MANAGEMENT, _UPDATE, Status.SUCCESS, Severity.MEDIUM),
     "roster.changed": _CHANGED,
+    "helper.sent": Mapped(Class.ENTITY_MANAGEMENT, _UPDATE, Status.UNKNOWN, Severity.MEDIUM),
+    "helper.ran": Mapped(Class.ENTITY_MANAGEMENT, _UPDATE, Status.UNKNOWN, Severity.MEDIUM),
     "system.added": _MADE,
     "system.changed": _CHANGED,
     "system.removed": _GONE,

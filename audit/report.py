@@ -35,6 +35,9 @@ _BEFORE: Final = (
     "visit.started", "visit.ended", "visit.told",
 )  # fmt: skip
 """Kinds among which what a visit rests on is found."""
+_OPENS: Final = frozenset({"session.opened", "visit.started"})
+_CLOSES: Final = frozenset({"session.closed", "session.failed", "visit.told"})
+"""A visit that is not recorded here is over for a report once it was told of."""
 _BEGINS: Final = ("operation.intended", "visit.started")
 
 
@@ -50,7 +53,7 @@ class Reporter:
         self._handovers = tuple(handovers)
 
     async def visit(self, session: str, held: Sequence[str] = (), *, recording: bool = False) -> Report:
-        """Of a session. ReportError when it is not in the published log."""
+        """Of a session, or of a visit that is not recorded here. ReportError when it is not in the published log."""
         found = await self._visits((session,))
         recordings = [await asyncio.to_thread(self._recorded, session)] if recording else []
         return await self._made({"session": session}, found, held, recordings)
@@ -83,10 +86,10 @@ class Reporter:
         for session in sessions:
             rows = await self._audit.read(self._connection, self._log, session=session, limit=1 << 31)
             numbered = [row for row in rows if row.index is not None]
-            opened = [row for row in numbered if row.body.get("kind") == "session.opened"]
+            opened = [row for row in numbered if row.body.get("kind") in _OPENS]
             if not opened:
                 raise ReportError(f"the visit {session} is not in the log, or not published yet")
-            ends = [row for row in numbered if row.body.get("kind") in {"session.closed", "session.failed"}]
+            ends = [row for row in numbered if row.body.get("kind") in _CLOSES]
             last = ends[0].index if ends else size - 1
             first, until = opened[0].index or 0, (last or 0) + 1
             found |= set(range(first, until)) | {row.index or 0 for row in numbered}

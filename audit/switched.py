@@ -41,8 +41,13 @@ class SwitchedOn:
         """Who signed the list that a change brings."""
         return self._signed.get(_list(body, data), set())
 
-    def changed(self, index: int, body: Mapping[str, Any], data: Mapping[str, Any], count: int, needed: int) -> str:
-        """A list comes into force; what is told of it. Fault. `count`: as how many persons its signers count."""
+    def changed(
+        self, index: int, body: Mapping[str, Any], data: Mapping[str, Any], count: int, needed: int, *, by_call: bool
+    ) -> str:
+        """A list comes into force; what is told of it. Fault.
+
+        `count`: as how many persons its signers count; `by_call`: whether the agreement lets one be given by telephone.
+        """
         system, version, entries = _list(body, data)
         before_version, before = self._on.get(system, (0, frozenset[str]()))
         known = self.whole or system in self._on
@@ -57,6 +62,10 @@ class SwitchedOn:
         if count:
             raise Fault(f"the list of commands in entry {index} has {count} signatures, the agreement wants {needed}")
         how = str(data.get("how", ""))
+        if how.startswith("by telephone") and not by_call:
+            raise Fault(
+                f"the list of commands in entry {index} was given by telephone: the agreement takes no call for that"
+            )
         if how.startswith("by telephone"):
             return f"the commands switched on at the prompt of {name} were NOT signed: {harmless(how)}"
         if not known:

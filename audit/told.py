@@ -23,6 +23,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "agreement.set": "an agreement was drawn up (version {version}): {operations}",
     "agreement.confirmed": "the agreement (version {version}) was confirmed by {by}: {how}",
     "agreement.withdrawn": "the agreement (version {version}) was withdrawn by {by}: {how}",
+    "helper.sent": "Frameroom's helper was being put on {host}, with an administrator's login there ({login})",
+    "helper.ran": "putting Frameroom's helper on {host} came to: {outcome}",
     "system.added": "the phone system {name} was added",
     "console.signed": "{approver} signed with their own key, {words}",
     "console.changed": "at the prompt of {system} these more commands are on since ({how}, {by}): {entries}",

@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
+from connectors.errors import InvalidValue
 from connectors.operations import CONSOLE as CONSOLE
 from connectors.operations import NO_CONNECTOR as NO_CONNECTOR
 from connectors.operations import OUTSIDE as OUTSIDE
 from connectors.operations import PEOPLE as PEOPLE
 from connectors.operations import Operation as Operation
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class SecretKind(StrEnum):
@@ -247,6 +250,12 @@ class Target:
     mark: str = ""
     """What the connection calls itself, where the phone system keeps that (at most 40 of A-Za-z0-9 and "-"): known to
     whoever dials before the phone system can show it to anybody."""
+
+    def settings_as(self, model: type[M]) -> M:
+        """The settings, as the family's own. InvalidValue for another's."""
+        if not isinstance(self.settings, model):
+            raise InvalidValue("the settings of this phone system are of another connector")
+        return self.settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ Check = Callable[[str, object], None]
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+_FIXED: Final = frozenset({str, int, bool, type(None)})
+"""Of exactly these types a value is never another one later. What is made of them may be: a list, or a class of its own
+that calls itself a string."""
+
+
 def text(limit: int, *, pattern: str | None = None) -> Check:
     """A string of at most `limit` characters, without control characters, matching `pattern` whole."""
     compiled = re.compile(pattern) if pattern else None
@@ -83,10 +88,19 @@ def digest(name: str, value: object) -> None:
         raise InvalidValue(f"{name} must be a fingerprint")
 
 
-def secret(name: str, value: object) -> None:
-    """A generated secret: printable ASCII. The message never tells the value."""
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{4,128}", value):
-        raise InvalidValue(f"{name} cannot be sent as it is")
+def secret_like(pattern: str) -> Check:
+    """A secret of one form, whole. The message never tells the value, nor how long it is."""
+    compiled = re.compile(pattern)
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, str) or not compiled.fullmatch(value):
+            raise InvalidValue(f"{name} cannot be sent as it is")
+
+    return check
+
+
+secret: Final = secret_like(r"[!-~]{4,128}")
+"""A generated secret: printable ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +120,11 @@ class Allowed:
     def __init__(self, guard: Guard, template: Template, values: Mapping[str, Any], token: object) -> None:
         if token is not guard.token:
             raise RequestNotAllowed("a request was made without its guard")
-        for key, value in (
-            ("guard", guard),
-            ("name", template.name),
-            ("writes", template.writes),
-            ("values", MappingProxyType(dict(values))),
-        ):
-            object.__setattr__(self, key, value)
+        put = object.__setattr__
+        put(self, "guard", guard)
+        put(self, "name", template.name)
+        put(self, "writes", template.writes)
+        put(self, "values", MappingProxyType(dict(values)))
 
     guard: Guard
     name: str
@@ -129,6 +141,14 @@ class Allowed:
         return f"Allowed({self.name})"
 
 
+def _own(value: object) -> object:
+    """A copy that nobody else holds, or the value itself where nothing can change it."""
+    kind = type(value)
+    if kind in _FIXED or (kind is tuple and all(type(item) in _FIXED for item in value)):  # type: ignore[attr-defined]
+        return value
+    return copy.deepcopy(value)
+
+
 class Guard:
     """A connector's allow-list."""
 
@@ -143,10 +163,10 @@ class Guard:
         template = self._templates.get(name)
         if template is None:
             raise RequestNotAllowed(f"{name} is not a request that this connector may make")
-        if set(values) != set(template.fields):
+        if values.keys() != template.fields.keys():
             raise RequestNotAllowed(f"{name} has other fields than its template")
         # Copied before they are checked: what the connector still holds of them may change, what is sent may not.
-        own = copy.deepcopy(values)
+        own = {key: _own(value) for key, value in values.items()}
         for key, check in template.fields.items():
             check(key, own[key])
         return Allowed(self, template, own, self.token)

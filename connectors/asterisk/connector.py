@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from connectors.asterisk.capabilities import CACHED, capabilities
 from connectors.asterisk.people import CALLERID_LENGTH, device, person
 from connectors.asterisk.rights import documented
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
-    PEOPLE,
     UNSET,
     Capabilities,
     Change,
@@ -23,13 +23,10 @@ from connectors.contract import (
     Device,
     DiagCommand,
     Logins,
-    Operation,
     Page,
     Person,
-    Proof,
     Removal,
     ResetDone,
-    Secrecy,
     Secret,
     SecretKind,
     SecretRules,
@@ -47,15 +44,11 @@ from connectors.errors import (
 )
 from connectors.guard import secret as fit_to_send
 from connectors.transport.postgres import Database, Link, Row, Transaction, connect
-from connectors.transport.postgres_logins import RECORD, logins, own_login
+from connectors.transport.postgres_logins import logins, own_login
 from connectors.transport.postgres_role import Findings, check_lines, prove, top_lines
 
 _LETTERS: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _PAGE: Final = "docs/connectors/asterisk-realtime.md"
-_CACHED: Final = (
-    "Asterisk caches accounts: the old password goes on working until somebody runs "
-    "'sorcery memory cache expire res_pjsip/auth' on its console, or the cache ages out"
-)
 _STAYS: Final = (
     "recorded messages and greetings on the phone system's disk",
     "dialplan, queue and group entries that name this extension",
@@ -240,7 +233,7 @@ class AsteriskConnector:
                 (stays if others else gone).append(words + (", which others also have" if others else ""))
                 numbers = [] if others else numbers
         if self._settings.sorcery_cache != "none":
-            stays.append(_CACHED.replace("the old password goes", "the removed account goes"))
+            stays.append(CACHED.replace("the old password goes", "the removed account goes"))
         return Removal(tuple(gone), tuple(stays)), mine, bool(boxes and not sharers), bool(numbers)
 
     async def remove(self, person_id: str, expected: Person) -> Removal:
@@ -320,7 +313,7 @@ class AsteriskConnector:
                 raise NotSupported("a telephone account signs in by other means than a password")
             await self._write_digest(work, auth, username, realm or self._settings.realm, secret)
         notes = () if len(rows) == 1 else (f"all {len(rows)} devices of this person take the new password",)
-        return ResetDone(notes + (() if self._settings.sorcery_cache == "none" else (_CACHED,)))
+        return ResetDone(notes + (() if self._settings.sorcery_cache == "none" else (CACHED,)))
 
     async def _write_digest(self, work: Transaction, auth: str, username: str, realm: str, secret: Secret) -> None:
         # RFC 7616 section 3.4.2, A1. MD5 is what telephones' own protocol asks for; it protects nothing of ours.
@@ -351,40 +344,6 @@ class AsteriskConnector:
         await self._link.close()
 
 
-_NO_CONSOLE: Final = "there is no console behind a database"
-
-
-def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Findings | None = None) -> Capabilities:
-    """Of the family, or of one open connection with what was found at its start."""
-    secrecy, why = Secrecy.ENFORCED, "the database itself refuses our role every password column; asked at each connect"
-    if findings is not None and not findings.enforced:
-        secrecy = Secrecy.SELECTED
-        why = f"THE ROLE COULD READ SECRETS ({'; '.join(findings.readable[:8])}); no request of ours names one"
-    cannot = {
-        "diag": _NO_CONSOLE,
-        "console-look": _NO_CONSOLE,
-        "console-act": _NO_CONSOLE,
-        "reset-portal": "Asterisk has no portal password",
-        "must-change": "Asterisk cannot make a user change a new PIN",
-        "messages": "recorded messages and greetings of a removed person stay on the phone system's disk",
-    }
-    if settings is None or settings.ddi is None:
-        cannot["ddi"] = "not available unless the settings name the site's table of direct numbers"
-    if settings is None or settings.sorcery_cache != "none":
-        cannot["sorcery cache"] = _CACHED
-    return Capabilities(
-        title="Asterisk with users in PostgreSQL",
-        operations=PEOPLE - {Operation.RESET_PORTAL},
-        secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
-        secrecy_why=why,
-        proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
-        proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
-        "of that Asterisk, live",
-        cannot=cannot,
-        login_record=RECORD,
-    )
-
-
 class AsteriskRealtimeFamily:
     """Asterisk in PostgreSQL realtime, as the registry knows it."""
 
@@ -398,9 +357,7 @@ class AsteriskRealtimeFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AsteriskConnector:
         """Identity, credential, then proof that the role can read no secret. SecretReadable when it can."""
-        settings = target.settings
-        if not isinstance(settings, AsteriskRealtimeSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AsteriskRealtimeSettings)
         database = Database(settings.database, GUARD, _PAGE, pinned=settings.sslmode == "pinned")
         link = await connect(target, database, unseal)
         try:

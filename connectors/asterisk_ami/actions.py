@@ -9,12 +9,12 @@ Source: Asterisk 22, "AMI Actions"; limits: `AST_MAX_MANHEADERS`, and the 1,024 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Allowed, Check, Guard, Template, text
+from connectors.guard import Allowed, Check, Guard, Template, secret_like, text
 
 MAX_HEADERS: Final = 128
 MAX_LINE: Final = 1022
@@ -57,16 +57,6 @@ class CallerId(NamedTuple):
     """one: its line is changed; none: a line is added; several: they are taken away and one is added."""
 
 
-def _secret(pattern: str) -> Check:
-    compiled = re.compile(pattern)
-
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise InvalidValue(f"{name} cannot be sent as it is")
-
-    return check
-
-
 def _sections(least: int, most: int) -> Check:
     def check(name: str, value: object) -> None:
         if not isinstance(value, tuple) or not least <= len(value) <= most:
@@ -98,7 +88,7 @@ def _options(name: str, value: object) -> None:
 
 _BOX: Final = {"context": CONTEXT, "mailbox": MAILBOX}
 # In the spool's place for a PIN is "-": the PIN itself is elsewhere.
-_PIN: Final = _secret(r"[0-9]{4,16}|-")
+_PIN: Final = secret_like(r"[0-9]{4,16}|-")
 
 GUARD: Final = Guard(
     Template("login", False, {"login": text(79, pattern=r"[!-:<-~]+"), "secret": text(256, pattern=r".+")}),
@@ -112,7 +102,7 @@ GUARD: Final = Guard(
     Template("mailbox", False, _BOX),
     Template("contacts", False),
     Template("set-callerids", True, {"callerids": _callerids}),
-    Template("set-secret", True, {"auths": _sections(1, AUTHS_AT_ONCE), "secret": _secret(r"[A-Za-z0-9]{8,128}")}),
+    Template("set-secret", True, {"auths": _sections(1, AUTHS_AT_ONCE), "secret": secret_like(r"[A-Za-z0-9]{8,128}")}),
     Template(
         "remove-accounts", True,
         {"endpoints": _sections(1, 16), "auths": _sections(0, 16), "aors": _sections(0, 16)},
@@ -207,9 +197,24 @@ def _mailbox_lines(name: str, values: Mapping[str, Any]) -> list[str]:
     return update.lines
 
 
+def _templates() -> Mapping[str, str]:
+    """Each read as one text with places for its values: a show is two of them, made for every one that is asked."""
+    made = {name: "\r\n".join((lines[0], "ActionID: {0}", *lines[1:], "", "")) for name, lines in _READS.items()}
+    return MappingProxyType(made)
+
+
+_TEXTS: Final = _templates()
+
+
 def render(request: Allowed, action_id: str) -> bytes:
     """The bytes of a request. RequestNotAllowed for what this guard did not let through; InvalidValue if too long."""
     request = GUARD.require(request)
+    template = _TEXTS.get(request.name)
+    if template is not None:
+        data = template.format(action_id, **request.values).encode()
+        if len(data) > MAX_LINE:
+            _fits(data.split(b"\r\n"))
+        return data
     match request.name:
         case "set-callerids":
             lines = _callerid_lines(request.values["callerids"])
@@ -219,12 +224,14 @@ def render(request: Allowed, action_id: str) -> bytes:
             lines = _removal_lines(request.values)
         case "set-mailbox" | "remove-mailbox" as name:
             lines = _mailbox_lines(name, request.values)
-        case name if name in _READS:
-            lines = [line.format_map(request.values) for line in _READS[name]]
         case _:
             raise RequestNotAllowed("there are no bytes for that request")
     lines.insert(1, f"ActionID: {action_id}")
     made = [line.encode() for line in lines]
-    if len(made) > MAX_HEADERS or any(len(line) > MAX_LINE for line in made):
-        raise InvalidValue("that is more than Asterisk takes in one request; nothing was sent")
+    _fits(made)
     return b"\r\n".join(made) + b"\r\n\r\n"
+
+
+def _fits(lines: Sequence[bytes]) -> None:
+    if len(lines) > MAX_HEADERS or any(len(line) > MAX_LINE for line in lines):
+        raise InvalidValue("that is more than Asterisk takes in one request; nothing was sent")

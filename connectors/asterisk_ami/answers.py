@@ -283,21 +283,23 @@ class Events(Answer):
             self.done, self._state = False, "body"
 
     def _body(self, lines: Sequence[bytes], at: int) -> int:
-        wanted, found = self._wanted, self._found
+        # A mailbox is thirty lines, of which four are wanted.
+        wanted, found, packet = self._wanted, self._found, self._packet
         for number in range(at, len(lines)):
             line = lines[number]
             if line:
                 key, _, value = line.partition(b": ")
-                self._packet += 1
+                packet += 1
                 if key in wanted:
                     found[key] = value
-            elif found or self._packet:
+                if packet > _PACKET_LINES:
+                    raise ProtocolViolation("the phone system's answer is too large")
+            elif packet:
                 self._end()
-                found = self._found
+                found, packet = self._found, 0
                 if self.done:
                     return number + 1
-            if self._packet > _PACKET_LINES:
-                raise ProtocolViolation("the phone system's answer is too large")
+        self._packet = packet
         return len(lines)
 
     def _end(self) -> None:

@@ -394,7 +394,5 @@ class AsteriskAmiFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AmiConnector:
         """Pinned certificate and Asterisk's greeting first, the account's secret after."""
-        settings = target.settings
-        if not isinstance(settings, AsteriskAmiSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AsteriskAmiSettings)
         return AmiConnector(await connect(target, settings, unseal), settings, target.host)

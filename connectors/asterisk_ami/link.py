@@ -53,7 +53,7 @@ class Link:
         self._lines: list[bytes] = []
         self._at = 0
         self._owed: list[Answer] = []
-        self.broken = False
+        self.broken = self._late = False
 
     async def ask(self, request: Allowed, made: Callable[[str], A]) -> A:
         """The answer to one request; `made` makes it for an id. OutcomeUnknown when a write's answer is lost."""
@@ -68,33 +68,39 @@ class Link:
         if self.broken:
             raise Unreachable(_LOST)
         written, failure, answers = False, None, list[A]()
+        timer = asyncio.get_running_loop().call_later(self._timeout, self._too_late)
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._collect()  # what an operation that was broken off left on the way
-                for at in range(0, len(questions), _WINDOW):
-                    data = []
-                    for request, made in questions[at : at + _WINDOW]:
-                        self._count += 1
-                        data.append(render(request, f"f{self._count}"))
-                        answers.append(made(f"f{self._count}"))
-                        written = written or request.writes
-                    self._owed += answers[at:]
-                    self._writer.write(b"".join(data))
-                    await self._writer.drain()
-                    await self._collect()
-        except TimeoutError:
-            failure = _broken(written, "the phone system took too long")
+            await self._collect()  # what an operation that was broken off left on the way
+            for at in range(0, len(questions), _WINDOW):
+                data = []
+                for request, made in questions[at : at + _WINDOW]:
+                    self._count += 1
+                    data.append(render(request, f"f{self._count}"))
+                    answers.append(made(f"f{self._count}"))
+                    written = written or request.writes
+                self._owed += answers[at:]
+                self._writer.write(b"".join(data))
+                await self._writer.drain()
+                await self._collect()
         except (OSError, EOFError):
-            failure = _broken(written, _LOST)
+            failure = _broken(written, "the phone system took too long" if self._late else _LOST)
         except ConnectorError as error:
             # A request that could not be rendered leaves the connection as good as it was.
             failure = _unknown(error) if written and not isinstance(error, OutcomeUnknown) else error
             if not self._owed:
                 raise failure from None
+        finally:
+            timer.cancel()
+            self.broken = self.broken or self._late
         if failure is not None:
             self.abort()
             raise failure
         return answers
+
+    def _too_late(self) -> None:
+        """Hanging up is what ends whatever is waited for."""
+        self._late = True
+        self._writer.transport.abort()
 
     async def _collect(self) -> None:
         size = 0

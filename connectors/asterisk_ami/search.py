@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence, Sized
 from itertools import islice
 from typing import Final
@@ -12,12 +11,9 @@ from connectors.asterisk_ami.people import Endpoint, is_person, shown
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.callerid import name_of
 from connectors.errors import ProtocolViolation
+from connectors.transport.text import folded
 
 _MOST_FOUND: Final = 200_000
-
-
-def _plain(*texts: str) -> str:
-    return unicodedata.normalize("NFC", " ".join(texts)).casefold()
 
 
 def _bounded(kept: Sized) -> None:
@@ -39,7 +35,7 @@ class Search:
 
     def mailbox(self, fields: Fields) -> None:
         """One entry: kept when a word is in it."""
-        text = _plain(shown(fields.get(b"Fullname", b"")), shown(fields.get(b"Email", b"")))
+        text = folded(f"{shown(fields.get(b'Fullname', b''))} {shown(fields.get(b'Email', b''))}")
         if any(word in text for word in self._words):
             _bounded(self._boxes)
             self._boxes[(shown(fields.get(b"VMContext", b"")), shown(fields.get(b"VoiceMailbox", b"")))] = text
@@ -54,7 +50,7 @@ class Search:
             self._first.setdefault(mark, name)
             _bounded(self._first)
         box = one.box(self._settings)
-        text = _plain(one.section, one.extension, name_of(one.callerid, None))
+        text = folded(f"{one.section} {one.extension} {name_of(one.callerid, None)}")
         text += " " + (self._boxes.get(box, "") if box else "")
         if all(word in text for word in self._words):
             _bounded(self._found)

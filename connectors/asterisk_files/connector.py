@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
@@ -36,9 +36,10 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import InvalidValue, NotSupported, ProtocolViolation, looking_again
+from connectors.errors import NotSupported, ProtocolViolation, looking_again
 from connectors.guard import fingerprint
-from connectors.transport.helper import Link, devices_of, people_of, person_of, text_of, texts_of, version_of
+from connectors.transport import prompt
+from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of, text_of, texts_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.py")
 SPEAKS: Final = 1
@@ -50,11 +51,6 @@ _STAYS: Final = (
     "dialplan, queue and group entries that name this extension",
     "registrations until they expire, and calls in progress",
 )
-_NO_PROMPT: Final = "the helper lets nobody use Asterisk's prompt"
-_PROMPTS: Final[Mapping[Any, str]] = {
-    "look": "the helper lets Asterisk's prompt be used to look, from its list",
-    "act": "the helper lets Asterisk's prompt be used to look and to act, from its list",
-}
 _CHECKS: Final = {
     "console": ("Asterisk answers on its console", "Asterisk does not answer on its console: no change can be made"),
     "people": ("people are found in its files", "nobody is found in its files: see `contexts` in the helper's file"),
@@ -104,7 +100,7 @@ class AsteriskFilesConnector:
             CheckLine("credential", True, "it takes our key"),
             CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
             self._version(),
-            CheckLine("prompt", True, _PROMPTS.get(self._hello.get("console"), _NO_PROMPT)),
+            prompt.check_line(self._hello),
             *map(_check_line, raw),
         )
 
@@ -129,7 +125,7 @@ class AsteriskFilesConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=person_id))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All files or none, and only if every field still is as expected."""
@@ -194,11 +190,7 @@ class AsteriskFilesConnector:
     async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
         """Asterisk's prompt, as far as the helper's own list and configuration go."""
         request = GUARD.render("act" if command.acts else "look", line=command.render())
-        if "console" not in self._hello:
-            raise NotSupported(
-                "the helper on the phone system is older than its prompt",
-                next_step="Have it installed again: `frameroom system install-helper`.",
-            )
+        prompt.need(self._hello)
         async with aclosing(self._link.stream(request)) as output:
             async for data in output:
                 yield data
@@ -257,15 +249,6 @@ class AsteriskFilesFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AsteriskFilesConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings
-        if not isinstance(settings, AsteriskFilesSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AsteriskFilesSettings)
         link = await connect(target, settings, unseal)
-        try:
-            await link.prove_bound()
-            hello = await link.ask(GUARD.render("hello"))
-            version_of(hello, SPEAKS)
-            return AsteriskFilesConnector(link, hello)
-        except BaseException:
-            link.abort()
-            raise
+        return AsteriskFilesConnector(link, await greeted(link, GUARD.render("hello"), SPEAKS))

@@ -1170,12 +1170,17 @@ ACTS = (
     "core abort shutdown",
 )
 # What of their output goes no further: arguments of applications that take a PIN, and variables of a telephone.
-WITHHELD = re.compile(rb"(?im)((?:Authenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*|^(\s*set_var\s*:\s*)\S[^\r\n]*")
+WITHHELD = re.compile(
+    rb"(?im)((?:Authenticate|DISA|SendDTMF|AgentLogin|MeetMe|SayDigits|SayAlpha|Macro|Gosub|Set)\()[^\r\n]*"
+    rb"|^(\s*set_var\s*:\s*)\S[^\r\n]*"
+)
 
 
 def withheld(raw: bytes) -> bytes:
     """Whole lines of output, without that."""
-    return WITHHELD.sub(lambda found: (found.group(1) or found.group(2)) + b"(withheld)", raw)
+    return WITHHELD.sub(
+        lambda found: found.group(1) + b"(withheld))" if found.group(1) else found.group(2) + b"(withheld)", raw
+    )
 
 
 def listed(line: object, lines: "Tuple[str, ...]") -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from connectors.asterisk_files.requests import GUARD
 from connectors.asterisk_files.settings import AsteriskFilesSettings
 from connectors.contract import Target, Unseal
-from connectors.transport import helper
+from connectors.transport import helper, prompt
 from connectors.transport.helper import Link, Reasons
 
 _AT_SYSTEM: Final = "Change it at the phone system."
@@ -31,18 +31,7 @@ REASONS: Final[Reasons] = {
     "odd-line": ("the line is written in a way that is not edited here", _AT_SYSTEM),
     "busy": ("another change is going on", "Try again in a minute."),
     "console": ("Asterisk does not answer on its console; nothing was changed", "Check that Asterisk runs."),
-    "console-off": (
-        "the phone system's administrator has not switched its prompt on",
-        "They set `console` in the helper's configuration to look or act: `frameroom system install-helper`.",
-    ),
-    "console-looks": (
-        "the phone system's administrator lets its prompt be used to look only",
-        "They set `console` in the helper's configuration to act, if they want that.",
-    ),
-    "console-line": (
-        "the helper on the phone system does not know that command",
-        "It may be older than this Frameroom: `frameroom system install-helper` brings it up to date.",
-    ),
+    **prompt.REASONS,
     "slow": ("Asterisk's console does not answer in time", "Try again when it has less to do."),
     "reload": (_PUT_BACK, "Have Asterisk's log read: it says what it did not like."),
     "reload-unsure": ("Asterisk took neither the change nor the old files again", "Have Asterisk's log read."),

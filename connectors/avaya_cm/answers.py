@@ -16,10 +16,16 @@ from connectors.contract import Person
 from connectors.errors import ProtocolViolation
 
 MAX_LINE: Final = 8192
-_NO_RECORDS: Final = "29cf"
+NO_RECORDS: Final = "29cf"
 """The code of "No records match the specified query options"."""
 _CODE: Final = re.compile(rb"e([0-9A-Za-z]{1,8}) ([0-9a-f]{8}) ([0-9a-f]{1,8})(?: .*)?", re.S)
-_NONSENSE: Final = "the phone system's answer is none that its protocol knows"
+NONSENSE: Final = "the phone system's answer is none that its protocol knows"
+
+
+def code_of(line: bytes) -> str:
+    """The code of an error's line; its words go no further."""
+    found = _CODE.fullmatch(line)
+    return found[3].decode() if found else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +56,25 @@ class Answer:
         """One line without its end. ProtocolViolation for what makes no sense, or is too much."""
         kind, rest = line[:1], line[1:]
         if self.ended or len(line) > MAX_LINE:
-            raise ProtocolViolation(_NONSENSE)
+            raise ProtocolViolation(NONSENSE)
         match kind:
             case b"f":
                 if self._values or self.stations or len(self._ids) >= 8:
-                    raise ProtocolViolation(_NONSENSE)
+                    raise ProtocolViolation(NONSENSE)
                 self._ids.append(rest.split(b"\t"))
             case b"d":
                 self._values.append(rest.split(b"\t"))
             case b"n":
                 self._object()
             case b"e":
-                found = _CODE.fullmatch(line)
-                self.refused = self.refused or (found[3].decode() if found else "unknown")
+                self.refused = self.refused or code_of(line)
             case b"t" if not rest:
                 self._object()
                 self.ended = True
             case b"c" | b"":
                 pass
             case _:
-                raise ProtocolViolation(_NONSENSE)
+                raise ProtocolViolation(NONSENSE)
 
     def _object(self) -> None:
         values, self._values = self._values, []
@@ -79,11 +84,11 @@ class Answer:
             # An answer to a write has no objects: what it tells is dropped, and it is no answer to a look.
             if not self._most:
                 return
-            raise ProtocolViolation(_NONSENSE)
+            raise ProtocolViolation(NONSENSE)
         found = dict[str, str]()
         for ids, row in zip(self._ids, values, strict=False):
             if len(row) > len(ids):
-                raise ProtocolViolation(_NONSENSE)
+                raise ProtocolViolation(NONSENSE)
             for one, value in zip(ids, row, strict=False):
                 key = one.decode("ascii", "replace")
                 if key in SHOWN:
@@ -96,4 +101,4 @@ class Answer:
     @property
     def none(self) -> bool:
         """Whether it said that there is nothing of the kind."""
-        return self.refused == _NO_RECORDS
+        return self.refused == NO_RECORDS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from pydantic import BaseModel
@@ -42,6 +42,7 @@ from connectors.errors import (
     looking_again,
 )
 from connectors.transport.ssh import PROFILES
+from connectors.transport.text import folded
 
 _MOST_AT_ONCE: Final = 500
 _MOST_PAGES: Final = 10_000
@@ -55,7 +56,8 @@ _NO_RESET: Final = (
 _NO_DEVICES: Final = "which telephones are registered: the fields of that answer are not public"
 _WHY: Final = (
     "no password is reset, and none asked for: the login could display a station whole, its security code among it; "
-    "every request of ours names its fields, and none of another kind can be expressed"
+    "every request of ours for stations names its fields, its prompt is asked for lists and states from a fixed list, "
+    "and nothing of another kind can be expressed"
 )
 _PLAN: Final = Removal(
     ("the station: extension, name, set, buttons and registration", "its message lamps, which would forbid it"),
@@ -65,10 +67,6 @@ _PLAN: Final = Removal(
         "call records",
     ),
 )  # fmt: skip
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _nobody() -> NotFound:
@@ -143,10 +141,10 @@ class AvayaCmConnector:
 
     async def find(self, words: str, limit: int) -> Page:
         """People whose name or extension holds every word: the whole list is looked through."""
-        wanted, found, cursor = _plain(words).split(), list[Person](), None
+        wanted, found, cursor = folded(words).split(), list[Person](), None
         for _ in range(_MOST_PAGES if wanted else 0):
             page = await self.people(cursor, _MOST_AT_ONCE)
-            found += [p for p in page.people if all(word in _plain(f"{p.name} {p.extension}") for word in wanted)]
+            found += [p for p in page.people if all(word in folded(f"{p.name} {p.extension}") for word in wanted)]
             cursor = page.cursor
             if cursor is None or len(found) >= limit:
                 break
@@ -210,10 +208,13 @@ class AvayaCmConnector:
         """None is reset."""
         raise NotSupported(f"no password can be reset here: {_NO_RESET}", next_step=_AT_THE_PBX)
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Not over OSSI."""
-        raise NotSupported("diagnostics are not possible here: no command of this phone system is reviewed yet")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """A line that looks. The rest of an answer that nobody waits for is read and dropped, and until then nothing
+        else is asked."""
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        async with aclosing(self._link.typed(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Log off."""
@@ -229,7 +230,8 @@ class AvayaCmFamily:
 
     def capabilities(self) -> Capabilities:
         """Of any system of this family."""
-        can = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.ALTER, Operation.REMOVE}
+        people = {Operation.FIND, Operation.LIST_ALL, Operation.VIEW, Operation.ALTER, Operation.REMOVE}
+        can = people | {Operation.DIAG, Operation.CONSOLE_LOOK}
         return Capabilities(
             title="Avaya Communication Manager",
             operations=frozenset(can),
@@ -244,7 +246,8 @@ class AvayaCmFamily:
                 "reset-voicemail": "mailboxes are on another system",
                 "reset-sip": _NO_RESET,
                 "reset-portal": "a Communication Manager has no portal of its own",
-                "diag": "no command of this phone system is reviewed yet",
+                "console-act": "what busyout, release and the like answer to a program is not public: nothing that "
+                "acts is typed here",
                 "logins": "the fields of its list of logins are not public; let its security log go where the "
                 "maintainer cannot reach it",
                 "devices": _NO_DEVICES,
@@ -259,7 +262,5 @@ class AvayaCmFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> AvayaCmConnector:
         """Pinned host key first, the password after."""
-        settings = target.settings
-        if not isinstance(settings, AvayaCmSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(AvayaCmSettings)
         return AvayaCmConnector(await connect(target, settings, unseal), settings)

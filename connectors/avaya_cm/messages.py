@@ -1,8 +1,9 @@
 """Everything that this connector can send to a Communication Manager, by name, and the lines of each.
 
 What is not here cannot be sent: the link takes what `GUARD` let through, and `render` knows no other command. Fields
-are always named, by the phone system's own ids: a bare `display` would answer with every field of a station, its
-security code among them. The id of that one is not public, and stands nowhere here.
+of a station are always named, by the phone system's own ids: a bare `display` would answer with every one, its
+security code among them. The id of that one is not public, and stands nowhere here. A line of the prompt is one of its
+catalogue (`connectors.console`), which knows no form with a security code in it.
 
 Source: adpllc/altruistic-angelshark and benroy73/pbxd (public programs, run against live systems): `list station`,
 `change station`, `clear amw all`, `remove station`, the ids below. Avaya has published no description of OSSI.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from connectors.console import AVAYA, Class, only
 from connectors.errors import RequestNotAllowed
 from connectors.guard import Allowed, Guard, Template, number, text
 
@@ -32,6 +34,7 @@ GUARD: Final = Guard(
     Template("rename", True, {"station": _STATION, "name": text(27, pattern=NAMES)}),
     Template("clear-messages", True, {"station": _STATION}),
     Template("remove", True, {"station": _STATION}),
+    Template("look", False, {"line": only(AVAYA, Class.LOOK)}),
 )
 
 
@@ -51,6 +54,8 @@ def render(request: Allowed) -> bytes:
             lines = [f"cclear amw all {values['station']}"]
         case "remove":
             lines = [f"cremove station {values['station']}"]
+        case "look":
+            lines = [f"c{values['line']}", *([f"f{fields}"] if values["line"] == "list station" else [])]
         case _:
             raise RequestNotAllowed("there are no lines for that request")
     return "".join(f"{line}\n" for line in (*lines, "t")).encode("ascii")

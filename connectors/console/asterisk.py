@@ -3,7 +3,7 @@
 Not here, for good: `pjsip show auth`, `dialplan show` (PINs stand in applications' arguments), `dialplan show globals`,
 `pjsip export config_wizard`, `voicemail show users for` (PINs), `core show channel` (a call's variables), `core show
 channels verbose` (arguments in a column of their own, where none can be told from a PIN), `realtime`, `database`,
-`config`, `!`, and whatever else is on no list.
+`config`, `!`, and whatever else is on no list. `fwconsole restart` wants root, which nothing of ours is.
 """
 
 from __future__ import annotations
@@ -101,19 +101,18 @@ _CONSOLE: Final = "FreePBX's source, framework, libraries/Console"
 FREEPBX: Final = (
     *ASTERISK,
     Entry(
-        LOOK, ("fwconsole", "ma", "list"), "FreePBX's modules and their versions", "it prints modules' names",
+        LOOK, ("fwconsole", "ma", "list"), "FreePBX's modules and their versions",
+        "it prints modules' names; only rows of its table are shown",
         f"{_CONSOLE}/Moduleadmin.class.php",
     ),
     Entry(
         LOOK, ("fwconsole", "notifications", "--list"), "what FreePBX's dashboard tells",
-        "it prints what stands on the dashboard's first page", f"{_CONSOLE}/Notifications.class.php",
+        "it prints what stands on the dashboard's first page; only rows of its table are shown",
+        f"{_CONSOLE}/Notifications.class.php",
     ),
     Entry(
-        ACT, ("fwconsole", "reload"), "write Asterisk's files from FreePBX's database, and have them read", _DONE,
+        ACT, ("fwconsole", "reload"), "write Asterisk's files from FreePBX's database, and have them read",
+        "its own output is dropped: where it fails it traces calls, passwords among their arguments",
         f"{_CONSOLE}/Reload.class.php",
-    ),
-    Entry(
-        ACT, ("fwconsole", "restart"), "restart Asterisk and FreePBX's services: EVERY CALL IS CUT OFF", _DONE,
-        f"{_CONSOLE}/Restart.class.php", extra=True,
     ),
 )  # fmt: skip

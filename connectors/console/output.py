@@ -17,14 +17,19 @@ _TERMINAL: Final = re.compile(
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _SECRET_FIELD: Final = re.compile(
     r"((?:pass(?:word|wd|phrase|code)?|pwd|secret|md5_cred|_digest|token|auth_pass|authorization|authenticate"
-    r"|private_?key|api_?key|(?<![a-z])pin)(?:[a-z_]|\[\d+\])*[\"']?[ \t]*(?:=>?|:)[ \t]*)\S.*",
+    r"|private_?key|api_?key|(?:(?<![a-z])|vm|auth|user|room|admin|voicemail)pin)"
+    r"(?:[a-z_]|\[\d+\])*[\"']?[ \t]*(?:=>?|:)[ \t]*)\S.*",
     re.IGNORECASE,
 )
-# Applications whose argument is a PIN, as `core show channels` prints them while a caller is being asked for it.
-_SECRET_CALL: Final = re.compile(r"((?:Authenticate|VMAuthenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*", re.IGNORECASE)
+# Applications whose argument is a PIN, or can be one (what is read out, set, or handed on), as `core show channels`
+# prints them meanwhile. Up to the end of the line: an argument can hold brackets, and the column may cut them off.
+_SECRET_CALL: Final = re.compile(
+    r"((?:Authenticate|DISA|SendDTMF|AgentLogin|MeetMe|SayDigits|SayAlpha|Macro|Gosub|Set)\()\S.*", re.IGNORECASE
+)
 _SUSPECTS: Final = (
     b"pass", b"pwd", b"secret", b"cred", b"digest", b"token", b"auth_pass", b"authorization", b"authenticate",
-    b"key", b"pin", b"disa", b"senddtmf", b"agentlogin",
+    b"key", b"pin", b"disa", b"senddtmf", b"agentlogin", b"meetme", b"saydigits", b"sayalpha", b"macro", b"gosub",
+    b"set",
 )  # fmt: skip
 # What a first look keeps of plain output: its letters, small, and whatever is not plain. To take characters out can
 # only bring letters together: it may make a suspect, never hide one.
@@ -109,7 +114,7 @@ class OutputFilter:
         text = body.decode("utf-8", "replace")
         text = _TERMINAL.sub(lambda match: match["colour"] or "", text)
         plain = _COLOUR.sub("", text)
-        redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD}", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
+        redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD})", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
         if self._fields is not None:
             redacted = self._fields.sub(rf"\1{_WITHHELD}", redacted)
         for value in self._redactions:

@@ -32,34 +32,40 @@ Row = Mapping[str, list[str]]
 Keep = Callable[[Row], None]
 
 
-class Rows:
-    """A sink that parses XML and hands over rows: `path` leads to them, `fields` are paths from there, by name."""
+class Shape:
+    """Where in an answer rows are, and their fields, by name: `path` leads to a row, `fields` are paths from there."""
 
-    def __init__(self, path: Sequence[str], fields: Mapping[tuple[str, ...], str], keep: Keep, most: int) -> None:
-        """`most`: rows that were asked for; one more is none that makes sense."""
-        self.begun = False
-        self._keep, self._left = keep, most
-        self._tree: dict[str, Any] = {}
-        node = self._around = self._tree
+    def __init__(self, path: Sequence[str], fields: Mapping[tuple[str, ...], str]) -> None:
+        self.tree: dict[str, Any] = {}
+        node = self.around = self.tree
         for name in path:
-            self._around, node = node, node.setdefault(name, {})
-        self._row = node
+            self.around, node = node, node.setdefault(name, {})
+        self.row = node
         for names, field in fields.items():
             for name in names[:-1]:
                 node = node.setdefault(name, {})
             node[names[-1]] = field
-            node = self._row
-        self._stack: list[Any] = [self._tree]
+            node = self.row
+
+
+class Rows:
+    """A sink that parses XML and hands over rows."""
+
+    def __init__(self, shape: Shape, keep: Keep, most: int) -> None:
+        """`most`: rows that were asked for; one more is none that makes sense."""
+        self.begun = False
+        self._keep, self._left = keep, most
+        self._around, self._row = shape.around, shape.row
+        self._stack: list[Any] = [shape.tree]
         self._now: dict[str, list[str]] | None = None
         self._text: list[str] = []
         self._size = self._bytes = 0
         # What an answer declares as its encoding is not taken: AXL and CUPI speak UTF-8.
-        self._parser = expat.ParserCreate("utf-8", " ")
-        self._parser.buffer_text = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.StartDoctypeDeclHandler = self._declared
-        self._parser.ExternalEntityRefHandler = self._declared
+        self._parser = parser = expat.ParserCreate("utf-8", " ")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.StartDoctypeDeclHandler = parser.ExternalEntityRefHandler = self._declared
 
     def __call__(self, data: bytes) -> None:
         """One piece of the answer. ProtocolViolation for what is no XML, or declares what XML is, or too much."""
@@ -87,24 +93,29 @@ class Rows:
         raise ProtocolViolation("the phone system's answer declares entities, which no answer needs")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._stack) == 1 and " " in name and not name.startswith(f"{SOAP} "):
+        stack = self._stack
+        depth = len(stack)
+        if depth == 1 and " " in name and not name.startswith(f"{SOAP} "):
             raise ProtocolViolation("the phone system's answer makes no sense")
-        if len(self._stack) > _DEEPEST:
+        if depth > _DEEPEST:
             raise ProtocolViolation("the phone system's answer is too deep")
-        parent = self._stack[-1]
-        if isinstance(parent, str):
+        parent = stack[-1]
+        if type(parent) is str:
             raise ProtocolViolation("the phone system's answer makes no sense")
-        node = parent.get(name.rpartition(" ")[2]) if isinstance(parent, dict) else None
-        self._stack.append(node)
-        if node is self._row:
+        node = None if parent is None else parent.get(name.rpartition(" ")[2])
+        stack.append(node)
+        if node is None:
+            return
+        if type(node) is str:
+            self._text, self._size = [], 0
+            self._parser.CharacterDataHandler = self._said
+        elif node is self._row:
             self._left -= 1
             if self._left < 0:
                 raise ProtocolViolation("the phone system answered more than was asked for")
             self._now = {"uuid": [attributes["uuid"]]} if "uuid" in attributes else {}
-        elif isinstance(node, str):
-            self._text, self._size = [], 0
-            self._parser.CharacterDataHandler = self._said
-        if node is not None and (node is self._around or node is self._row):
+            self.begun = True
+        elif node is self._around:
             self.begun = True  # an answer without rows is one all the same
 
     def _said(self, text: str) -> None:
@@ -115,7 +126,9 @@ class Rows:
 
     def _end(self, _: str) -> None:
         node = self._stack.pop()
-        if isinstance(node, str):
+        if node is None:
+            return
+        if type(node) is str:
             self._parser.CharacterDataHandler = None
             if self._now is not None:
                 values = self._now.setdefault(node, [])
@@ -128,15 +141,17 @@ class Rows:
             self._keep(row)
 
 
+_FAULT: Final = Shape(
+    ("Envelope", "Body", "Fault"), {("faultstring",): "words", ("detail", "axlError", "axlcode"): "code"}
+)
+
+
 class Fault(Rows):
     """A SOAP fault: its code, and which of those that we answer it is. Its words, which repeat the request, are not
     kept."""
 
     def __init__(self) -> None:
-        super().__init__(
-            ("Envelope", "Body", "Fault"), {("faultstring",): "words", ("detail", "axlError", "axlcode"): "code"},
-            self._take, 1,
-        )  # fmt: skip
+        super().__init__(_FAULT, self._take, 1)
         self.code: int | None = None
         self.fits: int | None = None
         """Of a query that was too large: fewer rows than this fit into an answer."""
@@ -158,33 +173,41 @@ _PERSON: Final[Mapping[tuple[str, ...], str]] = {
 }  # fmt: skip
 
 
+_USERS: Final = Shape((*_BODY, "listUserResponse", "return", "user"), _PERSON)
+_USER: Final = Shape((*_BODY, "getUserResponse", "return", "user"), _PERSON)
+_DEVICES: Final = Shape(
+    (*_BODY, "getUserResponse", "return", "user"),
+    {("userid",): "userid", ("associatedDevices", "device"): "devices"},
+)
+_VERSION: Final = Shape((*_BODY, "getCCMVersionResponse", "return"), {("componentVersion", "version"): "version"})
+_MAILBOXES: Final = Shape(("Users", "User"), {("ObjectId",): "object", ("Alias",): "alias"})
+
+
 def users(keep: Keep, most: int) -> Rows:
     """The answer to `users`."""
-    return Rows((*_BODY, "listUserResponse", "return", "user"), _PERSON, keep, most)
+    return Rows(_USERS, keep, most)
 
 
 def user(keep: Keep) -> Rows:
     """The answer to `user`."""
-    return Rows((*_BODY, "getUserResponse", "return", "user"), _PERSON, keep, 1)
+    return Rows(_USER, keep, 1)
 
 
 def devices(keep: Keep) -> Rows:
     """The answer to `user-devices`."""
-    fields: dict[tuple[str, ...], str] = {("userid",): "userid", ("associatedDevices", "device"): "devices"}
-    return Rows((*_BODY, "getUserResponse", "return", "user"), fields, keep, 1)
+    return Rows(_DEVICES, keep, 1)
 
 
 def version(keep: Keep) -> Rows:
     """The answer to `version`."""
-    path = (*_BODY, "getCCMVersionResponse", "return")
-    return Rows(path, {("componentVersion", "version"): "version"}, keep, 1)
+    return Rows(_VERSION, keep, 1)
 
 
 def done(operation: str) -> Rows:
     """The answer to a write: that there is one, and nothing of it."""
-    return Rows((*_BODY, f"{operation}Response", "return"), {}, lambda _: None, 1)
+    return Rows(Shape((*_BODY, f"{operation}Response", "return"), {}), lambda _: None, 1)
 
 
 def mailboxes(keep: Keep, most: int) -> Rows:
     """The answer to `mailboxes` and to `mailbox`."""
-    return Rows(("Users", "User"), {("ObjectId",): "object", ("Alias",): "alias"}, keep, most)
+    return Rows(_MAILBOXES, keep, most)

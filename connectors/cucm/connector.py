@@ -43,6 +43,7 @@ from connectors.errors import (
     Refused,
     looking_again,
 )
+from connectors.transport.text import same
 
 _SCAN: Final = 500
 """People of one look of a search."""
@@ -258,7 +259,7 @@ class CucmConnector:
             await self._link.ask_unity(GUARD.render("mailbox", alias=alias), mailboxes(rows.append, _MOST_MAILBOXES))
         except NotFound:
             return None
-        found = [row for row in rows if row.get("alias", [""])[0].casefold() == alias.casefold()]
+        found = [row for row in rows if same(row.get("alias", [""])[0], alias)]
         if len(found) > 1:
             raise ProtocolViolation("Unity Connection has several mailboxes of that alias")
         return found[0].get("object", [""])[0] if found else None
@@ -308,7 +309,5 @@ class CucmFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> CucmConnector:
         """Pinned certificate first, the account's password after."""
-        settings = target.settings
-        if not isinstance(settings, CucmSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(CucmSettings)
         return CucmConnector(await connect(target, settings, unseal), settings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -68,11 +67,12 @@ class Link:
         waited = 0
         pause = _FIRST_WAIT_MS
         while True:
-            fault = Fault()
-            answer = await self._axl.ask(request, self._token, choose=_readers(rows, fault))
+            readers = _Readers(rows)
+            answer = await self._axl.ask(request, self._token, choose=readers)
             if answer.status == 200:
                 _whole(request, rows)
                 return
+            fault = readers.fault or Fault()
             if answer.status == 500:
                 _whole(request, fault)
             busy = answer.status == 503 or (answer.status == 500 and fault.busy)
@@ -101,8 +101,19 @@ class Link:
             await self._unity.close()
 
 
-def _readers(rows: Rows, fault: Fault) -> Callable[[int], Sink | None]:
-    return lambda status: {200: rows, 500: fault}.get(status)
+class _Readers:
+    """Who reads an answer, by its status: rows, or what a fault says."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.fault: Fault | None = None
+
+    def __call__(self, status: int) -> Sink | None:
+        if status == 200:
+            return self._rows
+        if status == 500:
+            self.fault = Fault()
+        return self.fault
 
 
 def _whole(request: Allowed, rows: Rows) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ import phonenumbers
 from connectors.contract import Person
 from connectors.cucm.answers import Row
 from connectors.errors import InvalidValue, ProtocolViolation
+from connectors.transport.text import folded
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
 _DIALLED: Final = re.compile(r"\+?[0-9][0-9 ().\-/]{4,24}", re.ASCII)
@@ -96,7 +96,7 @@ class Search:
     """Which persons match every word, whatever its case, in name, address, extension or number however typed."""
 
     def __init__(self, words: str, region: str) -> None:
-        self._words = [_plain(word) for word in words.split()]
+        self._words = [folded(word) for word in words.split()]
         whole = e164(words, region)
         self._number = whole if _E164.fullmatch(whole) else None
         self._numbers = {word: e164(word, region) for word in self._words}
@@ -109,12 +109,8 @@ class Search:
         numbers = person.ddis or ()
         if self._number is not None and self._number in numbers:
             return True
-        text = _plain(" ".join((person.id, person.extension, person.name, person.email or "", *numbers)))
+        text = folded(" ".join((person.id, person.extension, person.name, person.email or "", *numbers)))
         return all(word in text or self._numbers[word] in numbers for word in self._words)
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def labels(names: Iterable[str]) -> tuple[str, ...]:

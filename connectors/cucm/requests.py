@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from connectors.cucm.settings import VERSIONS
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Allowed, Check, Guard, Template, number, optional, text
+from connectors.guard import Allowed, Check, Guard, Template, number, optional, secret_like, text
 from connectors.transport.web import Call
 
 MOST_A_PAGE: Final = 1_000
@@ -46,16 +46,6 @@ def _version(name: str, value: object) -> None:
         raise InvalidValue(f"{name} is no version that is spoken here")
 
 
-def _secret(pattern: str) -> Check:
-    compiled = re.compile(pattern)
-
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise InvalidValue(f"{name} cannot be sent as it is")
-
-    return check
-
-
 # No %, *, ? or brackets: what stands for others in some searches stands for nobody in any of ours.
 USERID: Final = _xml(text(128, pattern=r"[^\s%*?\[\]\\<>\"()](?:[^%*?\[\]\\<>\"()]*[^\s%*?\[\]\\<>\"()])?"))
 NAME_PART: Final = _xml(text(64, pattern=r"(?:[^\s<>\"](?:[^<>\"]*[^\s<>\"])?)?"))
@@ -65,8 +55,8 @@ NUMBER: Final = text(24, pattern=r"(?:\+[1-9][0-9]{5,14})?")
 # {........-....-....-....-............} in Cisco's schema; what stands in it is hexadecimal.
 UUID: Final = text(38, pattern=r"\{[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}")
 OBJECT_ID: Final = text(36, pattern=r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_PIN: Final = _secret(r"[0-9]{4,20}")
-_PASSWORD: Final = _secret(r"[A-Za-z0-9]{8,64}")
+_PIN: Final = secret_like(r"[0-9]{4,20}")
+_PASSWORD: Final = secret_like(r"[A-Za-z0-9]{8,64}")
 
 _AXL_FIELDS: Final = {"axl": _version}
 _ONE: Final = _AXL_FIELDS | {"uuid": UUID}

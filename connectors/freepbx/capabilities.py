@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from connectors.contract import PEOPLE, Capabilities, CheckLine, Proof, Removal, Secrecy, SecretKind
+from connectors.contract import CONSOLE, PEOPLE, Capabilities, CheckLine, Proof, Removal, Secrecy, SecretKind
 from connectors.errors import ProtocolViolation
 from connectors.transport.helper import text_of, texts_of
 
@@ -35,17 +35,16 @@ WEAKENS: Final = (
 )
 OURS: Final = Capabilities(
     title="FreePBX 16 and 17",
-    operations=PEOPLE,
+    operations=PEOPLE | CONSOLE,
     secrecy=dict.fromkeys(SecretKind, Secrecy.ENFORCED),
-    secrecy_why="the phone system's own sshd binds our key to a helper that tells no password; that it reaches nothing "
-    "else is tried at each connect. Where the settings name FreePBX's API it is `selected`: its client's secret could "
-    "do more",
+    secrecy_why="the phone system's own sshd binds our key to a helper that tells no password, and asks "
+    "Asterisk's prompt and fwconsole only what is on its own list; that it reaches nothing else is tried at each "
+    "connect. Where the settings name FreePBX's API it is `selected`: its client's secret could do more",
     proven=(Proof.SCHEMA,),
     proven_how="the kit on the helper itself, in a real PHP on a real MariaDB with FreePBX's tables, where a stand-in "
     "takes the place of FreePBX's classes; each call checked against FreePBX's own source (`make test-vendor`). "
     "Never run on a live FreePBX",
     cannot={
-        "diag": "the helper runs no diagnostics",
         "must-change": "FreePBX cannot make a user change a new PIN or portal password",
         "logins": "the phone system's SSH log is the administrator's, and our key cannot read it; the helper's account "
         "being used by anybody else is not seen",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -29,15 +30,7 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import (
-    CredentialRefused,
-    Fault,
-    InvalidValue,
-    NotFound,
-    NotSupported,
-    ProtocolViolation,
-    looking_again,
-)
+from connectors.errors import CredentialRefused, Fault, NotFound, ProtocolViolation, looking_again
 from connectors.freepbx.api import ApiLink
 from connectors.freepbx.capabilities import OURS, WEAKENS, check_line, removal
 from connectors.freepbx.link import connect
@@ -45,7 +38,8 @@ from connectors.freepbx.reading import Reading
 from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
-from connectors.transport.helper import Link, devices_of, people_of, person_of, version_of
+from connectors.transport import prompt
+from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
 SPEAKS: Final = 1
@@ -86,6 +80,7 @@ class FreePbxConnector:
             CheckLine("secrets", True, "our key reaches the helper alone: no shell, no forwarding (tried just now)"),
             CheckLine("helper", same, f"{version}, the file that ships with this Frameroom" if same
                       else f"{version} is not the file that ships with this Frameroom: install it again"),
+            prompt.check_line(self._hello),
             *map(check_line, raw), *await self._reading.check(),
         )  # fmt: skip
 
@@ -104,7 +99,7 @@ class FreePbxConnector:
 
     async def _now(self, person_id: str) -> Person:
         """As the helper, which wrote, tells it."""
-        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"))
+        return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """In every place that has the old value, and only if every field still is as expected; then applied."""
@@ -167,10 +162,16 @@ class FreePbxConnector:
             return ResetDone(("whoever is signed in to the portal stays signed in",))
         return ResetDone((f"all {accounts} telephones of this person take the new password",) if accounts > 1 else ())
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """The helper has no console."""
-        raise NotSupported("the helper on the phone system runs no diagnostics")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """Asterisk's prompt and fwconsole, as far as the helper's own list and configuration go.
+
+        `fwconsole reload` comes to its end whoever goes on listening: half of the files would be worse than all.
+        """
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        prompt.need(self._hello)
+        async with aclosing(self._link.stream(request)) as output:
+            async for data in output:
+                yield data
 
     async def close(self) -> None:
         """Hang up."""
@@ -194,10 +195,7 @@ class FreePbxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> FreePbxConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings
-        if not isinstance(settings, FreePbxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
-        apis = list[ApiLink]()
+        settings, apis = target.settings_as(FreePbxSettings), list[ApiLink]()
 
         async def opened() -> Credential:
             credential = await unseal()
@@ -206,14 +204,8 @@ class FreePbxFamily:
             return Credential(credential.login, private_key=credential.private_key)
 
         link = await connect(target, settings, opened)
-        try:
-            await link.prove_bound()
-            hello = await link.ask(GUARD.render("hello"))
-            version_of(hello, SPEAKS)
-            return FreePbxConnector(link, hello, Reading(link, apis[0] if apis else None))
-        except BaseException:
-            link.abort()
-            raise
+        hello = await greeted(link, GUARD.render("hello"), SPEAKS)
+        return FreePbxConnector(link, hello, Reading(link, apis[0] if apis else None))
 
 
 def _secret(credential: Credential) -> str:

@@ -2,8 +2,9 @@
 // Frameroom's helper on a FreePBX 16 or 17: people by name, email and direct number, and no password, whatever it is asked.
 //
 // One file, PHP 7.4 or newer, nothing but what FreePBX itself needs. Reading order: `frameroom_serve` (the wire, as lines
-// of JSON), `frameroom_shaped` (all that an answer can hold), `Frameroom_Worker` (the process that loads FreePBX's own PHP,
-// and every request that it knows), `Frameroom_Person`, `Frameroom_Numbers`, `Frameroom_Mailboxes`.
+// of JSON), `frameroom_shaped` (all that an answer can hold), `Frameroom_Prompt` (what may be typed at Asterisk's prompt and
+// fwconsole's), `Frameroom_Worker` (the process that loads FreePBX's own PHP, and every request that it knows),
+// `Frameroom_Person`, `Frameroom_Numbers`, `Frameroom_Mailboxes`.
 //
 // FreePBX's PHP prints and dies as it likes, sometimes with a password in its words. So it runs in a process of its own
 // whose output and errors go nowhere, and what it answers is taken apart and made anew before it is told. Each change ends
@@ -54,8 +55,8 @@ function frameroom_told(Frameroom_Fail $fail)
 function frameroom_conf($path)
 {
     $usual = array(
-        'bootstrap' => '/etc/freepbx.conf', 'fwconsole' => array('/usr/sbin/fwconsole'), 'numbers' => 'plus',
-        'country_code' => '44',
+        'bootstrap' => '/etc/freepbx.conf', 'fwconsole' => array('/usr/sbin/fwconsole'),
+        'asterisk' => array('/usr/sbin/asterisk'), 'console' => 'off', 'numbers' => 'plus', 'country_code' => '44',
     );
     $text = @file_get_contents($path);
     $rights = @fileperms($path);
@@ -70,8 +71,13 @@ function frameroom_conf($path)
         throw new Frameroom_Fail('failed', 'conf-unknown');
     }
     $conf = array_merge($usual, $given);
-    $words = is_array($conf['fwconsole']) ? $conf['fwconsole'] : array();
-    if (!$words || array_filter($words, 'is_string') !== $words || !is_string($conf['bootstrap'])
+    foreach (array('fwconsole', 'asterisk') as $program) {
+        $words = is_array($conf[$program]) ? $conf[$program] : array();
+        if (!$words || array_filter($words, 'is_string') !== $words) {
+            throw new Frameroom_Fail('failed', 'conf-unknown');
+        }
+    }
+    if (!is_string($conf['bootstrap']) || !in_array($conf['console'], array('off', 'look', 'act'), true)
         || !in_array($conf['numbers'], array('plus', 'digits', 'national'), true)
         || !is_string($conf['country_code']) || !preg_match('/^[1-9][0-9]{0,2}$/D', $conf['country_code'])) {
         throw new Frameroom_Fail('failed', 'conf-unknown');
@@ -155,11 +161,11 @@ final class Frameroom_Colleague
     }
 }
 
-/** Requests from standard input until it ends. Nothing else is ever written than what `frameroom_shaped` made. */
+/** Requests until standard input ends. Nothing is ever written but what `frameroom_shaped` made and `Frameroom_Prompt` let out. */
 function frameroom_serve($config)
 {
     try {
-        frameroom_conf($config);
+        $conf = frameroom_conf($config);
     } catch (Frameroom_Fail $fail) {
         fwrite(STDOUT, frameroom_line(frameroom_told($fail)));
         return 1;
@@ -170,7 +176,7 @@ function frameroom_serve($config)
             pcntl_signal($signal, SIG_IGN);
         }
     }
-    $reader = new Frameroom_Colleague($config); // it loads FreePBX while we say hello
+    $reader = null;
     while (($raw = fgets(STDIN, FRAMEROOM_LONGEST + 2)) !== false) {
         $number = null;
         try {
@@ -184,10 +190,21 @@ function frameroom_serve($config)
             $number = $asked['n'];
             $do = $asked['do'];
             if ($do === 'hello') {
+                $reader = $reader ?: new Frameroom_Colleague($config); // it loads FreePBX while we say hello
                 $answer = array(
                     'helper' => FRAMEROOM_COMMAND, 'version' => FRAMEROOM_VERSION,
                     'digest' => hash_file('sha256', __FILE__), 'php' => PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION,
+                    'console' => $conf['console'],
                 );
+            } elseif ($do === 'console') {
+                $prompt = new Frameroom_Prompt($conf);
+                foreach ($prompt->output(isset($asked['line']) ? $asked['line'] : null, STDIN) as $piece) {
+                    $said = frameroom_line(array('n' => $number, 'out' => base64_encode($piece)));
+                    if (@fwrite(STDOUT, $said) !== strlen($said)) {
+                        break 2;
+                    }
+                }
+                $answer = array();
             } elseif (in_array($do, FRAMEROOM_WRITES, true)) {
                 if ($reader !== null && !$reader->fresh()) {
                     $reader->end();
@@ -287,6 +304,177 @@ function frameroom_shaped($do, array $told)
             }));
         default:
             return array('ok' => true);
+    }
+}
+
+// ---- The prompt -----------------------------------------------------------------------------------------------------
+
+// What may be asked for by the request `console`: words as they are, and what may stand in place of a NAME, a MODULE or a
+// CHANNEL. No other line can be expressed; "!" and whatever prints a password are not among these.
+const FRAMEROOM_SLOTS = array(
+    'NAME' => '[A-Za-z0-9][A-Za-z0-9._-]{0,63}', 'MODULE' => '(?:res_pjsip|app_voicemail|pbx_config|app_queue)\.so',
+    'CHANNEL' => '[A-Za-z]{2,12}/[A-Za-z0-9][A-Za-z0-9._@-]{0,63}-[0-9a-f]{8}',
+);
+const FRAMEROOM_LOOKS = array(
+    'core show version', 'core show uptime', 'core show channels', 'core show calls', 'manager show connected',
+    'module show like NAME', 'pjsip show endpoints', 'pjsip show endpoint NAME', 'pjsip list endpoints', 'pjsip show aors',
+    'pjsip show contacts', 'pjsip show registrations', 'voicemail show users', 'queue show', 'queue show NAME',
+    'fwconsole ma list', 'fwconsole notifications --list',
+);
+const FRAMEROOM_ACTS = array(
+    'pjsip qualify NAME', 'module reload MODULE', 'dialplan reload', 'voicemail reload', 'pjsip send register NAME',
+    'pjsip send unregister NAME', 'core reload', 'channel request hangup CHANNEL', 'core restart gracefully',
+    'core abort shutdown', 'fwconsole reload',
+);
+const FRAMEROOM_PROMPT_S = 600;
+const FRAMEROOM_PIECE = 16384; // bytes of output told at once
+const FRAMEROOM_LONGEST_LINE = 8192; // of output; no line of Asterisk's is longer
+
+/** Whether a line is one of these. */
+function frameroom_listed($line, array $lines)
+{
+    if (!is_string($line) || strlen($line) > 200) {
+        return false;
+    }
+    foreach ($lines as $one) {
+        $words = array_map(function ($word) {
+            return isset(FRAMEROOM_SLOTS[$word]) ? FRAMEROOM_SLOTS[$word] : preg_quote($word, '~');
+        }, explode(' ', $one));
+        if (preg_match('~^' . implode(' ', $words) . '$~D', $line)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/**
+ * Asterisk's own command line and two of fwconsole's, and of their output what may be seen. Every program is started
+ * without a shell, with the line as one argument of its own (Asterisk) or the list's own words (fwconsole).
+ */
+final class Frameroom_Prompt
+{
+    /** @var array */
+    private $conf;
+
+    public function __construct(array $conf)
+    {
+        $this->conf = $conf;
+    }
+
+    /** The output of a line as it comes, whole lines at a time. Whoever closes `source` ends it. */
+    public function output($line, $source)
+    {
+        if ($this->conf['console'] === 'off') {
+            throw new Frameroom_Fail('unsupported', 'console-off');
+        }
+        $acts = frameroom_listed($line, FRAMEROOM_ACTS);
+        if (!$acts && !frameroom_listed($line, FRAMEROOM_LOOKS)) {
+            throw new Frameroom_Fail('invalid', 'console-line');
+        }
+        if ($acts && $this->conf['console'] !== 'act') {
+            throw new Frameroom_Fail('unsupported', 'console-looks');
+        }
+        if ($line === 'fwconsole reload') {
+            return $this->applied();
+        }
+        return $this->streamed($line, $acts, $source);
+    }
+
+    /**
+     * Comes to its end whoever goes on listening: half of FreePBX's files written would be worse than all. Its own words
+     * are dropped: where it fails they are a trace of calls, and the database's password is an argument of one.
+     */
+    private function applied()
+    {
+        $lock = fopen($this->conf['path'], 'r');
+        for ($until = microtime(true) + FRAMEROOM_LOCK_S; !flock($lock, LOCK_EX | LOCK_NB); usleep(50000)) {
+            if (microtime(true) > $until) {
+                throw new Frameroom_Fail('refused', 'busy');
+            }
+        }
+        $null = array('file', '/dev/null', 'r+');
+        $running = @proc_open(
+            array_merge($this->conf['fwconsole'], array('reload')), array($null, $null, $null), $pipes, '/'
+        );
+        if (!is_resource($running)) {
+            throw new Frameroom_Fail('failed', 'no-fwconsole');
+        }
+        yield "FreePBX writes its files anew, and has them read ...\n";
+        if (proc_close($running) !== 0) {
+            throw new Frameroom_Fail('unknown', 'reload');
+        }
+        yield "Done.\n";
+    }
+
+    private function streamed($line, $acts, $source)
+    {
+        $fwconsole = strpos($line, 'fwconsole ') === 0;
+        $command = $fwconsole
+            ? array_merge($this->conf['fwconsole'], array_slice(explode(' ', $line), 1))
+            : array_merge($this->conf['asterisk'], array('-rx', $line));
+        $null = array('file', '/dev/null', 'r+');
+        $environment = array('PATH' => '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL' => 'C');
+        $running = @proc_open($command, array($null, array('pipe', 'w'), $null), $pipes, '/', $environment);
+        if (!is_resource($running)) {
+            throw new Frameroom_Fail('failed', $fwconsole ? 'no-fwconsole' : 'no-asterisk');
+        }
+        $ended = $seen = false;
+        try {
+            stream_set_blocking($pipes[1], false);
+            $held = '';
+            for ($until = microtime(true) + FRAMEROOM_PROMPT_S; !feof($pipes[1]);) {
+                $ready = array($pipes[1], $source);
+                $none = null;
+                $left = max(0, (int) ceil($until - microtime(true)));
+                if (!@stream_select($ready, $none, $none, $left) || in_array($source, $ready, true)) {
+                    throw new Frameroom_Fail('failed', 'slow'); // nobody listens any more, or it has gone on for too long
+                }
+                $held .= (string) fread($pipes[1], FRAMEROOM_PIECE - strlen($held));
+                $cut = feof($pipes[1]) ? strlen($held) : (int) strrpos("\n" . $held, "\n");
+                $whole = substr($held, 0, $cut);
+                $held = (string) substr($held, $cut);
+                if (strlen($held) > FRAMEROOM_LONGEST_LINE) {
+                    throw new Frameroom_Fail('failed', 'long-line');
+                }
+                $seen = $seen || $whole !== '';
+                $whole = $fwconsole ? self::table($whole) : self::withheld($whole);
+                if ($whole !== '') {
+                    yield $whole;
+                }
+            }
+            fclose($pipes[1]);
+            $ended = true;
+            $code = proc_close($running);
+            // With 1 and without a word it reached no Asterisk, and nothing was asked of any.
+            if ($acts && $code !== 0 && ($code !== 1 || $seen)) {
+                throw new Frameroom_Fail('unknown', 'prompt-unsure');
+            }
+            if ($code !== 0) {
+                throw new Frameroom_Fail('failed', $fwconsole ? 'no-fwconsole' : 'no-asterisk');
+            }
+        } finally {
+            if (!$ended) {
+                proc_terminate($running, 9);
+                fclose($pipes[1]);
+                proc_close($running);
+            }
+        }
+    }
+
+    /** Arguments of applications that take a PIN, and variables of a telephone, go no further. */
+    private static function withheld($lines)
+    {
+        return preg_replace(
+            array('~((?:Authenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*~i', '~^(\s*set_var\s*[:=]\s*)\S[^\r\n]*~im'),
+            '$1(withheld)', $lines
+        );
+    }
+
+    /** Of what fwconsole says only rows of a table: around it are hints, warnings, and where it fails a trace of calls. */
+    private static function table($lines)
+    {
+        preg_match_all('~^(?:\|[^\r\n]*\||\+[-+=]+\+)\r?\n~m', substr($lines, -1) === "\n" ? $lines : $lines . "\n", $rows);
+        return implode('', $rows[0]);
     }
 }
 

@@ -20,6 +20,7 @@ for one in /usr/sbin/fwconsole /var/lib/asterisk/bin/fwconsole; do
 done
 [ -n "$FWCONSOLE" ] || fail "the program fwconsole is not found"
 PHP=
+ASTERISK=$(command -v asterisk || echo /usr/sbin/asterisk)
 for one in /usr/bin/php /usr/local/bin/php; do
     if [ -z "$PHP" ] && "$one" -r 'exit((int) (PHP_VERSION_ID < 70400 || !extension_loaded("mbstring")));' 2>/dev/null
     then PHP=$one; fi
@@ -36,7 +37,7 @@ class Wanted:
     """What an administrator says of their phone system. InvalidValue for what could not stand in a script.
 
     `public_key`: an OpenSSH line of the key that Frameroom will present; `numbers`: how inbound routes hold direct
-    numbers; `origin`: the gateway's address, "" for any.
+    numbers; `origin`: the gateway's address, "" for any; `console`: what its prompt may be used for.
     """
 
     public_key: str
@@ -44,9 +45,10 @@ class Wanted:
     country_code: str = "44"
     origin: str = ""
     reconfigure: bool = False
+    console: str = "off"
 
     def __post_init__(self) -> None:
-        install.plain(install.numbering(self))
+        install.plain((("the console", self.console, "off|look|act"), *install.numbering(self)))
 
 
 def bound(started: str) -> str:
@@ -66,8 +68,8 @@ def script(wanted: Wanted) -> str:
     recipe = Recipe(
         place=PLACE, helper=HELPER.read_text(encoding="utf-8"), finds=_FINDS.format(bootstrap=BOOTSTRAP),
         settings={
-            "bootstrap": BOOTSTRAP, "fwconsole": ["$FWCONSOLE"], "numbers": wanted.numbers,
-            "country_code": wanted.country_code,
+            "bootstrap": BOOTSTRAP, "fwconsole": ["$FWCONSOLE"], "asterisk": ["$ASTERISK"],
+            "console": wanted.console, "numbers": wanted.numbers, "country_code": wanted.country_code,
         },
         # The script's own shell is not to look for what was asked for: sshd's is.
         command=bound(as_owner).replace("$SSH_ORIGINAL", "\\$SSH_ORIGINAL"), started=started, tried=as_owner,

@@ -8,7 +8,7 @@ from typing import Final
 from connectors.contract import Target, Unseal
 from connectors.freepbx.requests import GUARD, line
 from connectors.freepbx.settings import FreePbxSettings
-from connectors.transport import helper
+from connectors.transport import helper, prompt
 from connectors.transport.helper import Link, Reasons
 
 _AT_SYSTEM: Final = "Change it in FreePBX's own pages."
@@ -33,6 +33,12 @@ REASONS: Final[Reasons] = {
     "reload": ("it was written, and FreePBX could not apply it (fwconsole reload)", _LOOK),
     "half": ("FreePBX failed in the middle of the change", _LOOK),
     "died": ("FreePBX's PHP ended, or took too long", _LOOK),
+    **prompt.REASONS,
+    "no-asterisk": ("Asterisk does not answer on its console", "Check that Asterisk runs."),
+    "no-fwconsole": ("FreePBX's fwconsole does not do that", "`frameroom system check` says whether it is found."),
+    "prompt-unsure": ("Asterisk's prompt ended without saying whether it was done", "Look at what it was to change."),
+    "slow": ("it did not come to its end in time", "Try again when the phone system has less to do."),
+    "long-line": ("a line of its answer is longer than is read", None),
     "no-worker": ("the helper cannot start PHP", "Install the helper again."),
     "internal": ("FreePBX's PHP failed", "Have FreePBX's log read (/var/log/asterisk/freepbx.log)."),
     "conf-unreadable": ("the helper's configuration cannot be read", "Install the helper again."),

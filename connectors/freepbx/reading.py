@@ -74,7 +74,7 @@ class Reading:
         answer, name = await self._beside(
             self._link.ask(GUARD.render("view", id=person_id)), lambda api: api.name(person_id)
         )
-        return person_of(answer.get("person")), name
+        return person_of(answer.get("person"), person_id), name
 
     async def people(self, cursor: str | None, limit: int) -> Page:
         """By extension; both lists are in the database's own order."""

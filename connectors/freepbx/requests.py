@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from connectors.console import FREEPBX, Class, only
 from connectors.errors import RequestNotAllowed
 from connectors.guard import Allowed, Guard, Template, digest, number, optional, secret, text
 from connectors.transport.helper import becoming, wire
@@ -49,6 +50,8 @@ GUARD: Final = Guard(
     Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
     Template("remove", True, {"id": _ID, "extension": digest, "name": digest}),
     Template("reset", True, {"id": _ID, "kind": _KIND, "secret": secret}),
+    Template("look", False, {"line": only(FREEPBX, Class.LOOK)}),
+    Template("act", True, {"line": only(FREEPBX, Class.ACT)}),
     Template("api-token", False, _CLIENT),
     Template("api-wider", False, _CLIENT),  # would more be given than was meant? What comes is dropped unread
     Template("api-people", False, {"skip": number(0, 1_000_000), "first": number(1, MAX_PAGE)}),

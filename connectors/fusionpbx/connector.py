@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from pydantic import BaseModel
@@ -31,7 +31,6 @@ from connectors.contract import (
 from connectors.errors import (
     Conflict,
     ConnectorError,
-    InvalidValue,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -40,11 +39,12 @@ from connectors.errors import (
     looking_again,
 )
 from connectors.fusionpbx import event_socket, removal, resets
-from connectors.fusionpbx.capabilities import FULL_CONTROL, NO_DEVICES, capabilities
+from connectors.fusionpbx.capabilities import FULL_CONTROL, LOOKS, NO_DEVICES, NO_PROMPT, OTHERS, capabilities
 from connectors.fusionpbx.direct import DirectNumbers
 from connectors.fusionpbx.event_socket import STAYS, Flusher
 from connectors.fusionpbx.numbers import word
 from connectors.fusionpbx.people import AT_THE_PBX, Mailbox, Own, User, person
+from connectors.fusionpbx.prompt import Prompt
 from connectors.fusionpbx.requests import GUARD, MAX_PAGE
 from connectors.fusionpbx.rights import documented
 from connectors.fusionpbx.settings import FusionPbxSettings
@@ -63,10 +63,10 @@ class FusionPbxConnector:
 
     def __init__(
         self, link: Link, domain: tuple[str, str], settings: FusionPbxSettings, findings: Findings,
-        flusher: Flusher | ConnectorError | None,
+        flusher: Flusher | ConnectorError | None, prompt: Prompt | None = None,
     ) -> None:  # fmt: skip
         self._link, self._domain, self._settings = link, domain, settings
-        self._findings, self._flusher = findings, flusher
+        self._findings, self._flusher, self._prompt = findings, flusher, prompt
         self._scope = {"domain": domain[0]}
 
     def capabilities(self) -> Capabilities:
@@ -77,7 +77,7 @@ class FusionPbxConnector:
 
     async def check(self) -> Sequence[CheckLine]:
         """Reach, identity, credential, domain, what the role could read, which rights it lacks, the cache."""
-        seen = sum(int(row[0]) for row in await self._link.read("other-domains", **self._scope))
+        ((seen, hidden),) = await self._link.read("other-domains", **self._scope)
         return (
             *top_lines(pinned=self._settings.sslmode == "pinned"),
             CheckLine("domain", True, f"{self._domain[1]} is there"),
@@ -90,15 +90,21 @@ class FusionPbxConnector:
                 self._link, documented(self._settings.namespace), "a new SIP password or voicemail PIN"
             ),
             self._cache_line(),
+            await self._prompt_line(alone=not seen and not hidden),
         )  # fmt: skip
 
     def _cache_line(self) -> CheckLine:
-        if self._settings.event_socket is None:
-            return CheckLine("cache", True, f"no event socket is named: {STAYS}")
+        if not self._settings.flushes:
+            return CheckLine("cache", True, f"no event socket is named for it: {STAYS}")
         if not isinstance(self._flusher, Flusher):
             why = self._flusher.message if self._flusher else "it is not there"
             return CheckLine("cache", False, f"{why}; nothing is written meanwhile")
         return CheckLine("cache", True, f"FreeSWITCH's event socket takes our password. {FULL_CONTROL}")
+
+    async def _prompt_line(self, *, alone: bool) -> CheckLine:
+        if self._prompt is None:
+            return CheckLine("prompt", True, NO_PROMPT)
+        return await self._prompt.check() if alone else CheckLine("prompt", False, OTHERS)
 
     async def find(self, words: str, limit: int) -> Page:
         """People who match every word, whatever its case; % and _ are letters like others."""
@@ -158,7 +164,7 @@ class FusionPbxConnector:
 
     async def _ready(self, own: Own) -> None:
         """Before anything is written: the cache can be emptied, or nobody said that it should be."""
-        if self._settings.event_socket is None:
+        if not self._settings.flushes:
             return
         if not isinstance(self._flusher, Flusher):
             raise self._flusher or Refused("FreeSWITCH's cache cannot be emptied; nothing was written")
@@ -200,7 +206,7 @@ class FusionPbxConnector:
             if change.ddi is not UNSET:
                 keys += await DirectNumbers(self._domain, self._settings).change(work, own, change.ddi, expected)
         left = await self._flush(keys)
-        if left and self._settings.event_socket is not None:
+        if left and self._settings.flushes:
             raise OutcomeUnknown(left, next_step="`show` the person: it is written. Have the cache emptied.")
         with looking_again():
             return await self.view(person_id)
@@ -245,7 +251,7 @@ class FusionPbxConnector:
         """What goes and what stays, without touching it."""
         own = await self._own(self._link, person_id)
         found = (await removal.plan(self._link, own, self._domain, self._settings)).words
-        if self._settings.event_socket is None:
+        if not self._settings.flushes:
             return Removal(found.removed, (*found.remains, f"the telephone's account: {STAYS}"))
         return found
 
@@ -298,10 +304,21 @@ class FusionPbxConnector:
             notes.append(f"the old password goes on working: {left}")
         return ResetDone(tuple(notes))
 
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """There is no console behind a database."""
-        raise NotSupported("diagnostics need FreeSWITCH's console; this connection is to FusionPBX's database")
-        yield b""
+    async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
+        """FreeSWITCH's prompt, where the settings open it, and where this FreeSWITCH is this customer's alone: it shows
+        every domain of it."""
+        request = GUARD.render("act" if command.acts else "look", line=command.render())
+        socket = self._settings.event_socket
+        if self._prompt is None or socket is None:
+            raise NotSupported(NO_PROMPT, next_step="The operator sets `event_socket` and its `console`.")
+        if command.acts and socket.console != "act":
+            raise NotSupported(LOOKS, next_step="The operator sets `console` to act, if the customer wants that.")
+        ((others, hidden),) = await self._link.read("other-domains", **self._scope)
+        if others or hidden:
+            raise NotSupported(OTHERS, next_step="It is for a FusionPBX of one customer's own.")
+        async with aclosing(self._prompt.typed(request)) as output:
+            async for data in output:
+                yield data
 
     async def own_login(self) -> str:
         """Process id and moment of this connection's backend."""
@@ -331,30 +348,33 @@ class FusionPbxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> FusionPbxConnector:
         """Identity, credential, proof that the role can read no secret, the domain. SecretReadable, Refused."""
-        settings = target.settings
-        if not isinstance(settings, FusionPbxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(FusionPbxSettings)
         second = list[str]()
+        socket = settings.event_socket
 
         async def first_line() -> Credential:
             credential = await unseal()
             password, _, rest = (credential.password or "").partition("\n")
-            if settings.event_socket is not None:
+            if socket is not None:
                 second.append(rest.strip())
             return Credential(credential.login, password.strip("\r"))
 
         database = Database(settings.database, GUARD, _PAGE, pinned=settings.sslmode == "pinned")
         link = await connect(target, database, first_line)
         flusher: Flusher | ConnectorError | None = None
+        prompt: Prompt | None = None
         try:
             link.use(statements(settings))
             found = await link.read("collations")
             link.use(statements(settings, str(found[0][0]) if found else None))
             findings = await prove(link, documented(settings.namespace), put_up_with=settings.allow_selected)
             domain = await _domain(link, settings)
-            if settings.event_socket is not None:
-                flusher = await _flusher(settings, second.pop(), target.connect_timeout_ms / 1000)
-            return FusionPbxConnector(link, domain, settings, findings, flusher)
+            if socket is not None:
+                secret, connect_s = second.pop(), target.connect_timeout_ms / 1000
+                flusher = await _flusher(settings, secret, connect_s) if settings.flushes else None
+                if socket.console != "off":
+                    prompt = Prompt(socket, secret, connect_s, target.answer_timeout_ms / 1000)
+            return FusionPbxConnector(link, domain, settings, findings, flusher, prompt)
         except BaseException:
             await link.close()
             raise

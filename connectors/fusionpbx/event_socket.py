@@ -1,7 +1,8 @@
-"""FreeSWITCH's event socket, for one thing: to take what changed out of FreeSWITCH's cache.
+"""FreeSWITCH's event socket: how it is come into, and how what changed is taken out of FreeSWITCH's cache (`prompt` is
+what else it is used for).
 
-Source: FreeSWITCH, mod_event_socket (`auth`, `api`); FusionPBX, resources/classes/cache.php and
-app/switch/resources/scripts/app/servers/resources/clear_cache.lua. The socket has no TLS and its password can do
+Source: FreeSWITCH, mod_event_socket (`auth`, `userauth`, `api`); FusionPBX, resources/classes/cache.php and
+app/switch/resources/scripts/app/servers/resources/clear_cache.lua. The socket has no TLS and its own password can do
 everything: it is spoken to only where the settings name an address of its own, and hears the guard's requests alone.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from connectors.errors import ConnectorError, CredentialRefused, ProtocolViolation, Refused, Unreachable
@@ -31,6 +33,10 @@ def words(request: Allowed) -> bytes:
     match allowed.name:
         case "event-socket-auth":
             line = f"auth {allowed.values['secret']}"
+        case "event-socket-userauth":
+            line = f"userauth {allowed.values['user']}:{allowed.values['secret']}"
+        case "look" | "act":
+            line = f"api {allowed.values['line']}"
         case "flush-file":
             # As cache.php names the file; the script takes it out of the cache's folder.
             line = f"api {_LUA} {allowed.values['key'].replace(':', '.')}"
@@ -39,6 +45,15 @@ def words(request: Allowed) -> bytes:
         case _:
             raise ProtocolViolation("that is no request to the event socket")
     return f"{line}\n\n".encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A connection that has shown its password. `may`: commands that its user may ask for; None: all there are."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    may: frozenset[str] | None
 
 
 class Flusher:
@@ -85,21 +100,32 @@ class Flusher:
         self._writer.transport.abort()
 
 
-async def _message(reader: asyncio.StreamReader) -> tuple[dict[str, str], str]:
-    """Headers and body; ValueError when they are none or too long."""
-    head = (await reader.readuntil(b"\n\n")).decode("utf-8")
+async def head(reader: asyncio.StreamReader, most: int = _MAX) -> tuple[dict[str, str], int]:
+    """Headers, and how many bytes of body follow; ValueError when they are none, or more than `most`."""
+    told = (await reader.readuntil(b"\n\n")).decode("utf-8")
     headers = {}
-    for line in head.splitlines():
+    for line in told.splitlines():
         name, colon, value = line.partition(":")
         if colon:
             headers[name.strip().lower()] = value.strip()
     length = headers.get("content-length", "0")
-    if not re.fullmatch(r"[0-9]{1,6}", length) or int(length) > _MAX:
+    if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > most:
         raise ValueError("too long")
-    return headers, (await reader.readexactly(int(length))).decode("utf-8")
+    return headers, int(length)
+
+
+async def _message(reader: asyncio.StreamReader) -> tuple[dict[str, str], str]:
+    headers, length = await head(reader)
+    return headers, (await reader.readexactly(length)).decode("utf-8")
 
 
 async def connect(where: EventSocket, secret: str | None, seconds: float) -> Flusher:
+    """Come in, to empty the cache. Raises what `enter` does."""
+    socket = await enter(where, secret, seconds)
+    return Flusher(socket.reader, socket.writer, where.cache, seconds)
+
+
+async def enter(where: EventSocket, secret: str | None, seconds: float) -> Socket:
     """Come in. Unreachable, CredentialRefused, ProtocolViolation; in none of them was anything asked."""
     if not secret:
         raise CredentialRefused(
@@ -108,10 +134,11 @@ async def connect(where: EventSocket, secret: str | None, seconds: float) -> Flu
         )
     failure: ConnectorError | None = None
     writer: asyncio.StreamWriter | None = None
+    may: frozenset[str] | None = None
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(where.host, where.port, limit=_MAX)
-            failure = await _come_in(reader, writer, secret)
+            failure, may = await _come_in(reader, writer, where.user, secret)
     except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
         failure = Unreachable(
             "FreeSWITCH's event socket cannot be reached",
@@ -122,21 +149,29 @@ async def connect(where: EventSocket, secret: str | None, seconds: float) -> Flu
             with contextlib.suppress(OSError):
                 writer.transport.abort()
         raise failure or Unreachable("FreeSWITCH's event socket cannot be reached")
-    return Flusher(reader, writer, where.cache, seconds)
+    return Socket(reader, writer, may)
 
 
-async def _come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, secret: str) -> ConnectorError | None:
+async def _come_in(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str, secret: str
+) -> tuple[ConnectorError | None, frozenset[str] | None]:
     headers, _ = await _message(reader)
     kind = headers.get("content-type")
     if kind == "text/rude-rejection":
         return CredentialRefused(
             "the event socket lets this machine not in", next_step="Name it in the socket's apply-inbound-acl."
-        )
+        ), None
     if kind != "auth/request":
-        return ProtocolViolation("that is no event socket; nothing was sent")
-    writer.write(words(GUARD.render("event-socket-auth", secret=secret)))
+        return ProtocolViolation("that is no event socket; nothing was sent"), None
+    if user:
+        request = GUARD.render("event-socket-userauth", user=user, secret=secret)
+    else:
+        request = GUARD.render("event-socket-auth", secret=secret)
+    writer.write(words(request))
     await writer.drain()
     headers, _ = await _message(reader)
     if not headers.get("reply-text", "").startswith("+OK"):
-        return CredentialRefused("the event socket refused its password")
-    return None
+        return CredentialRefused("the event socket refused its password"), None
+    listed = headers.get("allowed-api", "all")
+    # As FreeSWITCH takes the list apart: at spaces where there is one, else at commas.
+    return None, None if listed == "all" else frozenset(listed.split(" " if " " in listed else ","))

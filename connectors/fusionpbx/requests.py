@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from connectors.console import FREESWITCH, Class, only
 from connectors.errors import InvalidValue
 from connectors.fusionpbx import dialplan
-from connectors.guard import Check, Guard, Template, listed, number, optional, text
+from connectors.guard import Check, Guard, Template, listed, number, optional, secret_like, text
 from connectors.transport.postgres_role import TEMPLATES
 
 MAX_PAGE: Final = 500
@@ -33,6 +34,7 @@ KEY: Final = (
 )
 """A key of FreeSWITCH's cache. In a file cache it is a file's name: it holds no stroke and begins with no dot."""
 _KEY: Final = text(330, pattern=KEY)
+_SOCKET_USER: Final = text(320, pattern=r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 
 
 def _password_hash(name: str, value: object) -> None:
@@ -41,24 +43,10 @@ def _password_hash(name: str, value: object) -> None:
         raise InvalidValue(f"{name} is no hash that FusionPBX takes")
 
 
-def _pin(name: str, value: object) -> None:
-    # check_password.lua takes two to twenty digits.
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4,20}", value):
-        raise InvalidValue(f"{name} cannot be sent as it is")
-
-
-def _socket_secret(name: str, value: object) -> None:
-    # It stands alone on its line; FreeSWITCH reads it up to the line's end.
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,200}", value):
-        raise InvalidValue(f"{name} cannot be sent as it is")
-
-
-def _sip_password(name: str, value: object) -> None:
-    # It stands in XML, in FreeSWITCH's variables and in telephones' settings as it is.
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{8,64}", value):
-        raise InvalidValue(f"{name} cannot be sent as it is")
-
-
+_PIN: Final = secret_like(r"[0-9]{4,20}")  # check_password.lua takes two to twenty digits
+_SOCKET_SECRET: Final = secret_like(r"[!-~]{1,200}")  # it stands alone on its line, which FreeSWITCH reads to its end
+# It stands in XML, in FreeSWITCH's variables and in telephones' settings as it is.
+_SIP_PASSWORD: Final = secret_like(r"[A-Za-z0-9_.-]{8,64}")
 _DOMAIN: Final[dict[str, Check]] = {"domain": _ID}
 _ONE: Final = _DOMAIN | {"id": _ID}
 _BOX: Final = _DOMAIN | {"box": _ID}
@@ -88,9 +76,9 @@ GUARD: Final = Guard(
     Template("set-directory", True, _ONE | {"first": _NAME, "last": optional(_NAME)}),
     Template("set-mail", True, _BOX | {"email": optional(_EMAIL)}),
     Template("set-user-email", True, _USER | {"email": optional(_EMAIL)}),
-    Template("set-pin", True, _BOX | {"secret": _pin}),
-    Template("set-sip", True, _ONE | {"secret": _sip_password}),
-    Template("set-lines", True, _DOMAIN | {"name": text(253), "extension": text(60), "secret": _sip_password}),
+    Template("set-pin", True, _BOX | {"secret": _PIN}),
+    Template("set-sip", True, _ONE | {"secret": _SIP_PASSWORD}),
+    Template("set-lines", True, _DOMAIN | {"name": text(253), "extension": text(60), "secret": _SIP_PASSWORD}),
     Template("set-portal", True, _USER | {"hash": _password_hash}),
     Template("move-route", True, _ROUTE | {"prefix": optional(_DIGITS_OR_LESS), "trunk": optional(_DIGITS_OR_LESS)}),
     Template(
@@ -123,7 +111,10 @@ GUARD: Final = Guard(
     Template("delete-user", True, _USER),
     Template("delete-user-groups", True, _USER),
     Template("delete-user-settings", True, _USER),
-    Template("event-socket-auth", False, {"secret": _socket_secret}),
+    Template("event-socket-auth", False, {"secret": _SOCKET_SECRET}),
+    Template("event-socket-userauth", False, {"user": _SOCKET_USER, "secret": _SOCKET_SECRET}),
+    Template("look", False, {"line": only(FREESWITCH, Class.LOOK)}),
+    Template("act", True, {"line": only(FREESWITCH, Class.ACT)}),
     Template("flush-file", True, {"key": _KEY}),
     Template("flush-memcache", True, {"key": _KEY}),
 )  # fmt: skip

@@ -39,15 +39,19 @@ class Numbers(BaseModel):
 
 
 class EventSocket(BaseModel):
-    """FreeSWITCH's event socket. It has no TLS and its password is full control of the phone system."""
+    """FreeSWITCH's event socket. It has no TLS, and its own password is full control of the phone system."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: Annotated[str, AfterValidator(_private)]
     """Named apart from the database's: whoever answers there is told the password. This machine, or WireGuard."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8021
-    cache: Literal["file", "memcache"] = "file"
-    """FusionPBX's setting cache / method."""
+    cache: Literal["file", "memcache", "none"] = "file"
+    """FusionPBX's setting cache / method; none: it is not emptied from here."""
+    user: Annotated[str, Field(pattern=r"^(?:[A-Za-z0-9._-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252})?$")] = ""
+    """Of FreeSWITCH's directory, whose esl-allowed-api says what may be asked; empty: the socket's own password."""
+    console: Literal["off", "look", "act"] = "off"
+    """What FreeSWITCH's prompt may be used for. It shows every domain: for a FreeSWITCH that serves one alone."""
 
 
 class FusionPbxSettings(BaseModel):
@@ -78,3 +82,8 @@ class FusionPbxSettings(BaseModel):
     """Without it a change counts when FreeSWITCH's cache is emptied by somebody."""
     allow_selected: bool = False
     """Work although the role could read secrets; shown as `selected` everywhere. For a site that cannot do better."""
+
+    @property
+    def flushes(self) -> bool:
+        """Whether FreeSWITCH's cache is emptied from here."""
+        return self.event_socket is not None and self.event_socket.cache != "none"

@@ -141,7 +141,8 @@ _TEXTS: Final[Mapping[str, str]] = {
     **TEXTS,
     "domain": "select d.domain_uuid::text, d.domain_name from {v_domains} d where lower(d.domain_name) = "
         "lower(%(name)s) order by 1 limit 2",
-    "other-domains": "select count(*) from {v_domains} d where d.domain_uuid <> %(domain)s::uuid",
+    "other-domains": "select count(*), row_security_active('{v_domains}'::regclass) from {v_domains} d "
+    "where d.domain_uuid <> %(domain)s::uuid",
     "people": "with page as (select " + _COLUMNS + " from {v_extensions} e where e." + _MINE
         + """ and (coalesce(e.extension, '') collate "C", e.extension_uuid)
         > (convert_from(decode(%(after)s::text, 'hex'), 'UTF8'), %(id)s::uuid)

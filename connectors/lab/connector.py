@@ -166,7 +166,7 @@ class LabConnector:
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        return person_of((await self._helper.ask(GUARD.render("view", id=person_id))).get("person"))
+        return person_of((await self._helper.ask(GUARD.render("view", id=person_id))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """All of it in one request, written only if every field still is as expected.

@@ -48,6 +48,7 @@ from connectors.tcx.proof import check_lines
 from connectors.tcx.requests import GUARD, MOST_A_PAGE, MOST_NUMBERS, MOST_WORDS
 from connectors.tcx.rules import InboundRules, leads_to
 from connectors.tcx.settings import TcxSettings
+from connectors.transport.text import same
 
 _NAME: Final = text(150, pattern=r"\S+(?: \S+)*")
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,7}):([0-9a-f]{64})", re.ASCII)
@@ -138,12 +139,16 @@ class TcxConnector:
         return (await self._own(person_id)).shown
 
     async def _own(self, person_id: str) -> _Own:
-        key = key_of(person_id)
-        user, etag = await self._link.look_with_tag(User, "user", id=key)
-        if user.Id != key:
-            raise ProtocolViolation("the phone system answered about somebody else")
+        user, etag = await self._user(person_id)
         rules = tuple((await self._rules.of((user.Number,))).get(user.Number, ()))
         return _Own(user, rules, person(user, map(self._rules.number, rules)), etag)
+
+    async def _user(self, person_id: str) -> tuple[User, str | None]:
+        """The user alone, with its ETag."""
+        key = key_of(person_id)
+        user, etag = await self._link.look_with_tag(User, "user", id=key)
+        _is_about(user, key)
+        return user, etag
 
     async def _persons(self, users: Sequence[User]) -> tuple[Person, ...]:
         if not users:
@@ -211,7 +216,9 @@ class TcxConnector:
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Whether anything is registered: which telephones, 3CX tells only along with their passwords."""
-        found = await self._link.look(Registered, "registered", id=key_of(person_id))
+        key = key_of(person_id)
+        found = await self._link.look(Registered, "registered", id=key)
+        _is_about(found, key)
         return (Device("at least one telephone or app (3CX tells no more without passwords)", None),) * bool(
             found.IsRegistered
         )
@@ -220,7 +227,7 @@ class TcxConnector:
 
     async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
         """3CX's own to make. NotFound."""
-        await self._link.look(User, "user", id=key_of(person_id))
+        await self._user(person_id)
         return SecretRules("", 0, 0, False, _STORED, made_there=True)
 
     async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
@@ -230,13 +237,13 @@ class TcxConnector:
 
     async def renew(self, person_id: str, kind: SecretKind, email: str) -> ResetDone:
         """3CX makes a new password of that kind alone, and mails it to the address that it has for the person."""
-        own = await self._link.look(User, "user", id=key_of(person_id))
+        own = (await self._user(person_id))[0]
         if not own.EmailAddress:
             raise Refused(
                 "3CX has no address for this person, and nobody would ever know the new password; nothing was written",
                 next_step="Give the person an address first: `set USER email=ADDRESS`.",
             )
-        if own.EmailAddress.casefold() != email.casefold():
+        if not same(own.EmailAddress, email):
             raise Conflict("the address changed since it was shown; nothing was written")
         await self._link.write(GUARD.render("regenerate", id=own.Id, kind=kind.value))
         notes = ["3CX made the new password and mails it to the user with its welcome message; nobody here knows it"]
@@ -252,6 +259,11 @@ class TcxConnector:
     async def close(self) -> None:
         """Forget the token and the key."""
         await self._link.close()
+
+
+def _is_about(found: User | Registered, key: int) -> None:
+    if found.Id != key:
+        raise ProtocolViolation("the phone system answered about somebody else")
 
 
 def _where(cursor: str | None) -> tuple[int, str | None]:
@@ -298,7 +310,5 @@ class TcxFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> TcxConnector:
         """The certificate first, the client's key after."""
-        settings = target.settings
-        if not isinstance(settings, TcxSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(TcxSettings)
         return TcxConnector(await connect(target, settings, unseal), settings, target.pin)

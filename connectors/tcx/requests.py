@@ -129,7 +129,9 @@ def _word_filter(word: str, extensions: tuple[str, ...]) -> str:
 
 def _query(path: str, select: str, **options: object) -> str:
     made = [f"$select={select}"]
-    made += [f"${name}={quote(str(value), safe=',')}" for name, value in options.items() if value is not None]
+    for name, value in options.items():
+        if value is not None:
+            made.append(f"${name}={value if type(value) is int else quote(str(value), safe=',')}")
     return f"{_XAPI}/{path}?{'&'.join(made)}"
 
 

@@ -55,29 +55,15 @@ class InboundRules:
     async def of(self, extensions: Sequence[str]) -> Mapping[str, list[Rule]]:
         """The rules that hold these people's numbers, by extension."""
         wanted, found = set(extensions), defaultdict[str, list[Rule]](list)
-        async for rule in self._of(sorted(wanted)):
-            whose = leads_to(rule)
-            if whose is not None and whose in wanted:
-                found[whose].append(rule)
-        return found
-
-    async def _of(self, extensions: Sequence[str]) -> AsyncIterator[Rule]:
-        # Many neighbours: between the first and the last of them, as text, which digits are compared as anywhere.
-        digits = [one for one in extensions if one.isascii() and one.isdigit()]
-        others = [one for one in extensions if one not in set(digits)]
-        questions: list[tuple[str, dict[str, object]]] = []
-        if len(digits) > MOST_NUMBERS:
-            questions.append(("rules-between", {"low": digits[0], "high": digits[-1]}))
-        else:
-            others = [*digits, *others]
-        sendable = [one for one in others if _is_sendable(one)]
-        for at in range(0, len(sendable), MOST_NUMBERS):
-            questions.append(("rules-of", {"numbers": tuple(sendable[at : at + MOST_NUMBERS])}))
-        for name, values in questions:
-            async for rule in self._all(name, **values):
-                yield rule
+        for name, values in _questions(sorted(wanted)):
+            async for page in self._pages(name, values):
+                for rule in page:
+                    whose = leads_to(rule)
+                    if whose is not None and whose in wanted:
+                        found[whose].append(rule)
             if not self._filters:
-                return  # that were all rules, whatever was asked
+                break  # that were all rules, whatever was asked
+        return found
 
     async def naming(self, extension: str) -> list[Rule]:
         """Every rule that leads to this extension, at whatever time."""
@@ -130,6 +116,24 @@ class InboundRules:
         if len(page.value) > MOST_RULES:
             raise ProtocolViolation("the phone system's answer is larger than was asked for")
         return page.value
+
+
+def _questions(extensions: Sequence[str]) -> list[tuple[str, dict[str, object]]]:
+    """What to ask for the rules that lead to these, in order: requests by name, with their values. Many neighbours are
+    asked for as what is between the first and the last of them, as text, which digits are compared as anywhere."""
+    if len(extensions) == 1:
+        return [("rules-of", {"numbers": (extensions[0],)})] if _is_sendable(extensions[0]) else []
+    digits = [one for one in extensions if one.isascii() and one.isdigit()]
+    others = [one for one in extensions if one not in set(digits)] if len(digits) < len(extensions) else []
+    questions: list[tuple[str, dict[str, object]]] = []
+    if len(digits) > MOST_NUMBERS:
+        questions.append(("rules-between", {"low": digits[0], "high": digits[-1]}))
+    else:
+        others = [*digits, *others]
+    sendable = [one for one in others if _is_sendable(one)]
+    for at in range(0, len(sendable), MOST_NUMBERS):
+        questions.append(("rules-of", {"numbers": tuple(sendable[at : at + MOST_NUMBERS])}))
+    return questions
 
 
 def _is_sendable(extension: str) -> bool:

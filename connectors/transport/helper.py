@@ -33,6 +33,7 @@ from connectors.guard import Allowed, Check, Guard, digest
 from connectors.transport import ssh
 from connectors.transport.lines import Exchange, Speech
 from connectors.transport.prompt import stream
+from connectors.transport.text import whole
 
 COMMAND: Final = "frameroom-helper"
 """What is asked for over SSH; whatever else is asked for, the helper does not do."""
@@ -115,7 +116,8 @@ class Link(Exchange):
         """The output of a line of the prompt (`prompt.stream`), beside whatever else is asked."""
         spoken = self._speech
         request = spoken.guard.require(request)
-        line = stream(self._connection, spoken.command, request, self._timeout_ms / 1000, spoken.failure)
+        within = self._timeout_ms + (spoken.patience_ms if request.writes else 0)
+        line = stream(self._connection, spoken.command, request, within / 1000, spoken.failure)
         async with aclosing(line) as output:
             async for data in output:
                 yield data
@@ -174,6 +176,19 @@ async def connect(target: Target, login: str, unseal: Unseal, spoken: Speech) ->
     return Link(await ssh.connect(target, opened, login), target.answer_timeout_ms, spoken)
 
 
+async def greeted(link: Link, hello: Allowed, needed: int) -> dict[str, Any]:
+    """The helper's hello, once it was proven that our key reaches it alone; otherwise the link is let go of.
+    SecretReadable; NotSupported, as `version_of`."""
+    try:
+        await link.prove_bound()
+        told = await link.ask(hello)
+        version_of(told, needed)
+    except BaseException:
+        link.abort()
+        raise
+    return told
+
+
 def version_of(hello: Mapping[str, Any], needed: int) -> int:
     """The helper's version. NotSupported when it is older than this connector needs."""
     version = hello.get("version")
@@ -203,7 +218,7 @@ def text_of(raw: object) -> str:
     """A text of an answer. ProtocolViolation when it is none, or longer than anything that is shown."""
     if not isinstance(raw, str) or len(raw) > 1024:
         raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    return raw
+    return whole(raw)
 
 
 def texts_of(raw: object) -> tuple[str, ...]:
@@ -213,13 +228,16 @@ def texts_of(raw: object) -> tuple[str, ...]:
     return tuple(map(text_of, raw))
 
 
-def person_of(raw: object) -> Person:
-    """A Person from an answer; unknown keys are dropped here."""
+def person_of(raw: object, wanted: str | None = None) -> Person:
+    """A Person from an answer; unknown keys are dropped here. ProtocolViolation when it is not the one `wanted`."""
     if not isinstance(raw, dict):
         raise ProtocolViolation("the phone system described a person in a way that makes no sense")
     email = None if raw.get("email") is None else text_of(raw["email"])
     ddis = None if raw.get("ddis") is None else texts_of(raw["ddis"])
-    return Person(text_of(raw.get("id")), text_of(raw.get("extension")), text_of(raw.get("name")), email, ddis)
+    person = Person(text_of(raw.get("id")), text_of(raw.get("extension")), text_of(raw.get("name")), email, ddis)
+    if wanted is not None and person.id != wanted:
+        raise ProtocolViolation("the phone system answered about somebody else")
+    return person
 
 
 def people_of(answer: Mapping[str, Any], limit: int) -> tuple[Person, ...]:

@@ -1,6 +1,7 @@
 """A line of a phone system's own prompt, by way of the helper there, on a channel of its own; output as JSON lines.
 
-Closing the channel ends the command: the helper sees its standard input end, and ends what it started.
+Closing the channel ends the command: the helper sees its standard input end, and ends what it started. What every
+helper with a prompt says of it, and refuses, is here in words.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, Final
 
 import asyncssh
 
-from connectors.errors import ConnectorError, OutcomeUnknown, ProtocolViolation, Unreachable
+from connectors.contract import CheckLine
+from connectors.errors import ConnectorError, NotSupported, OutcomeUnknown, ProtocolViolation, Unreachable
 from connectors.guard import Allowed
 from connectors.transport.ssh import MAX_OUTPUT, MAX_SECONDS
 
@@ -22,6 +24,40 @@ _LONGEST: Final = 64 << 10
 """Bytes of one line of the helper's: 32 KiB of output as base64, and a little."""
 _NUMBER: Final = 1
 _LOOK: Final = "Look at what it was to change. It is not repeated by itself."
+_NONE: Final = "the helper lets nobody use Asterisk's prompt"
+_ALLOWS: Final[Mapping[Any, str]] = {
+    "look": "the helper lets Asterisk's prompt be used to look, from its list",
+    "act": "the helper lets Asterisk's prompt be used to look and to act, from its list",
+}
+REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "console-off": (
+        "the phone system's administrator has not switched its prompt on",
+        "They set `console` in the helper's configuration to look or act: `frameroom system install-helper`.",
+    ),
+    "console-looks": (
+        "the phone system's administrator lets its prompt be used to look only",
+        "They set `console` in the helper's configuration to act, if they want that.",
+    ),
+    "console-line": (
+        "the helper on the phone system does not know that command",
+        "It may be older than this Frameroom: `frameroom system install-helper` brings it up to date.",
+    ),
+}
+"""A helper's reasons for which it lets a line not be typed (`helper.Reasons`)."""
+
+
+def check_line(hello: Mapping[str, Any]) -> CheckLine:
+    """What the administrator lets the prompt be used for, by the helper's greeting."""
+    return CheckLine("prompt", True, _ALLOWS.get(hello.get("console"), _NONE))
+
+
+def need(hello: Mapping[str, Any]) -> None:
+    """NotSupported where the helper is older than its prompt."""
+    if "console" not in hello:
+        raise NotSupported(
+            "the helper on the phone system is older than its prompt",
+            next_step="Have it installed again: `frameroom system install-helper`.",
+        )
 
 
 async def stream(

@@ -9,8 +9,8 @@ proxies of the environment never used, compression never accepted, nothing is se
 in an exception or a log: what is raised is made of fixed words, outside the handler, so that the error caught is not
 even its context.
 
-Sources: RFC 9110, RFC 9112, of which h11 makes and reads the bytes. A client above it (httpx2) was tried: pooling,
-tracing and its own streams took ten times the CPU of the exchange itself, and nothing else of it is wanted here.
+Sources: RFC 9110, RFC 9112. A whole client (httpx2) was tried: pooling, tracing and its own streams took ten times the
+CPU of the exchange itself, and nothing else of it is wanted here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import h11
-
 from connectors.contract import Target
 from connectors.errors import (
     ConnectorError,
     IdentityMismatch,
+    InvalidValue,
     OutcomeUnknown,
     ProtocolViolation,
     RequestNotAllowed,
@@ -35,6 +34,7 @@ from connectors.errors import (
 )
 from connectors.guard import Allowed, Guard
 from connectors.transport.identity import identity
+from connectors.transport.wire import LOST, Wire
 
 MAX_BODY: Final = 16 << 20
 """Bytes of one answer's body, unless the family says less."""
@@ -42,17 +42,17 @@ MAX_DROPPED: Final = 32 << 10
 """Bytes of a body that nobody reads; past it the answer is none that makes sense."""
 _IDLE_S: Final = 20.0
 """How long a connection is kept: less than phone systems do, so that a write seldom meets one that was just ended."""
-_HEAD: Final = 64 << 10
-"""Bytes of an answer's head, and of what may come before it."""
-_CHUNK: Final = 256 << 10
-_REST: Final = 256 << 10
-_SWITCHING: Final = 101
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PATH: Final = re.compile(r"/(?!/)[!$&-;=?-\[\]_a-z~%]*")
 _HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_KEEP: Final = re.compile(r"[!-~]{1,200}")
-_LOST: Final = "the connection to the phone system was lost"
+_OURS: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te", "trailer", "accept",
+     "accept-encoding"}
+)  # fmt: skip
+"""Headers that say where a request ends, to whom it goes and how it is answered: no family's to say."""
+_KEEP: Final = re.compile(rb"[!-~]{1,200}")
+_SECONDS: Final = re.compile(rb"[0-9]{1,5}")
 _REDIRECTS: Final = range(300, 400)
 _ERRORS: Final = 400
 """From here on a status says it all, and a body that nobody reads is often a page of HTML."""
@@ -75,8 +75,10 @@ class Call:
 
     def __post_init__(self) -> None:
         whole = self.method in _METHODS and _PATH.fullmatch(self.path) is not None
-        whole = whole and all(_HEADER.fullmatch(n) and _VALUE.fullmatch(v) for n, v in self.headers.items())
-        if not whole:
+        for name, value in self.headers.items():
+            whole = whole and _HEADER.fullmatch(name) is not None and name.lower() not in _OURS
+            whole = whole and _VALUE.fullmatch(value) is not None
+        if not whole or not all(map(_VALUE.fullmatch, self.takes)):
             raise RequestNotAllowed("a request that cannot be one line of HTTP was made")
 
 
@@ -117,55 +119,30 @@ def nobody(_: int) -> Sink | None:
     return None
 
 
-class _Wire:
-    """One connection, proven; `used` when it last answered (the loop's clock)."""
+class _Read:
+    """An answer as it is read: what its head says is judged first, and every piece of its body counted."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
-        self.used = 0.0
-        self.ended = False
-        """Whether the phone system ended it: what h11 finds wrong then is that it broke off."""
+    def __init__(self, takes: tuple[str, ...], choose: Choose) -> None:
+        self._takes, self._choose = takes, choose
+        self._sink: Sink | None = None
+        self._kind, self._size = b"", 0
+        self.answer: Answer | None = None
 
-    def abort(self) -> None:
-        self.writer.transport.abort()
+    def headed(self, status: int, told: Mapping[bytes, bytes]) -> None:
+        """ProtocolViolation for one that sends us elsewhere, or is compressed."""
+        self.answer = _judged(status, told)
+        self._kind = told.get(b"content-type", b"")
+        self._sink = self._choose(status)
 
-    def is_good(self, now: float) -> bool:
-        return now - self.used < _IDLE_S and not self.reader.at_eof() and not self.writer.transport.is_closing()
-
-    def send(self, call: Call, headers: list[tuple[str, str]]) -> None:
-        request = h11.Request(method=call.method, target=call.path, headers=headers)
-        parts = [self.http.send(request)]
-        if call.body is not None:
-            parts.append(self.http.send(h11.Data(data=call.body)))
-        parts.append(self.http.send(h11.EndOfMessage()))
-        self.writer.write(b"".join(part or b"" for part in parts))
-
-    async def next(self) -> h11.Response | bytes | None:
-        """The answer's head, then its body in pieces, then None. h11.RemoteProtocolError, OSError."""
-        size = 0
-        while True:
-            event = self.http.next_event()
-            if event is h11.NEED_DATA:
-                data = await self.reader.read(_CHUNK)
-                self.ended = not data
-                self.http.receive_data(data)
-                size += len(data)
-            elif isinstance(event, h11.Response):
-                return event
-            elif isinstance(event, h11.Data):
-                return bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                return None
-            elif not isinstance(event, h11.InformationalResponse) or event.status_code == _SWITCHING or size > _HEAD:
-                raise ProtocolViolation("the phone system's answer makes no sense")
-
-    def goes_on(self) -> bool:
-        """Ready for the next request; False when it cannot be, or when something came that nobody asked for."""
-        if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE or self.http.trailing_data[0]:
-            return False
-        self.http.start_next_cycle()
-        return True
+    def piece(self, data: bytes) -> None:
+        """ProtocolViolation for a body of another kind, or too large a one."""
+        if not self._size and (self._sink is not None or (self.answer is not None and self.answer.status < _ERRORS)):
+            _is_taken(self._kind, self._takes)
+        self._size += len(data)
+        if self._size > (MAX_DROPPED if self._sink is None else MAX_BODY):
+            raise ProtocolViolation("the phone system's answer is too large")
+        if self._sink is not None:
+            self._sink(data)
 
 
 class Web:
@@ -178,9 +155,12 @@ class Web:
         self._target, self._guard, self._render = target, guard, render
         self._name = server_name
         self._tls = identity(target.pin, server_name)
-        self._usual = (("Host", server_name or _authority(target)), ("User-Agent", user_agent or "Frameroom"))
+        host, agent = server_name or _authority(target), user_agent or "Frameroom"
+        if not (_VALUE.fullmatch(host) and _VALUE.fullmatch(agent)):
+            raise InvalidValue("the name of this phone system is none that a request can hold")
+        self._usual = f"Host: {host}\r\nUser-Agent: {agent}\r\nAccept-Encoding: identity"
         self._lock = asyncio.Lock()
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._closed = False
 
     async def prove(self) -> None:
@@ -192,27 +172,25 @@ class Web:
         async with self._lock:
             await self._connected()
 
-    async def _connected(self) -> _Wire:
+    async def _connected(self) -> Wire:
         if self._closed:
-            raise Unreachable(_LOST)
-        now = asyncio.get_running_loop().time()
-        if self._wire is not None and self._wire.is_good(now):
+            raise Unreachable(LOST)
+        loop = asyncio.get_running_loop()
+        if self._wire is not None and self._wire.is_open() and loop.time() - self._wire.used < _IDLE_S:
             return self._wire
         self._hang_up()
         caught: BaseException | None = None
         try:
             async with asyncio.timeout(self._target.connect_timeout_ms / 1000):
-                wire = _Wire(
-                    *await asyncio.open_connection(
-                        self._target.host, self._target.port, ssl=self._tls, limit=_CHUNK,
-                        server_hostname=self._name or self._target.host,
-                    )
+                _, wire = await loop.create_connection(
+                    Wire, self._target.host, self._target.port, ssl=self._tls,
+                    server_hostname=self._name or self._target.host,
                 )  # fmt: skip
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             caught = error
         if caught is not None:
             raise _not_connected(caught)
-        wire.used = now
+        wire.used = loop.time()
         self._wire = wire
         return wire
 
@@ -225,67 +203,35 @@ class Web:
         """
         allowed = self._guard.require(request)
         call = self._render(allowed, token)
+        data, read = self._bytes(call), _Read(call.takes, choose)
         async with self._lock:
             wire = await self._connected()
+            failure: ConnectorError | None = None
             done = False
             try:
-                answer = await self._asked(wire, call, allowed.writes, choose)
+                await wire.ask(data, read, self._target.answer_timeout_ms / 1000)
                 done = wire.goes_on()
+                wire.used = asyncio.get_running_loop().time()
+            except ConnectorError as error:
+                failure = error
             finally:
                 # Also when it was given up: a late answer must not be taken for the next one's.
                 if not done:
                     self._hang_up()
-            wire.used = asyncio.get_running_loop().time()
-            return answer
-
-    async def _asked(self, wire: _Wire, call: Call, writes: bool, choose: Choose) -> Answer:
-        answer: Answer | None = None
-        failure: ConnectorError | None = None
-        try:
-            async with asyncio.timeout(self._target.answer_timeout_ms / 1000):
-                answer = await self._exchanged(wire, call, choose)
-        except TimeoutError:
-            failure = Unreachable("the phone system took too long")
-        except h11.RemoteProtocolError:
-            makes_none = ProtocolViolation("the phone system's answer makes no sense")
-            failure = Unreachable(_LOST) if wire.ended else makes_none
-        except (OSError, EOFError):
-            failure = Unreachable(_LOST)
-        except ConnectorError as error:
-            failure = error
-        if answer is not None:
-            return answer
-        failure = failure or Unreachable(_LOST)
-        if writes and not isinstance(failure, OutcomeUnknown):
+        if failure is None and read.answer is not None:
+            return read.answer
+        failure = failure or Unreachable(LOST)
+        if allowed.writes and not isinstance(failure, OutcomeUnknown):
             raise OutcomeUnknown(f"{failure.message}, before it was clear whether the change was made")
         raise failure
 
-    async def _exchanged(self, wire: _Wire, call: Call, choose: Choose) -> Answer:
-        headers = [*self._usual, ("Accept", ", ".join(call.takes)), ("Accept-Encoding", "identity")]
-        headers += call.headers.items()
-        if call.body is not None:
-            headers.append(("Content-Length", str(len(call.body))))
-        wire.send(call, headers)
-        await wire.writer.drain()
-        head = await wire.next()
-        if not isinstance(head, h11.Response):
-            raise ProtocolViolation("the phone system's answer makes no sense")
-        told = {name: value.decode("latin-1").strip() for name, value in head.headers}
-        answer = _judged(head.status_code, told)
-        sink, size, rested = choose(answer.status), 0, 0
-        while isinstance(piece := await wire.next(), bytes):
-            if not size and (sink is not None or answer.status < _ERRORS):
-                _is_taken(told.get(b"content-type", ""), call.takes)
-            size += len(piece)
-            if size > (MAX_DROPPED if sink is None else MAX_BODY):
-                raise ProtocolViolation("the phone system's answer is too large")
-            if sink is not None:
-                sink(piece)
-            if size - rested > _REST:
-                # A large answer comes faster than it is read: others have their turn in between.
-                rested = size
-                await asyncio.sleep(0)
-        return answer
+    def _bytes(self, call: Call) -> bytes:
+        """RFC 9112 section 3; `Call` takes nothing that could end a line."""
+        lines = [f"{call.method} {call.path} HTTP/1.1", self._usual, f"Accept: {', '.join(call.takes)}"]
+        lines += [f"{name}: {value}" for name, value in call.headers.items()]
+        if call.body is None:
+            return "\r\n".join((*lines, "", "")).encode("ascii")
+        return "\r\n".join((*lines, f"Content-Length: {len(call.body)}", "", "")).encode("ascii") + call.body
 
     def _hang_up(self) -> None:
         if self._wire is not None:
@@ -298,19 +244,21 @@ class Web:
         self._hang_up()
 
 
-def _judged(status: int, told: Mapping[bytes, str]) -> Answer:
+def _judged(status: int, told: Mapping[bytes, bytes]) -> Answer:
     if status in _REDIRECTS:
         raise ProtocolViolation("the phone system sends us elsewhere, and nobody is followed there")
-    if told.get(b"content-encoding", "identity").lower() != "identity":
+    if told.get(b"content-encoding", b"identity").lower() != b"identity":
         # What is squeezed could be a thousand times larger than what was counted.
         raise ProtocolViolation("the phone system's answer is compressed, which was not asked for")
-    etag, after = told.get(b"etag", ""), told.get(b"retry-after", "")
-    wait = int(after) * 1000 if re.fullmatch(r"[0-9]{1,5}", after, re.ASCII) else None
-    return Answer(status, etag if _KEEP.fullmatch(etag) else None, wait)
+    etag, after = told.get(b"etag"), told.get(b"retry-after")
+    if etag is None and after is None:
+        return Answer(status)
+    tag = etag.decode("latin-1") if etag is not None and _KEEP.fullmatch(etag) else None
+    return Answer(status, tag, int(after) * 1000 if after is not None and _SECONDS.fullmatch(after) else None)
 
 
-def _is_taken(kind: str, takes: tuple[str, ...]) -> None:
-    if kind.partition(";")[0].strip().lower() not in takes:
+def _is_taken(kind: bytes, takes: tuple[str, ...]) -> None:
+    if kind.decode("latin-1").partition(";")[0].strip().lower() not in takes:
         raise ProtocolViolation("the phone system's answer is of another kind than was asked for")
 
 

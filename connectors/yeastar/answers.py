@@ -23,6 +23,7 @@ from connectors.errors import (
     RateLimited,
     Refused,
 )
+from connectors.transport.text import whole
 
 HEAD: Final = frozenset({"errcode", "total_number", "data"})
 PEOPLE: Final = HEAD | {"id", "number", "caller_id_name", "email_addr"}
@@ -76,11 +77,14 @@ class Code(IntEnum):
 def parsed(data: bytes, kept: frozenset[str]) -> dict[str, Any]:
     """The object that an answer is, without any key that is not `kept`. ProtocolViolation for anything else."""
     found: object = None
+
+    def wanted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        return made if made.keys() <= kept else {key: value for key, value in made.items() if key in kept}
+
     try:
         # Bytes that are none of the promised encoding are shown as such: one name must not hide everybody.
-        found = json.loads(
-            data.decode("utf-8", "replace"), object_pairs_hook=lambda pairs: {k: v for k, v in pairs if k in kept}
-        )
+        found = json.loads(data.decode("utf-8", "replace"), object_pairs_hook=wanted)
     except (ValueError, RecursionError):
         # Raised below: the parser's own error holds the whole answer.
         found = None
@@ -192,8 +196,7 @@ def _text(raw: object) -> str:
         return ""
     if not isinstance(raw, str) or len(raw) > _MOST_TEXT:
         raise ProtocolViolation(_NONSENSE)
-    # Half a surrogate can be written in JSON, and in nothing that this text goes into later.
-    return raw.encode("utf-8", "replace").decode("utf-8")
+    return whole(raw)
 
 
 def _rows(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -28,7 +28,6 @@ from connectors.contract import (
 from connectors.errors import (
     Conflict,
     ConnectorError,
-    InvalidValue,
     NotFound,
     NotSupported,
     OutcomeUnknown,
@@ -297,7 +296,5 @@ class YeastarFamily:
 
     async def connect(self, target: Target, unseal: Unseal) -> YeastarConnector:
         """The certificate first, the Client Secret after."""
-        settings = target.settings
-        if not isinstance(settings, YeastarSettings):
-            raise InvalidValue("the settings of this phone system are of another connector")
+        settings = target.settings_as(YeastarSettings)
         return YeastarConnector(await connect(target, settings, unseal), settings, target.pin)

@@ -71,28 +71,41 @@ class DirectNumbers:
             case _:
                 self.unread += 1
 
-    def _pairs(self, entries: Sequence[object]) -> bool:
+    def _pairs(self, entries: Sequence[Any]) -> bool:
         """Numbers and their extensions. The names of the two members are not in what we could read of the
         documentation: these are taken, as the first entry has them, and whatever else there is counts as unread."""
         first = entries[0] if entries and isinstance(entries[0], dict) else {}
         did_key = next((key for key in _DIDS if key in first), "")
         ext_key = next((key for key in _EXTENSIONS if key in first), "")
-        whole = not entries or bool(did_key)
-        kept: dict[Any, Some]
-        by_id, kept = ext_key == "ext_id", self._by_id if ext_key == "ext_id" else self._by_number
+        if ext_key == "ext_id":
+            return self._by_ids(entries, did_key)
+        whole, kept = not entries or bool(did_key), self._by_number
         for entry in entries:
-            did: Any = entry.get(did_key) if isinstance(entry, dict) else None
-            whose: Any = entry.get(ext_key) if isinstance(entry, dict) else None
-            if by_id:
-                whose = int(_digits(str(whose), 10) or 0) if not isinstance(whose, bool) else 0
-            # Tens of thousands of these come before the first row is shown: the usual one is kept right here.
-            if not isinstance(did, str) or not _DID(did) or not (whose if by_id else _is_extension(whose)):
+            # Tens of thousands of these come before the first row is shown: nothing here that need not be.
+            try:
+                did, whose = entry[did_key], entry[ext_key]
+            except (TypeError, KeyError, IndexError):
+                whole = False
+                continue
+            if type(did) is not str or type(whose) is not str or not _DID(did) or not _EXTENSION(whose):
                 whole = False
             elif whose in kept or self._count >= _MOST:
                 whole &= self._keep(kept, whose, did)
             else:
                 kept[whose] = did
                 self._count += 1
+        return whole
+
+    def _by_ids(self, entries: Sequence[Any], did_key: str) -> bool:
+        """The same, where an extension is told by the phone system's own id."""
+        whole = bool(did_key)
+        for entry in entries:
+            did, whose = (entry.get(key) if isinstance(entry, dict) else None for key in (did_key, "ext_id"))
+            id_ = "" if isinstance(whose, bool) else _digits(str(whose), 10)
+            if not isinstance(did, str) or not _DID(did) or not int(id_ or 0):
+                whole = False
+            else:
+                whole &= self._keep(self._by_id, int(id_), did)
         return whole
 
     def _plain(self, raw: Mapping[str, Any]) -> bool:
@@ -124,10 +137,6 @@ class DirectNumbers:
             found += (some,) if isinstance(some, str) else some
         shown = tuple(dict.fromkeys(e164(did, self._country) for did in found))
         return shown if shown or not self.unread else None
-
-
-def _is_extension(raw: object) -> bool:
-    return isinstance(raw, str) and _EXTENSION(raw) is not None
 
 
 def _digits(raw: object, most: int) -> str:

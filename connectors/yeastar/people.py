@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +10,7 @@ from typing import Final, Self
 
 from connectors.contract import Person
 from connectors.errors import InvalidValue, NotFound, ProtocolViolation
+from connectors.transport.text import folded
 from connectors.yeastar.answers import Row
 from connectors.yeastar.numbers import DirectNumbers, word
 from connectors.yeastar.settings import YeastarSettings
@@ -54,22 +54,18 @@ def parts(name: str, settings: YeastarSettings) -> dict[str, str]:
     return {"first_name": one, "last_name": rest}
 
 
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
-
-
 class Words:
     """What is looked for: every word has to be in name, address, extension or a direct number."""
 
     def __init__(self, words: str, settings: YeastarSettings) -> None:
-        self._words = [{_plain(one), _plain(word(one, settings.country_code))} for one in words.split()]
+        self._words = [{folded(one), folded(word(one, settings.country_code))} for one in words.split()]
 
     def __bool__(self) -> bool:
         return bool(self._words)
 
     def match(self, one: Person) -> bool:
         """Whether that is somebody."""
-        text = _plain(" ".join((one.name, one.email or "", one.extension, *(one.ddis or ()))))
+        text = folded(" ".join((one.name, one.email or "", one.extension, *(one.ddis or ()))))
         return all(any(form in text for form in forms) for forms in self._words)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Allowed, Check, Guard, Template, number, text
+from connectors.guard import Allowed, Check, Guard, Template, number, secret_like, text
 from connectors.transport.web import Call
 
 MOST_ROUTES: Final = 100
@@ -38,16 +38,6 @@ _EMAIL: Final = text(255, pattern=r"(?:[A-Za-z0-9_][A-Za-z0-9_.'-]*@[A-Za-z0-9-]
 _VALUES: Final[Mapping[str, Check]] = {"first_name": _PART, "last_name": _PART, "email_addr": _EMAIL}
 _WORDS: Final = {"first_name": "the first name", "last_name": "the last name", "email_addr": "the address"}
 TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{8,4096}")
-
-
-def _password(pattern: str) -> Check:
-    compiled = re.compile(pattern)
-
-    def check(name: str, value: object) -> None:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise InvalidValue(f"{name} cannot be sent as it is")
-
-    return check
 
 
 def _values(name: str, value: object) -> None:
@@ -77,10 +67,10 @@ GUARD: Final = Guard(
     Template("routes", False, _PAGE),
     Template("route-numbers", False, {"ids": _ids}),
     Template("change", True, {"id": _ID, "values": _values}),
-    Template("set-sip", True, {"id": _ID, "password": _password(r"[A-Za-z0-9]{8,63}")}),
+    Template("set-sip", True, {"id": _ID, "password": secret_like(r"[A-Za-z0-9]{8,63}")}),
     Template(
         "set-portal", True,
-        {"id": _ID, "password": _password(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{10,63}")},
+        {"id": _ID, "password": secret_like(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9]{10,63}")},
     ),
     Template("remove", True, {"id": _ID}),
 )  # fmt: skip

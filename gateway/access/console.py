@@ -62,8 +62,10 @@ async def listed(scope: Scope, system_id: str) -> Listed:
 
 
 def offered(connector: str) -> Mapping[str, Entry]:
-    """What may be switched on at a phone system of this family, by name; nothing where it has no console."""
-    operations = families()[connector].capabilities().operations
+    """What may be switched on at a phone system of this family, by name; nothing where it has no console, or where the
+    family is not installed here."""
+    family = families().get(connector)
+    operations = family.capabilities().operations if family is not None else frozenset[Operation]()
     mine = {name: entry for name, entry in extras(connector).items() if entry.kind.operation in operations}
     return dict(sorted(mine.items()))
 
@@ -77,7 +79,8 @@ class ConsoleLists:
     async def system(self, scope: Scope, system_id: str, *, lock: bool = False) -> Any:
         """A phone system of this customer's in service. NotFoundError."""
         here = (systems.c.customer_id == scope.customer_id) & (systems.c.id == system_id)
-        query = select(systems.c.id, systems.c.name, systems.c.connector).where(here, systems.c.removed_ms.is_(None))
+        query = select(systems.c.id, systems.c.name, systems.c.connector, systems.c.settings)
+        query = query.where(here, systems.c.removed_ms.is_(None))
         row = (await scope.execute(query.with_for_update() if lock else query)).first()
         if row is None:
             raise NotFoundError("There is no such phone system.", next_step="Go back to the list of them.")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli.calling import run
 from gateway.cli.render import show
 from gateway.cli.words import FILE_TEXT, as_json, command, line_or_file, may, option
 from gateway.errors import UsageError
+
+if TYPE_CHECKING:
+    from connectors.contract import Credential
 
 _NEXT = "frameroom system add CUSTOMER --name NAME --connector {connector} --host {host} --pin PIN --login frameroom --key-file {key}"  # noqa: E501
 
@@ -22,7 +26,8 @@ def register(system: click.Group) -> None:
         "Make a phone system ready that is reached through a helper, an Asterisk with flat files or a FreePBX: an "
         "account bound to the helper, the helper, its configuration. With "
         "--print the script is shown, for its administrator to read and run as root; otherwise it is run once over SSH "
-        "with an administrator's own login, which is kept nowhere. Run again it upgrades.",
+        "with an administrator's own login, whose key or password is kept nowhere; that it was used stands in the log. "
+        "Run again it upgrades.",
         "system install-helper --key-file head-office.key --context internal --inbound-context from-trunk --print",
         _install,
         may("connector", type=click.Choice(["asterisk-files", "freepbx"]), default="asterisk-files"),
@@ -71,8 +76,6 @@ def _own(connector: str, said: dict[str, Any]) -> dict[str, Any]:
     if own and connector == "freepbx":
         word = next(iter(own)).replace("_", "-").removesuffix("s")
         raise UsageError(f"--{word} is for asterisk-files: a FreePBX knows its own files and contexts.")
-    if said["console"] != "off" and connector == "freepbx":
-        raise UsageError("--console is for asterisk-files: the helper of a FreePBX has no prompt.")
     return own
 
 
@@ -81,7 +84,7 @@ def _script(connector: str, said: dict[str, Any], public_key: str) -> str:
     if connector == "freepbx":
         from connectors.freepbx import install as freepbx
 
-        return freepbx.script(freepbx.Wanted(public_key, numbers, country, origin, again))
+        return freepbx.script(freepbx.Wanted(public_key, numbers, country, origin, again, said["console"]))
     from connectors.asterisk_files import install as files
 
     own: dict[str, Any] = _own(connector, said)
@@ -92,14 +95,38 @@ def _script(connector: str, said: dict[str, Any], public_key: str) -> str:
     return files.script(wanted)
 
 
+def _performed(
+    connector: str, host: str, port: int, pin: str, administrator: Credential, public: str, text: str
+) -> list[str]:  # fmt: skip
+    """Run it; before it goes, that it goes stands in the log, and afterwards what came of it."""
+    import asyncio
+    import hashlib
+
+    import asyncssh
+
+    from connectors.errors import ConnectorError
+    from connectors.transport.install import perform
+
+    key, outcome = asyncssh.import_public_key(public).get_fingerprint(), "not known"
+    about: dict[str, Any] = {"connector": connector, "host": host, "port": port, "key": key}
+    context, digest = click.get_current_context(), hashlib.sha256(text.encode()).hexdigest()
+    run(context, "system helper-sent", login=administrator.login, script=digest, **about)
+    try:
+        told = asyncio.run(perform(host, port, pin, administrator, text))
+        outcome = "done"
+    except ConnectorError as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        run(context, "system helper-ran", outcome=outcome, **about)
+    return told
+
+
 def _install(
     connector: str, key_file: Path, only_print: bool, host: str | None, port: int, pin: str | None, admin_login: str,
     admin_key_file: str | None, admin_password_file: str | None, **said: Any,
 ) -> None:  # fmt: skip
-    import asyncio
-
     from connectors.contract import Credential
-    from connectors.transport.install import perform
     from gateway.wiring.admin.systems import pin_of
 
     _own(connector, said)  # before a key is made
@@ -107,12 +134,13 @@ def _install(
     if not only_print and (host is None or pin is None or (password is None and admin_key_file is None)):
         raise UsageError("Give --print, or --host, --pin and one of --admin-key-file and --admin-password-file.")
     checked = pin_of(line_or_file(pin)) if pin is not None and not only_print else ""
-    text = _script(connector, said, _public_half(key_file))
+    public = _public_half(key_file)
+    text = _script(connector, said, public)
     if only_print:
         show({"script": text}, True) if as_json() else click.echo(text, nl=False)
         return
     administrator = Credential(admin_login, password, admin_key_file)
-    told = asyncio.run(perform(host or "", port, checked, administrator, text))
+    told = _performed(connector, host or "", port, checked, administrator, public, text)
     following = _NEXT.format(connector=connector, host=host, key=key_file)
     if as_json():
         show({"host": host, "did": told, "next": following}, True)

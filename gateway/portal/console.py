@@ -8,7 +8,8 @@ from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
 
 from connectors.console import Class, Entry, catalogue
-from connectors.registry import families
+from connectors.operations import Operation
+from connectors.registry import families, weakens
 from gateway import notify
 from gateway.access.console import ConsoleLists, offered
 from gateway.errors import InvalidError, NotPermittedError
@@ -19,7 +20,8 @@ from gateway.store.tables import approvers, systems
 
 
 def _has_console(connector: str) -> bool:
-    operations = families()[connector].capabilities().operations
+    family = families().get(connector)
+    operations = family.capabilities().operations if family is not None else frozenset[Operation]()
     return any(kind.operation in operations for kind in Class)
 
 
@@ -52,7 +54,7 @@ class ConsolePages:
             here = (systems.c.customer_id == scope.customer_id) & systems.c.removed_ms.is_(None)
             query = select(systems.c.id, systems.c.name, systems.c.connector).where(here).order_by(systems.c.name)
             for row in (await scope.execute(query)).all():
-                if row.connector in families() and _has_console(row.connector):
+                if _has_console(row.connector):
                     listed, _ = await self._lists.standing(scope, row.id)
                     rows.append({"id": row.id, "name": notify.plain(row.name), "on": len(listed.entries)})
         return asked.show("console.html", rows=rows, agreed=agreed, ring=self._ring)
@@ -77,7 +79,8 @@ class ConsolePages:
         usual = [_told(e) for e in catalogue(system.connector) if not e.extra] if _has_console(system.connector) else []
         return asked.show(
             "console_list.html", system={"id": system.id, "name": notify.plain(system.name)}, agreed=agreed,
-            version=listed.version, needed=needed, usual=usual, ring=self._ring,
+            version=listed.version, weakened=weakens(system.connector, system.settings), needed=needed,
+            usual=usual, ring=self._ring,
             more=[_told(entry) | {"on": name in listed.entries} for name, entry in more.items()],
             waiting=[_waiting(one.entries, one.signers, more, names, asked.who.approver_id) for one in waiting],
         )  # fmt: skip

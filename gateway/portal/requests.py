@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
-from connectors.contract import Secrecy
-from connectors.registry import families
+from connectors.contract import Operation, Secrecy
+from connectors.registry import families, weakens
 from gateway import notify
 from gateway.access.approving import Approving
 from gateway.access.directory import agreement_of
@@ -98,6 +98,8 @@ class Requests:
             ends=_ends(request, self._permission.now), answers=answers, needed=needed, given=given,
             together=len(yeses) > given,
             mine=asked.who.email.casefold() in yeses, ensured=_ensured(row.connector), last=last, ring=self._ring,
+            weakened=weakens(row.connector, row.settings), label=notify.NOT_RECORDED,
+            outside=Operation.VISIT in request.operations, inside=bool(request.operations - {Operation.VISIT}),
         )  # fmt: skip
 
     async def options(self, asked: Asked) -> Response:
@@ -138,7 +140,7 @@ def _with_names(table: Any, scope: Scope) -> Any:
     """Its rows of this customer with the engineer's and the phone system's names."""
     return (
         select(table, engineers.c.name.label("engineer"), engineers.c.roles, systems.c.name.label("system"),
-               systems.c.connector)
+               systems.c.connector, systems.c.settings)
         .join(engineers, engineers.c.id == table.c.engineer_id)
         .join(systems, (systems.c.customer_id == table.c.customer_id) & (systems.c.id == table.c.system_id))
         .where(table.c.customer_id == scope.customer_id)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from audit.log import AuditLog
 from audit.recording.session import SessionRecording
+from connectors.registry import weakens
 from gateway import notify
 from gateway.access.looking import erased_in, looked
 from gateway.access.permission import Permission
@@ -71,9 +72,9 @@ async def visit_of(scope: Scope, session_id: str) -> Any:
 def _visits(customer_id: str) -> Select[Any]:
     return (
         select(
-            sessions, engineers.c.name.label("engineer"), systems.c.name.label("system"), grants.c.how,
-            grants.c.approver_ids, grants.c.until_ms, grants.c.state.label("permission"), requests.c.reason,
-            requests.c.ticket,
+            sessions, engineers.c.name.label("engineer"), systems.c.name.label("system"), systems.c.connector,
+            systems.c.settings, grants.c.how, grants.c.approver_ids, grants.c.until_ms,
+            grants.c.state.label("permission"), requests.c.reason, requests.c.ticket,
         )
         .join(engineers, engineers.c.id == sessions.c.engineer_id)
         .join(systems, and_(systems.c.customer_id == sessions.c.customer_id, systems.c.id == sessions.c.system_id))
@@ -156,6 +157,7 @@ class VisitPages:
             "id": row.id, "who": names.who, "system": names.system, "began": notify.when(row.opened_ms, zone),
             "ended": "" if row.closed_ms is None else notify.when(row.closed_ms, zone),
             "because": notify.plain(str(last[0].body["data"]["reason"])) if last else "",
+            "weakened": weakens(row.connector, row.settings),
             "failed": row.state == SessionState.FAILED, "length": summaries.length(end_ms - row.opened_ms),
             "reason": notify.plain(row.reason), "ticket": notify.plain(row.ticket),
             "permission": notify.plain(row.how) + await letters.given_by(scope, row.approver_ids.split()),

@@ -83,9 +83,12 @@ class Recipients:
         return Recipient(approver.email, f"approver {approver.name}", approver.id, by_passkey=had)
 
     async def _stands(self, scope: Scope, system_id: str, person: Person, terms: Terms) -> tuple[bool, Proof | None]:
-        email = (person.email or "").casefold()
-        if not is_address(email) or email.rpartition("@")[2] not in terms.mail_domains:
+        given = person.email or ""
+        # Before capital letters are made small: what is no ASCII could become it (a long s is an s then), and read as
+        # an address that stood, while the mail goes to another domain.
+        if not is_address(given) or given.casefold().rpartition("@")[2] not in terms.mail_domains:
             return False, None
+        email = given.casefold()
         subject = self._vault.subject(scope.customer_id, system_id, person.id)
         confirmed = await self._baseline.stands(scope, system_id, subject, email)
         if confirmed.standing in {Standing.SAME, Standing.WRONG}:

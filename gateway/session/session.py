@@ -330,7 +330,7 @@ class Visits:
 
     async def run(self) -> None:
         """Watch every visit's permission; on the way out, end them all and wait for their last events."""
-        async with asyncio.TaskGroup() as group:
+        async with contextlib.aclosing(self._watch), asyncio.TaskGroup() as group:
             self._group = group
             try:
                 await self._watch.run(group)

@@ -19,6 +19,7 @@ from gateway.access.facts import SWITCH, switch_of
 from gateway.errors import FrameroomError
 from gateway.policy import why_over
 from gateway.session.visit import Tools, Visit
+from gateway.store.standing import Standing
 from gateway.store.tables import access, grants, roster
 
 _CONFIRM_WITHIN_S: Final = 0.9
@@ -56,10 +57,15 @@ class Watch:
     def __init__(self, tools: Tools, visits: Callable[[], list[Visit]], end: End) -> None:
         self._tools, self._visits, self._end = tools, visits, end
         self._look = asyncio.Event()
+        self._standing = Standing(tools.store)
 
     def look_now(self) -> None:
         """Something about permission changed: do not wait for the next poll."""
         self._look.set()
+
+    async def aclose(self) -> None:
+        """Let go of what it looks with."""
+        await self._standing.close()
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until cancelled; what is asked of the database belongs to `group`."""
@@ -111,8 +117,7 @@ class Watch:
     async def _confirm(self) -> None:
         now = self._tools.audit.clock.now()
         ids = [visit.grant.id for visit in self._visits()]
-        async with self._tools.store.look_at_everyone() as scope:
-            held = {row.id: row for row in await scope.execute(_HELD, {"ids": ids})}
+        held = {row.id: row for row in await self._standing.look(_HELD, {"ids": ids})}
         for visit in self._visits():
             if visit.grant.id not in ids:
                 continue

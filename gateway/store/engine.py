@@ -116,12 +116,12 @@ class Store:
             ) from error
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             self.errors += 1
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
         except DatabaseError as error:
             # The class itself is what SQLite says of a damaged file; its kinds (a broken constraint) are the caller's.
             if type(error) is DatabaseError:
                 self.errors += 1
-                raise _unavailable(error) from error
+                raise unavailable(error) from error
             raise
 
     @asynccontextmanager
@@ -146,7 +146,7 @@ class Store:
                 if isinstance(error.orig, LockNotAvailable):
                     raise TimeoutError from error
                 self.errors += 1
-                raise _unavailable(error) from error
+                raise unavailable(error) from error
             yield
 
     def everyone(self) -> AbstractAsyncContextManager[Scope]:
@@ -161,6 +161,11 @@ class Store:
         """A transaction for the operator's own log."""
         return self.scope(OPERATOR_LOG)
 
+    async def connect_alone(self) -> AsyncConnection:
+        """A connection that nobody else gets, each statement a transaction: the caller closes it. Not for SQLite."""
+        connection = await self._holding.connect()
+        return await connection.execution_options(isolation_level="AUTOCOMMIT")
+
     async def close(self) -> None:
         """Let go of every connection."""
         if self._writer is not None:
@@ -169,7 +174,8 @@ class Store:
         await self._holding.dispose()
 
 
-def _unavailable(error: SQLAlchemyError) -> UnavailableError:
+def unavailable(error: SQLAlchemyError) -> UnavailableError:
+    """A database's error as a person is told of it."""
     return UnavailableError(
         f"the database does not answer as it should ({_reason(error)})",
         next_step="The operator should look at its disk and process; nothing was changed.",

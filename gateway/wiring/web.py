@@ -20,10 +20,12 @@ class Web(uvicorn.Server):
 
 
 def web(app: Starlette, host: str, port: int) -> Web:
-    """A server that does not listen yet."""
+    """A server that does not listen yet. What strangers send is read by h11, whatever else is installed: it is Python,
+    and bounds a head."""
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
-    )
+        app, host=host, port=port, http="h11", log_config=None, access_log=False, lifespan="off",
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
     return Web(config)
 
 

@@ -14,7 +14,7 @@ from audit.events import Event, Personal
 from tests.support.passkey import PRESENT, Passkey
 
 from .conftest import House
-from .reported import APPROVER, ENGINEER, SYSTEM, UNTIL, Story, b64
+from .reported import APPROVER, ENGINEER, REQUEST, SYSTEM, UNTIL, Story, b64
 from .test_report import Desk, desk
 
 __all__ = ["desk"]
@@ -148,6 +148,18 @@ async def test_as_many_yeses_as_the_agreement_wants(house: House, desk: Desk, se
     code, said = await heard(house, desk, story, *agreed(story, approvals_needed=2), story.signed(), *twice)
     assert (code == 0) is fine, said
     assert ("signed by 2 approvers" if fine else "has 1 yeses, the agreement wants 2") in said
+
+
+@pytest.mark.parametrize(("terms", "fine"), [({"consent_by_phone": True}, True), ({}, False)])
+async def test_a_yes_by_telephone_that_the_agreement_does_not_take_is_found(
+    house: House, desk: Desk, terms: dict[str, Any], fine: bool
+) -> None:
+    story = Story(house)
+    data = {"approver": APPROVER, "digest": story.digest, "at_ms": 1}
+    call = story.event("consent.recorded", data, Personal("words", "yes", f"request:{REQUEST}"), **story.about)
+    code, said = await heard(house, desk, story, *agreed(story, **terms), call)
+    assert (code == 0) is fine, said
+    assert ("was NOT signed" if fine else "the agreement takes none") in said
 
 
 @pytest.mark.parametrize(("by", "count"), [(APPROVER, 1), ("lee", 2), ("apr_" + "1" * 24, 2)])

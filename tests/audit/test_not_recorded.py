@@ -40,14 +40,14 @@ class Outside(Story):
         personal = (Personal("words", words, f"visit:{VISIT}"),) if kind == "visit.told" else ()
         return self.event(kind, {"engineer": ENGINEER, **data[kind]}, *personal, **(IDS | ids))
 
-    async def report_of(self, *events: Event) -> Report:
-        """The permission's, after these."""
+    async def report_of(self, *events: Event, about: str = GRANT) -> Report:
+        """The permission's, or the visit's, after these."""
         await self.permitted()
         await self.add(*events, self.event("heartbeat", {"sessions": 0}))
         await self.house.sequence()
         async with self.house.engine.connect() as connection:
             reporter = Reporter(connection, self.house.audit, self.house.objects, self.note)
-            return await reporter.permission(GRANT)
+            return await (reporter.permission if about == GRANT else reporter.visit)(about)
 
 
 def check(report: Report, folder: Path, vkey: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -111,6 +111,44 @@ async def test_one_begun_by_somebody_else_is_named(
     report = await story.report_of(story.of_visit("visit.started", actor="eng_" + "1" * 24))
     code, said = check(report, tmp_path, house.signer.vkey, capsys)
     assert (code, "to whom the permission was not given" in said) == (1, True)
+
+
+@pytest.mark.parametrize(("kind", "ids"), [
+    ("visit.told", {"actor": "sam"}), ("visit.told", {"system": "sys_other"}), ("visit.ended", {"system": "sys_other"}),
+])  # fmt: skip
+async def test_an_account_that_is_not_of_who_began_it_is_named(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, ids: dict[str, str]
+) -> None:
+    """Words that staff wrote are not the engineer's own, and an end elsewhere is not this visit's."""
+    story = Outside(house)
+    events = [story.of_visit(one, **(ids if one == kind else {})) for one in WHOLE]
+    code, said = check(await story.report_of(*events), tmp_path, house.signer.vkey, capsys)
+    assert (code, "of another visit, or by somebody else, than was begun" in said) == (1, True), said
+
+
+async def test_a_report_of_it_alone_holds_and_leaves_nothing_out(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = Outside(house)
+    begun, ended, told = (story.of_visit(kind) for kind in WHOLE)
+    beat = story.event("heartbeat", {"sessions": 0})
+    report = await story.report_of(begun, beat, ended, beat, told, beat, about=VISIT)
+    code, said = check(report, tmp_path, house.signer.vkey, capsys)
+    assert (code, f"nothing is left out of the visit {VISIT}, from its beginning to its end" in said) == (0, True), said
+    assert "signed by 1 approvers" in said
+    for kind, fault in (("visit.told", "was left out of the report"), ("visit.started", "the beginning of the visit")):
+        less = tuple(one for one in report.entries if one.body()["kind"] != kind)
+        code, said = check(replace(report, entries=less), tmp_path, house.signer.vkey, capsys)
+        assert (code, fault in said) == (1, True), said
+
+
+async def test_a_report_of_one_that_was_not_told_of_reaches_to_the_log_s_end(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = Outside(house)
+    report = await story.report_of(*(story.of_visit(kind) for kind in WHOLE[:2]), about=VISIT)
+    code, said = check(report, tmp_path, house.signer.vkey, capsys)
+    assert (code, "up to now: it is not told of yet" in said) == (0, True), said
 
 
 async def test_other_words_than_the_log_committed_to_are_named(

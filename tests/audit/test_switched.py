@@ -84,6 +84,21 @@ async def test_a_call_is_told_as_not_signed(house: House, desk: Desk) -> None:
     assert (code, "NOT signed: by telephone" in said) == (0, True), said
 
 
+@pytest.mark.parametrize(("terms", "fine"), [
+    ({"consent_by_phone": True}, True), ({"consent_by_phone": False}, False),
+    ({"consent_by_phone": True, "approvals_needed": 2}, False),
+])  # fmt: skip
+async def test_a_call_that_the_agreement_does_not_take_is_found(
+    house: House, desk: Desk, terms: dict[str, Any], fine: bool
+) -> None:
+    """Otherwise whoever runs it could switch on what they like, and say that somebody had rung."""
+    story = Story(house)
+    call = changed(story, how="by telephone, recorded by staff: a call")
+    code, said = await heard(house, desk, *agreed(story, **terms), call, story=story)
+    assert (code == 0) is fine, said
+    assert ("NOT signed: by telephone" if fine else "the agreement takes no call for that") in said
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [

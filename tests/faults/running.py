@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,8 @@ from gateway.store.engine import Store
 from gateway.store.tables import operations, requests, sessions
 from gateway.wiring.asking import ask
 from gateway.wiring.masters import open_masters
+from tests.support import warm
 
-ROOT = Path(__file__).parents[2]
 CUSTOMER, SYSTEM = "Brook & Sons", "Head office"
 DEPLOYMENT = "demo.frameroom.example"
 
@@ -50,7 +49,7 @@ class Running:
 
     folder: Path
     database: tuple[str, str] | None
-    process: asyncio.subprocess.Process = field(init=False)
+    process: warm.Process = field(init=False)
     told: dict[str, Any] = field(init=False)
 
     def second(self, folder: Path) -> Running:
@@ -64,24 +63,18 @@ class Running:
 
     async def start(self) -> None:
         """Start it and wait until it serves."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.process", str(self.folder), *(self.database or ()), cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self.process.stdout is not None
+        self.process = await warm.begin("tests.faults.process", str(self.folder), *(self.database or ()))
         line = await self.process.stdout.readline()
         assert line, "it ended before it served"
         self.told = json.loads(line)
 
     async def tell(self, line: str) -> None:
         """Have it do as process.py says."""
-        assert self.process.stdin is not None
         self.process.stdin.write(f"{line}\n".encode())
         await self.hears(line)
 
     async def hears(self, line: str) -> None:
         """The next thing that it says is this."""
-        assert self.process.stdout is not None
         assert await self.process.stdout.readline() == f"{line}\n".encode()
 
     async def arm(self, step: Step) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,8 +19,7 @@ from config import load as loading
 from config.settings import Settings
 from gateway.wiring.admin import Admin
 from gateway.wiring.parts import make_keys, migrate, parts
-
-ROOT = Path(__file__).parents[2]
+from tests.support import warm
 
 
 @dataclass(slots=True)
@@ -71,14 +69,7 @@ class Deployment:
 
 
 def frameroom(*words: str, **rest: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        **rest,
-    )
+    done = warm.run("gateway.cli.main", *words, **rest)
     assert "Traceback" not in done.stderr + done.stdout
     assert "ExceptionGroup" not in done.stderr + done.stdout
     return done
@@ -104,13 +95,12 @@ def make(folder: Path, database: tuple[str, str], keys: str = "") -> Deployment:
 class Serving:
     """A `frameroom serve` of its own process."""
 
-    process: asyncio.subprocess.Process
+    process: warm.Process
     port: int
     lines: list[str]
 
     async def ended(self) -> int:
         """Its exit code; `lines` holds all that it said by then."""
-        assert self.process.stderr is not None
         async for line in self.process.stderr:
             self.lines.append(line.decode())
         return await self.process.wait()
@@ -124,11 +114,9 @@ class Serving:
         return "".join(self.lines)
 
 
-async def begin(deployment: Deployment, **environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cli.main", "-c", str(deployment.config), "serve", cwd=ROOT,
-        stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, env=os.environ | environment,
-    )  # fmt: skip
+async def begin(deployment: Deployment, **environment: str) -> warm.Process:
+    words = ("-c", str(deployment.config), "serve")
+    return await warm.begin("gateway.cli.main", *words, env=os.environ | environment)
 
 
 @asynccontextmanager
@@ -136,7 +124,6 @@ async def serving(deployment: Deployment, **environment: str) -> AsyncIterator[S
     process = await begin(deployment, **environment)
     lines: list[str] = []
     try:
-        assert process.stderr is not None
         while not (line := (await process.stderr.readline()).decode()).startswith("listening on port"):
             assert line, "".join(lines)
             lines.append(line)

@@ -10,6 +10,7 @@ import resource
 import secrets
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from gateway.wiring.restore import Restored, Wanted, restore
 from tests.keeping.deployment import Deployment, frameroom, serving
 from tests.support.need import need_tool
 from tests.support.postgres import Postgres
+from tests.support.warm import ROOT
 
 
 def furnish(deployment: Deployment) -> None:
@@ -273,7 +275,10 @@ def test_a_full_disk_leaves_no_half_a_backup(embedded: Deployment) -> None:
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = embedded.run("backup", str(file), "--to", embedded.recipient, preexec_fn=small_files_only)
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli.main", "-c", str(embedded.config), "backup", str(file), "--to",
+         embedded.recipient], cwd=ROOT, capture_output=True, text=True, preexec_fn=small_files_only,
+    )  # fmt: skip
     assert done.returncode == 1
     assert "could not be written (File too large)" in done.stderr
     assert list(file.parent.glob("b.age*")) == []

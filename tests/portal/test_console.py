@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from audit.log import Row
 from connectors.contract import Operation
@@ -149,6 +149,17 @@ async def test_a_call_counts_where_the_agreement_says_so(site: Site) -> None:
     assert await on(site) == (2, frozenset({RELOAD, HANGUP}))
     (_, last) = await entries(site, "console.changed")
     assert last.body["data"]["how"] == "by telephone, recorded by staff: a call"
+
+
+async def test_a_phone_system_whose_connector_is_gone_has_a_page_all_the_same(site: Site) -> None:
+    await site.brook.agree(operations=CONSOLE)
+    kate = await approver(site)
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        here = systems.c.customer_id == site.brook.customer
+        await scope.execute(update(systems).where(here).values(connector="gone"))
+    assert "There is nothing to switch on" in await kate.page(path(site))
+    refused = await kate.sign(path(site), operations=[RELOAD], version=0)
+    assert refused.status_code == 422
 
 
 async def test_another_customer_s_phone_system_is_none_of_ours(site: Site) -> None:

@@ -10,10 +10,11 @@ from sqlalchemy import update
 
 from audit import assertions
 from audit.assertions import Assertion, from_text
+from connectors.operations import Operation
 from gateway.errors import NotPermittedError
 from gateway.lifecycle import GrantState, RequestState
 from gateway.model import DAY, MINUTE, Request
-from gateway.store.tables import approvals, approvers, engineers, grants, requests
+from gateway.store.tables import approvals, approvers, engineers, grants, requests, systems
 from tests.portal.approver import Approver, approver
 from tests.portal.conftest import SITE, Site
 
@@ -43,6 +44,34 @@ async def test_a_yes_from_the_mailed_link_permits_just_what_was_asked(site: Site
     assert "Ana Silva" in mail
     assert "Grace married" in mail
     assert "Granted" in await kate.page("/")
+
+
+@pytest.mark.parametrize(("wanted", "recorded", "alone"), [
+    ({"view"}, True, False), ({"view", "visit"}, False, False), ({"visit"}, False, True),
+])  # fmt: skip
+async def test_whoever_says_yes_reads_what_is_not_recorded_and_no_promise_that_does_not_hold_of_it(
+    site: Site, wanted: set[str], recorded: bool, alone: bool
+) -> None:
+    brook, names = site.brook, frozenset(map(Operation, wanted))
+    await brook.agree(operations=names)
+    kate = await approver(site)
+    request = await brook.permission.submit(brook.engineer, brook.system, names, 60, "T-7", "The card is broken")
+    page = await kate.page(f"/requests/{request.id}")
+    assert ("all of it is recorded" in page) is recorded
+    assert ("Nothing of that holds of a visit" in page) is (not recorded and not alone)
+    assert ("there is no free command line" in page) is not alone
+    assert ("Not recorded here" in page) is not recorded
+
+
+async def test_whoever_says_yes_reads_what_weakens_the_way_to_their_phone_system(site: Site) -> None:
+    kate = await approver(site)
+    request = await site.brook.ask()
+    assert "weaker than usual" not in await kate.page(f"/requests/{request.id}")
+    old = {"connector": "avaya-cm", "settings": json.dumps({"login": "x", "ssh": "group1"})}
+    async with site.brook.store.scope(site.brook.customer) as scope:
+        here = (systems.c.customer_id == site.brook.customer) & (systems.c.id == site.brook.system.id)
+        await scope.execute(update(systems).where(here).values(**old))
+    assert "weaker than usual: very old SSH (profile group1)" in await kate.page(f"/requests/{request.id}")
 
 
 async def test_what_is_kept_holds_without_us(site: Site) -> None:

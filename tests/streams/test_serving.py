@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from gateway.wiring.asking import ask
-from tests.keeping.deployment import ROOT, Deployment, make, serving
+from tests.keeping.deployment import Deployment, make, serving
 from tests.keeping.test_serving import figures, get
 from tests.streams.receiver import Receiver
 from tests.streams.test_streams import ON_ONE
 from tests.streams.test_streams import siem as siem
+from tests.support.warm import ROOT
 
 
 async def asked(deployment: Deployment, command: str, /, **given: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from connectors.registry import weakens
 from gateway.access import notes
 from gateway.errors import UsageError
 from gateway.harmless import CONTROL
+from gateway.model import PhoneSystem
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
@@ -64,12 +66,15 @@ class About:
             })  # fmt: skip
         caller.systems = [place.system.name for place in found]
         caller.out(rows, "No phone system matches.")
+        for place in found:
+            _weakened(caller, place.system)
 
     async def use(self, caller: Caller) -> None:
         """Choose a phone system."""
         place, grant = await self._desk.choose(caller, " ".join(caller.words))
         row = {"customer": place.customer, "system": place.system.name, "site": place.site, "town": place.town}
         caller.out([row])
+        _weakened(caller, place.system)
         if grant is None:
             caller.say(f'No permission here now. Ask: request "{place.system.name}" --ops … --for 2h …')
         left = await notes.read(self._desk.store, place.system.customer_id, place.system.id, 1)
@@ -100,3 +105,9 @@ class About:
 
     async def leave(self, caller: Caller) -> None:
         """Handled by the shell; as a one-shot command it does nothing."""
+
+
+def _weakened(caller: Caller, system: PhoneSystem) -> None:
+    """What the operator turned on for it that is weaker than usual, wherever it is shown."""
+    if words := weakens(system.connector, system.settings_json):
+        caller.say(f"The way to {system.name} is weaker than usual: {words}.")

@@ -56,6 +56,7 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "system": ("systems", "SystemCommands"),
     "system confirm address": ("customers", "CustomerCommands"),
     "system credential": ("importing", "ImportCommands"),
+    "system helper": ("helpers", "HelperCommands"),
     "visit": ("outside", "OutsideCommands"),
 }
 """The first words of a command -> file and class of its part; the most words count."""

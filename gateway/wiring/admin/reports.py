@@ -11,7 +11,7 @@ from audit.publisher import object_name
 from audit.report import Reporter
 from audit.reportfile import Report, ReportError
 from gateway.errors import InvalidError, NotFoundError
-from gateway.store.tables import grants, sessions
+from gateway.store.tables import grants
 from gateway.wiring.admin.base import Stream
 from gateway.wiring.admin.log import notes_in
 from gateway.wiring.admin.visits import VisitCommands
@@ -32,15 +32,16 @@ class ReportCommands(VisitCommands):
             raise InvalidError("a report is of one thing: --session, --grant or --since")
         if recording and session is None:
             raise InvalidError("a recording is in the report of one visit: --session")
-        if (session or "").startswith("vis_"):
+        if recording and (session or "").startswith("vis_"):
             raise InvalidError(
-                "a visit that is not recorded here is in the report of its permission",
-                next_step="`frameroom visit show` names that: --grant gra_…",
+                "there is no recording of a visit that is not recorded here", next_step="Leave --recording out."
             )
         notes = [note for text in held for note in notes_in(text)]
         if session is not None or grant is not None:
-            table, what = (sessions, "session") if session is not None else (grants, "grant")
-            row = await self._row(table, str(session or grant), "visit" if session else "permission", f"{what} list")
+            if session is not None:
+                row = await self._any_visit(session)
+            else:
+                row = await self._row(grants, str(grant), "permission", "grant list")
             log, wanted = str(row.customer_id), str(row.id)
         else:
             log, wanted = OPERATOR_LOG if customer is None else await self._customer(customer), ""

@@ -95,6 +95,19 @@ async def test_more_people_than_asked_for_are_not_taken() -> None:
             await connector.people(None, 5)
 
 
+async def test_an_answer_about_somebody_else_is_none() -> None:
+    async with answering(saying({"person": PERSON | {"id": "1002", "extension": "1002"}})) as connector:
+        with pytest.raises(ProtocolViolation, match="somebody else"):
+            await connector.view("1001")
+
+
+async def test_half_a_surrogate_in_a_name_is_shown_as_what_can_be_written_down() -> None:
+    """JSON can say it, and no log, terminal or page can hold it: one such name must not end a visit."""
+    async with answering(saying({"person": PERSON | {"name": "Gr\udce9ta", "ddis": ["\ud800"]}})) as connector:
+        person = await connector.view("1001")
+    assert (person.name, person.ddis) == ("Gr?ta", ("?",))
+
+
 async def test_an_endless_answer_is_cut_at_the_cap() -> None:
     async def flood(_: Any, channel: asyncssh.SSHServerProcess[bytes]) -> None:
         while True:

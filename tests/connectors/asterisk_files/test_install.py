@@ -21,6 +21,7 @@ from connectors.contract import Change, Credential
 from connectors.errors import InvalidValue
 from connectors.transport.helper import LOGIN
 from gateway.cli.main import main
+from tests.support.deployment import deployment, logged
 from tests.support.flat_pbx import Door, FlatPbx, door
 from tests.support.need import need_tool
 
@@ -57,7 +58,8 @@ class Machine:
         """The command line's exit code, output and complaints."""
         done = CliRunner().invoke(
             main,
-            ["system", "install-helper", "--host", "127.0.0.1", "--port", str(self.front.port), "--pin", self.front.pin,
+            ["-c", deployment(self.folder), "system", "install-helper", "--host", "127.0.0.1",
+             "--port", str(self.front.port), "--pin", self.front.pin,
              "--admin-key-file", str(self.front.key_file), "--key-file", str(self.folder / "new.key"),
              "--context", "internal", "--inbound-context", "from-trunk", *more],
         )  # fmt: skip
@@ -118,6 +120,12 @@ async def test_it_makes_a_machine_ready_and_can_be_run_again(tmp_path: Path) -> 
         assert "written" not in again
         assert "as it was" in again
         assert "kept: /etc/frameroom-helper.json" in again
+        # What goes to a machine stands in the log before it goes, and what came of it after; no customer has it yet.
+        sent = await asyncio.to_thread(logged, tmp_path, "helper.sent")
+        ran = await asyncio.to_thread(logged, tmp_path, "helper.ran")
+        assert ["root" in row["told"] for row in sent] == [True, True]
+        assert ["done" in row["told"] for row in ran] == [True, True]
+        assert "PRIVATE" not in str(sent + ran)
 
 
 def test_what_goes_wrong_over_there_is_said_in_words(tmp_path: Path) -> None:
@@ -130,6 +138,8 @@ def test_what_goes_wrong_over_there_is_said_in_words(tmp_path: Path) -> None:
         made.front.pin = KEY
         code, _, complaint = made.install()
         assert code != 0
+        (ran,) = logged(tmp_path, "helper.ran")
+        assert "outcome=Refused" in ran["told"]
 
 
 def test_the_script_is_shown_without_doing_anything(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from connectors.avaya_cm.connector import AvayaCmFamily
 from connectors.avaya_cm.messages import GUARD, NAMES
 from connectors.avaya_cm.settings import AvayaCmSettings
 from connectors.conformance.bench import Hostile, Planted, Traits
+from connectors.console import AVAYA, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.guard import Guard
 from tests.support.avaya.cm import LOGIN, PASSWORD, Cm, Station, running
@@ -126,10 +127,12 @@ class AvayaBench:
     examples: Mapping[str, Mapping[str, object]] = {
         "stations": {"count": 51}, "stations-from": {"station": "20001", "count": 51},
         "rename": {"station": "20001", "name": "Doyle, Mary-Kate"}, "clear-messages": {"station": "20001"},
-        "remove": {"station": "20001"},
+        "remove": {"station": "20001"}, "look": {"line": "display time"},
     }  # fmt: skip
     traits = Traits(
         max_ddis=0, alters=frozenset({"name"}), more_secrets=("security_code",), emails=False, names=NAMES,
+        diag=tuple(parse(entry.sample().replace("station 2001", "station 20001"), AVAYA) for entry in AVAYA),
+        console="avaya-cm", long=parse("list station", AVAYA),
         inapplicable=dict.fromkeys(
             (Hostile.XML_BOMB, Hostile.XML_ENTITY, Hostile.DEEP_JSON, Hostile.REDIRECT), _LINES
         ),

@@ -105,7 +105,7 @@ _TEXT = st.text(max_size=40) | st.sampled_from(
 
 
 @settings(max_examples=500, deadline=None)
-@given(name=st.sampled_from(sorted(GUARD.names())), station=_TEXT, other=_TEXT, count=st.integers(-5, 2000))
+@given(name=st.sampled_from(sorted(GUARD.names() - {"look"})), station=_TEXT, other=_TEXT, count=st.integers(-5, 2000))
 def test_what_goes_out_is_one_of_five_messages_whatever_the_values(
     name: str, station: str, other: str, count: int
 ) -> None:

@@ -53,7 +53,7 @@ REFUSED = {
         "fwconsole setting", "fwconsole setting AMPDBPASS", "fwconsole mysql", "fwconsole userman", "fwconsole util",
         "fwconsole ma install x", "fwconsole ma", "fwconsole chown", "fwconsole notifications --delete a b",
         "fwconsole notifications", "fwconsole kvstore", "fwconsole unlock x", "fwconsole reload --verbose",
-        "fwconsole ma list; id", "fwconsole stop",
+        "fwconsole ma list; id", "fwconsole stop", "fwconsole restart",
     ],
     "freeswitch": [
         "xml_locate directory", "user_data 2001@x.example param password", "list_users", "eval ${password}",

@@ -179,7 +179,7 @@ def test_ordinary_output_is_left_as_it_is() -> None:
     [
         "password", "passwd", "passphrase", "passcode", "pass", "pwd", "secret", "md5_cred", "auth_digest", "token",
         "refresh_token", "auth_pass", "authorization", "authenticate", "private_key", "privatekey", "api_key", "apikey",
-        "pin", "PIN", "Secret", "TOKEN", "Pwd", "Authorization",
+        "pin", "PIN", "Secret", "TOKEN", "Pwd", "Authorization", "VMPIN", "userpin", "AUTHPIN",
     ],
 )  # fmt: skip
 def test_each_field_that_holds_a_secret_is_withheld_on_a_line_of_its_own(field: str) -> None:
@@ -191,13 +191,22 @@ def test_each_field_that_holds_a_secret_is_withheld_on_a_line_of_its_own(field: 
 
 
 @pytest.mark.parametrize(
-    "call", ["Authenticate", "VMAuthenticate", "DISA", "SendDTMF", "AgentLogin", "senddtmf", "disa"]
-)
+    "call", [
+        "Authenticate", "VMAuthenticate", "DISA", "SendDTMF", "AgentLogin", "senddtmf", "disa", "MeetMe", "SayDigits",
+        "SayAlpha", "Macro", "Gosub", "Set", "MSet",
+    ]
+)  # fmt: skip
 def test_each_application_whose_argument_is_a_pin_is_withheld_on_a_line_of_its_own(call: str) -> None:
     strainer = OutputFilter()
     out = strainer.feed(f"SIP/2001 {call}(226279) Up\n".encode()) + strainer.flush()
     assert b"226279" not in out
     assert call.encode() in out
+
+
+@pytest.mark.parametrize("call", ["MeetMe(800, dq, 226279)", "Gosub(ask,s,1(226279))", "Authenticate(1,a,226279"])
+def test_of_several_arguments_none_is_shown_however_they_are_set_and_wherever_the_column_ends(call: str) -> None:
+    strainer = OutputFilter()
+    assert b"226279" not in strainer.feed(f"PJSIP/2001-0000001a s@pins:3 Up {call}\n".encode()) + strainer.flush()
 
 
 def test_of_two_known_values_the_longer_goes_whole() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.cucm import answers
-from connectors.cucm.answers import Fault, Row, Rows
+from connectors.cucm.answers import Fault, Row, Rows, Shape
 from connectors.errors import ProtocolViolation
 from tests.support.cucm import site as sites
 from tests.support.cucm.axl import Cucm, _envelope
@@ -141,7 +141,7 @@ def _asked(inner: str) -> ET.Element:
 
 def test_rows_are_handed_over_one_at_a_time() -> None:
     seen = list[int]()
-    reader = Rows(("a", "b"), {}, lambda _: seen.append(1), 5)
+    reader = Rows(Shape(("a", "b"), {}), lambda _: seen.append(1), 5)
     reader(b"<a><b/>")
     assert seen == [1]
     reader(b"<b/></a>")

@@ -322,6 +322,18 @@ async def test_a_pin_goes_to_the_mailbox_of_exactly_that_alias_and_unlocks_it(pb
     await connector.close()
 
 
+async def test_a_look_alike_of_an_alias_is_another_mailbox(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that compares leniently answers with whoever's alias only folds to the one that was asked for."""
+    connector, other = await pbx.connect(voicemail="unity", unity={}), pbx.cucm.mailbox("xiaolong")
+    assert other is not None
+    other.alias = "go\N{KELVIN SIGN}onkwo"
+    monkeypatch.setattr(pbx.cucm, "mailbox", lambda _: other)
+    with pytest.raises(NotSupported):
+        await connector.reset("gokonkwo", SecretKind.VOICEMAIL, Secret(PIN))
+    assert other.pin == "CANARY-mailbox"
+    await connector.close()
+
+
 async def test_a_pin_that_unity_refuses_is_told_without_it(pbx: Pbx) -> None:
     connector = await pbx.connect(voicemail="unity", unity={})
     with pytest.raises(Refused) as caught:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from connectors.conformance.bench import Hostile, Planted, Traits
+from connectors.console import FREEPBX, Class, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.freepbx.connector import FreePbxFamily
 from connectors.freepbx.requests import GUARD
@@ -183,9 +184,14 @@ class FreePbxBench:
         "reset": {"id": "20001", "kind": "sip", "secret": "Abcdefgh23456789"},
         "api-token": {"client": CLIENT, "secret": SECRET}, "api-wider": {"client": CLIENT, "secret": SECRET},
         "api-people": {"skip": 50, "first": 50}, "api-person": {"id": "20001"},
+        "look": {"line": "core show version"}, "act": {"line": "fwconsole reload"},
     }  # fmt: skip
     traits = Traits(
         more_secrets=("md5_cred", "recording_pin", "imappassword"),
+        diag=tuple(parse(entry.sample(), FREEPBX) for entry in FREEPBX if entry.kind is Class.LOOK),
+        acts=tuple(parse(entry.sample(), FREEPBX) for entry in FREEPBX if entry.kind is Class.ACT),
+        console="freepbx",
+        long=parse("pjsip show endpoints", FREEPBX),
         inapplicable={
             Hostile.XML_BOMB: _JSON_LINES, Hostile.XML_ENTITY: _JSON_LINES, Hostile.REDIRECT: _JSON_LINES,
         },
@@ -209,6 +215,7 @@ class FreePbxBench:
         planted = [replace(person, id=person.extension) for person in people]
         pbx = FreePbx(self._server, self._folder / str(self._count), f"kit{self._count}")
         pbx.make([_held(person) for person in planted], hashed=any(person.secrets for person in planted))
+        pbx.configure(console="act")
         try:
             yield pbx, planted, " ".join(secret for person in planted for secret in person.secrets.values())
         finally:

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from connectors.console import FREEPBX, parse
 from connectors.contract import Change, Credential, SecretKind
-from connectors.errors import InvalidValue
+from connectors.errors import InvalidValue, NotSupported
 from connectors.freepbx.connector import FreePbxFamily
 from connectors.freepbx.install import Wanted, script
 from connectors.transport.helper import LOGIN
 from gateway.cli.main import main
 from tests.connectors.freepbx.test_way_out import target
+from tests.support.deployment import deployment
 from tests.support.flat_pbx import Door, door
 from tests.support.freepbx.pbx import FreePbx
 from tests.support.need import need_tool
@@ -27,7 +29,9 @@ KEY = "ssh-ed25519 " + "A" * 68
 _MACHINE = """set -e
 cp -a /etc {here}/machine
 mkdir -p {here}/home {here}/local/lib {here}/local/sbin
-printf '#!/bin/sh\\nexec {here}/fwconsole "$@"\\n' > {here}/local/sbin/fwconsole; chmod 755 {here}/local/sbin/fwconsole
+for one in fwconsole asterisk; do
+    printf '#!/bin/sh\\nexec {here}/%s "$@"\\n' $one > {here}/local/sbin/$one; chmod 755 {here}/local/sbin/$one
+done
 mount --bind {here}/machine /etc; mount --bind {here}/home /home; mount --bind {here}/local /usr/local
 rm -f /etc/frameroom-helper.json /etc/sudoers.d/frameroom-helper
 id asterisk >/dev/null 2>&1 || useradd --system --shell /usr/sbin/nologin asterisk
@@ -50,7 +54,8 @@ def _reached(folder: Path) -> None:
 def _install(pbx: FreePbx, front: Door, *more: str) -> tuple[int, str, str]:
     done = CliRunner().invoke(
         main,
-        ["system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1", "--port", str(front.port),
+        ["-c", deployment(pbx.folder), "system", "install-helper", "--connector", "freepbx", "--host", "127.0.0.1",
+         "--port", str(front.port),
          "--pin", front.pin, "--admin-key-file", str(front.key_file), "--key-file", str(pbx.folder / "new.key"), *more],
     )  # fmt: skip
     return done.exit_code, done.stdout, done.stderr
@@ -66,7 +71,9 @@ async def test_it_makes_a_machine_ready_and_can_be_run_again(pbx: FreePbx) -> No
     _reached(Path(pbx.server.socket).parent)
     inside = ["unshare", "-m", "--propagation", "private", "sh", str(pbx.folder / "machine.sh")]
     with door(pbx.folder / "ssh", "", inside=inside) as front:
-        code, told, complaint = await asyncio.to_thread(_install, pbx, front, "--numbers", "national", "--json")
+        code, told, complaint = await asyncio.to_thread(
+            _install, pbx, front, "--numbers", "national", "--console", "look", "--json"
+        )
         assert code == 0, told + complaint
         did = json.loads(told)
         assert did["did"][-1] == "the helper answers, as asterisk, under /usr/bin/php"
@@ -84,6 +91,10 @@ async def test_it_makes_a_machine_ready_and_can_be_run_again(pbx: FreePbx) -> No
             {"extension": "02079460999"}
         ]
         assert (await connector.secret_rules("20001", SecretKind.SIP)).stored
+        typed = [data async for data in connector.diag(parse("pjsip show endpoints", FREEPBX))]
+        assert b"20001/20001" in b"".join(typed)
+        with pytest.raises(NotSupported, match="to look only"):
+            [data async for data in connector.diag(parse("dialplan reload", FREEPBX))]
         await connector.close()
         # Our account owns nothing that it stands on.
         home = next((pbx.folder / "home").iterdir())
@@ -113,8 +124,8 @@ def test_the_script_is_shown_without_doing_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{"numbers": "plus; id"}, {"country_code": "44\nid"}, {"origin": 'x" command="id'}, {"public_key": KEY + "\nid"},
-     {"origin": "$(id)"}],
+    [{"numbers": "plus; id"}, {"console": "look; id"}, {"country_code": "44\nid"}, {"origin": 'x" command="id'},
+     {"public_key": KEY + "\nid"}, {"origin": "$(id)"}],
 )  # fmt: skip
 def test_nothing_that_a_shell_would_take_gets_into_it(said: dict[str, str]) -> None:
     with pytest.raises(InvalidValue):

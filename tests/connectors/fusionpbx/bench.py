@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from connectors.conformance.bench import Hostile, Planted, Traits
+from connectors.console import FREESWITCH, Class, find, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.fusionpbx.connector import FusionPbxFamily
 from connectors.fusionpbx.requests import GUARD
@@ -61,6 +62,9 @@ def _words_of(heard: str) -> str:
     """The template's name for what the event socket heard, or its own words."""
     if re.fullmatch(r"api luarun app/servers/resources/clear_cache\.lua delete [A-Za-z0-9*#+_@.-]+", heard):
         return "flush-file"
+    typed = find(heard.removeprefix("api "), FREESWITCH) if heard.startswith("api ") else None
+    if typed is not None:
+        return "act" if typed[1].acts else "look"
     return {"auth": "event-socket-auth", "auth, wrong": "event-socket-auth"}.get(heard, heard)
 
 
@@ -69,7 +73,7 @@ class FusionPbxSystem:
 
     def __init__(self, pbx: Pbx, enemy: Enemy, switch: FreeSwitch, log: Path, people: Sequence[Planted]) -> None:
         self.people = people
-        socket = {"host": "127.0.0.1", "port": switch.port}
+        socket = {"host": "127.0.0.1", "port": switch.port, "console": "act"}
         self.target: Target = replace(pbx.target(event_socket=socket), port=enemy.port)
         self.other_pin = enemy.other_pin
         self._pbx, self._enemy, self._switch, self._log = pbx, enemy, switch, log
@@ -223,10 +227,16 @@ class FusionPbxBench:
         **dict.fromkeys(("delete-box", "delete-box-messages", "delete-box-options", "delete-box-destinations"), _BOX),
         "delete-box-greetings": {**_DOMAIN, "extension": "20001"},
         **dict.fromkeys(("delete-user", "delete-user-groups", "delete-user-settings"), _USER),
-        "event-socket-auth": {"secret": "CluelessCon"}, "flush-file": _KEY, "flush-memcache": _KEY,
+        "event-socket-auth": {"secret": "CluelessCon"},
+        "event-socket-userauth": {"user": "frameroom@prompt.example", "secret": "CluelessCon"},
+        "look": {"line": "status"}, "act": {"line": "reloadxml"}, "flush-file": _KEY, "flush-memcache": _KEY,
     }  # fmt: skip
     traits = Traits(
         more_secrets=("api_key", "user_totp_secret"),
+        diag=tuple(parse(entry.sample(), FREESWITCH) for entry in FREESWITCH if entry.kind is Class.LOOK),
+        acts=tuple(parse(entry.sample(), FREESWITCH) for entry in FREESWITCH if entry.kind is Class.ACT),
+        console="fusionpbx",
+        long=parse("sofia status profile internal reg", FREESWITCH),
         inapplicable=dict.fromkeys(
             (Hostile.XML_BOMB, Hostile.XML_ENTITY, Hostile.DEEP_JSON, Hostile.REDIRECT), _NOT_HTTP
         ),
@@ -253,10 +263,15 @@ class FusionPbxBench:
         made, port, pem = self._server
         pbx = fresh(self._server, ())
         plant(pbx.owner_url, [_somebody(person) for person in people])
+        # FreeSWITCH's prompt is for a FusionPBX of one domain: it shows all of them.
+        pbx.sql("delete from v_domains where domain_name <> %s", DOMAIN)
         held = [replace(person, id=_somebody(person).id) for person in people]
         told = " ".join(secret for person in people for secret in person.secrets.values())
         enemy = Enemy(port, made._folder, pem, [person.name for person in people], told)
-        async with enemy.running(), FreeSwitch(secrets=told).running() as switch:
+        async with (
+            enemy.running(),
+            FreeSwitch(secrets=told, registered=[person.extension for person in people]).running() as switch,
+        ):
             yield FusionPbxSystem(pbx, enemy, switch, made._folder / "log", held)
         drop(self._server, pbx)
 

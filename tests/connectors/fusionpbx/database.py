@@ -17,6 +17,7 @@ import psycopg
 
 from connectors.contract import Credential, SecretKind, Target
 from connectors.fusionpbx.connector import FusionPbxConnector, FusionPbxFamily
+from connectors.fusionpbx.rights import READS
 from connectors.fusionpbx.settings import FusionPbxSettings
 from tests.support.pg_tls import tls_server
 from tests.support.postgres import Postgres
@@ -214,3 +215,12 @@ def drop(server: tuple[Postgres, int, str], pbx: Pbx) -> None:
     made, port, _ = server
     with psycopg.connect(f"{made.url('postgres', 'owner')}&port={port}", autocommit=True) as connection:
         connection.execute(f"drop database {pbx.database} with (force)".encode())
+
+
+def rows_of(pbx: Pbx, domain: str) -> dict[str, list[str]]:
+    """Everything of one domain, by table."""
+    home = uuid("domain", domain)
+    return {
+        table: sorted(str(row) for row in pbx.sql(f"select * from {table} where domain_uuid = %s", home))  # noqa: S608
+        for table in READS
+    }

@@ -25,14 +25,14 @@ _UUID = "01234567-89ab-cdef-0123-456789abcdef"
 _BRACED = "{" + _UUID.upper() + "}"
 _TCX_WORDS = (("grace", ()),)
 WRITES: dict[str, tuple[Guard, set[str], set[str]]] = {
-    "avaya-cm": (AVAYA, {"rename", "clear-messages", "remove"}, {"stations", "stations-from"}),
+    "avaya-cm": (AVAYA, {"rename", "clear-messages", "remove"}, {"stations", "stations-from", "look"}),
     "cisco-cucm": (
         CUCM, {"set-person", "set-password", "set-pin", "set-digest", "remove-user", "set-mailbox-pin"},
         {"version", "users", "user", "user-devices", "mailboxes", "mailbox"},
     ),
     "freepbx": (
-        FREEPBX, {"alter", "remove", "reset"},
-        {"hello", "check", "page", "find", "view", "devices", "plan", "rules", "api-token", "api-wider", "api-people",
+        FREEPBX, {"alter", "remove", "reset", "act"},
+        {"look", "hello", "check", "page", "find", "view", "devices", "plan", "rules", "api-token", "api-wider", "api-people",
          "api-person"},
     ),
     "yeastar": (
@@ -58,8 +58,8 @@ def test_of_fusionpbx_whatever_sets_inserts_moves_deletes_or_flushes_writes() ->
     lead = ("set-", "insert-", "move-", "delete-", "clear-", "flush-")
     own = {name for name in FUSION.names() if name.startswith(lead)}
     assert len(own) == 33
-    transactions = {"begin", "commit", "rollback"}
-    assert {name for name in FUSION.names() if FUSION.writes(name)} - transactions == own
+    others = {"begin", "commit", "rollback", "act"}
+    assert {name for name in FUSION.names() if FUSION.writes(name)} - others == own
 
 
 def _b(guard: Guard, name: str, usual: Mapping[str, Any], field: str, taken: list[Any], refused: list[Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.contract import Change, SecretKind
-from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, OutcomeUnknown, Refused
+from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, OutcomeUnknown, ProtocolViolation, Refused
 from connectors.tcx.connector import TcxConnector
 from connectors.tcx.settings import TcxSettings
 from tests.connectors.tcx.conftest import Dial
@@ -245,6 +245,26 @@ async def test_the_phone_system_mails_the_new_password_to_its_person_and_says_no
     assert words.startswith("CANARY-new")
     assert "CANARY" not in repr(done)
     assert any("3CX made the new password" in note for note in done.notes)
+
+
+@pytest.mark.parametrize("kept", ["grace@cu\u017ftomer.example", "sam@customer.example"])
+async def test_a_look_alike_of_the_address_that_was_seen_fit_gets_no_new_password(
+    server: Server, tcx: TcxConnector, kept: str
+) -> None:
+    """Long s folds to s: to whoever compares so, it is the same address, and to mail it is another domain."""
+    server.pbx.users[1]["EmailAddress"] = kept
+    with pytest.raises(Conflict):
+        await tcx.renew("u1", SecretKind.PORTAL, "grace@customer.example")
+    assert server.pbx.mails == []
+
+
+async def test_an_answer_about_somebody_else_renews_and_shows_nothing(server: Server, tcx: TcxConnector) -> None:
+    server.pbx.users[1]["Id"] = 2
+    with pytest.raises(ProtocolViolation):
+        await tcx.renew("u1", SecretKind.PORTAL, "grace@customer.example")
+    with pytest.raises(ProtocolViolation):
+        await tcx.devices("u1")
+    assert server.pbx.mails == []
 
 
 # --- check ---

@@ -1,244 +1,39 @@
-"""HTTPS to a phone system, over real TLS: identity first, allowed requests alone, every answer bounded."""
+"""HTTPS to a phone system, over real TLS: allowed requests alone, every answer bounded."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
 import logging
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from connectors.conformance.relay import served
-from connectors.contract import Target
 from connectors.errors import (
     ConnectorError,
-    IdentityMismatch,
-    InvalidValue,
     OutcomeUnknown,
     ProtocolViolation,
     RequestNotAllowed,
     Unreachable,
 )
-from connectors.guard import Allowed, Guard, Template, text
-from connectors.lab.connector import LabSettings
-from connectors.transport.identity import SYSTEM, fingerprint_of
-from connectors.transport.web import MAX_BODY, Answer, Call, Sink, Web, Whole
-from gateway.errors import InvalidError
-from gateway.wiring.admin.systems import pin_of
-from tests.support.certificates import certificate, signed
-
-NAME = "pbx.customer.example"
-TOKEN = "CANARY-token"
-GUARD = Guard(
-    Template("look", False, {"id": text(40, pattern=r"[A-Za-z0-9 ']+")}), Template("write", True, {"body": text(200)})
+from connectors.transport.web import MAX_BODY, Answer, Call, Web, Whole
+from tests.connectors.transport.phone_system import (
+    GUARD,
+    LOOK,
+    NAME,
+    OTHER,
+    TOKEN,
+    Answering,
+    Server,
+    client,
+    phone_system,
+    read,
+    render,
+    whole,
+    write,
 )
-OTHER = Guard(Template("look", False, {"id": text(40)}))
-
-
-def render(request: Allowed, token: str) -> Call:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    if request.name == "look":
-        return Call("GET", "/look/" + request.values["id"].replace(" ", "%20"), headers)
-    headers["Content-Type"] = "application/json"
-    return Call("POST", "/write", headers, request.values["body"].encode())
-
-
-Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Server:
-    """A phone system that answers every request with these bytes, or as `answering` does."""
-
-    answer: bytes = b""
-    answering: Answering | None = None
-    port: int = 0
-    heard: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
-            self.heard.append(head + (await reader.readexactly(int(length[0][15:])) if length else b""))
-            if self.answering is not None:
-                await self.answering(reader, writer)
-            else:
-                writer.write(self.answer)
-                await writer.drain()
-
-
-def shows(tls: ssl.SSLContext, folder: Path, pem: str, key: str) -> None:
-    (folder / "cert.pem").write_text(pem)
-    (folder / "key.pem").write_text(key)
-    tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-
-
-@asynccontextmanager
-async def phone_system(folder: Path, pem: str, key: str) -> AsyncIterator[Server]:
-    server = Server(whole(b"{}"))
-    shows(server.tls, folder, pem, key)
-    async with served(server.handle, server.tls) as server.port:
-        yield server
-
-
-def whole(body: bytes, *headers: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
-    lines = [b"HTTP/1.1 " + status, b"Content-Type: " + kind, b"Content-Length: %d" % len(body), *headers, b"", body]
-    return b"\r\n".join(lines)
-
-
-def fingerprint(pem: str) -> str:
-    return "sha256:" + hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
-
-
-def client(server: Server, pin: str, name: str | None = None, timeout_ms: int = 5000) -> Web:
-    target = Target("sys_1", "127.0.0.1", server.port, pin, LabSettings(), 20_000, timeout_ms)
-    return Web(target, GUARD, render, server_name=name)
-
-
-LOOK = GUARD.render("look", id="Grace O'Neil")
-
-
-def write() -> Allowed:
-    return GUARD.render("write", body='{"secret": "CANARY-body"}')
-
-
-async def read(web: Web, request: Allowed = LOOK) -> tuple[Answer, bytes]:
-    sink = Whole()
-
-    def choose(_: int) -> Sink:
-        return sink
-
-    answer = await web.ask(request, TOKEN, choose=choose)
-    return answer, sink.take()
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[tuple[Server, str]]:
-    pem, key = certificate()
-    async with phone_system(tmp_path, pem, key) as running:
-        yield running, pem
-
-
-# --- identity ---
-
-
-async def test_a_certificate_of_ones_own_is_trusted_by_itself_or_by_its_fingerprint(
-    server: tuple[Server, str],
-) -> None:
-    running, pem = server
-    digest = fingerprint(pem)
-    colons = "SHA256:" + ":".join(digest[7:][at : at + 2] for at in range(0, 64, 2)).upper()
-    for pin in (pem, digest, colons, f" {digest}\n"):
-        web = client(running, pin)
-        await web.prove()
-        assert (await read(web))[1] == b"{}"
-        await web.close()
-
-
-async def test_an_authority_vouches_for_the_name_that_the_operator_said_and_no_other(tmp_path: Path) -> None:
-    authority, pem, key = signed()
-    async with phone_system(tmp_path, pem, key) as running:
-        web = client(running, authority, NAME)
-        await web.prove()
-        assert (await read(web))[0].status == 200
-        assert b"Host: pbx.customer.example\r\n" in running.heard[0]
-        await web.close()
-        for pin, name in ((authority, "other.example"), (authority, None), (SYSTEM, NAME), (certificate()[0], NAME)):
-            running.heard.clear()
-            other = client(running, pin, name)
-            for doing in (other.prove(), other.ask(LOOK, TOKEN)):
-                with pytest.raises(IdentityMismatch, match="nothing was sent"):
-                    await doing
-            assert running.heard == []
-            await other.close()
-
-
-async def test_authorities_of_the_system_want_a_name(server: tuple[Server, str]) -> None:
-    with pytest.raises(InvalidValue) as caught:
-        client(server[0], SYSTEM)
-    assert "server_name" in caught.value.next_step
-
-
-@pytest.mark.parametrize(
-    "pin", ["", " ", "no pin at all", "sha256:", "sha256:" + "0" * 63, "sha256:" + "0" * 65, "sha256:" + "zz" * 32,
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "ssh-ed25519 AAAA"],
-)  # fmt: skip
-@pytest.mark.parametrize("name", [None, NAME])
-async def test_what_is_no_pin_trusts_nobody(server: tuple[Server, str], pin: str, name: str | None) -> None:
-    assert fingerprint_of(pin) is None
-    with pytest.raises(IdentityMismatch):
-        client(server[0], pin, name)
-
-
-@pytest.mark.parametrize("how", ["fingerprint", "own"])
-async def test_a_certificate_that_is_swapped_between_two_calls_gets_nothing(
-    server: tuple[Server, str], tmp_path: Path, how: str
-) -> None:
-    running, pem = server
-    running.answer = whole(b"{}", b"Connection: close")
-    web = client(running, fingerprint(pem) if how == "fingerprint" else pem)
-    await read(web)
-    shows(running.tls, tmp_path, *certificate())
-    running.heard.clear()
-    for request in (LOOK, write()):
-        with pytest.raises(IdentityMismatch):
-            await web.ask(request, TOKEN)
-    with pytest.raises(IdentityMismatch):
-        await web.prove()
-    assert running.heard == []
-    await web.close()
-
-
-async def test_an_expired_certificate_of_an_authority_is_said_to_be_expired(tmp_path: Path) -> None:
-    authority, pem, key = signed(days_ago=3)
-    async with phone_system(tmp_path, pem, key) as running:
-        with pytest.raises(IdentityMismatch, match="expired"):
-            await client(running, authority, NAME).prove()
-
-
-async def test_nobody_there_and_no_tls_there(server: tuple[Server, str]) -> None:
-    running, pem = server
-
-    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(whole(b"{}"))
-        await writer.drain()
-
-    async with served(plain) as port:
-        running.port = port
-        web = client(running, pem)
-        for doing in (web.prove(), web.ask(write(), TOKEN)):
-            with pytest.raises((Unreachable, IdentityMismatch)):
-                await doing
-    web = client(running, pem)
-    for doing in (web.prove(), web.ask(write(), TOKEN)):
-        with pytest.raises(Unreachable):
-            await doing
-
-
-async def test_proving_sends_no_request(server: tuple[Server, str]) -> None:
-    running, pem = server
-    await client(running, pem).prove()
-    assert running.heard == []
-
-
-def test_an_operator_gives_a_fingerprint_however_it_is_printed_and_it_is_kept_in_one_form() -> None:
-    digest = "ab" * 32
-    for given in (f"sha256:{digest}", f"SHA256:{':'.join(['AB'] * 32)}\n", f"  sha256:{digest.upper()}"):
-        assert pin_of(given) == f"sha256:{digest}"
-    assert pin_of(" system-cas\n") == SYSTEM
-    for wrong in ("sha256:abcd", "sha256:", "system", digest):
-        with pytest.raises(InvalidError):
-            pin_of(wrong)
-
+from tests.support.certificates import signed
 
 # --- requests ---
 
@@ -437,6 +232,37 @@ async def test_a_question_that_is_given_up_never_answers_the_next(server: tuple[
     await asyncio.wait([given_up])
     assert (await read(web))[1] == b'"the second"'
     await web.close()
+
+
+async def test_what_came_before_anything_was_asked_is_no_answer(server: tuple[Server, str]) -> None:
+    """A second answer behind the first, or a goodbye before the connection ends, must not be told of the next write."""
+    phone_system, pem = server
+    pushed = asyncio.Event()
+
+    async def twice(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(b"{}"))
+        await writer.drain()
+        if not pushed.is_set():
+            await asyncio.sleep(0)
+            writer.write(whole(b"{}", status=b"408 Request Timeout"))
+            await writer.drain()
+            pushed.set()
+
+    phone_system.answering = twice
+    web = client(phone_system, pem)
+    try:
+        assert (await read(web))[0].status == 200
+        await pushed.wait()
+        wire = web._wire
+        assert wire is not None
+        for _ in range(100):  # until the goodbye is here, however many pieces TLS made of it
+            if not wire.is_good(wire.used):
+                break
+            await asyncio.sleep(0.01)
+        assert (await web.ask(write(), TOKEN)).status == 200
+        assert phone_system.connections == 2
+    finally:
+        await web.close()
 
 
 async def test_after_it_was_closed_nothing_is_asked(server: tuple[Server, str]) -> None:

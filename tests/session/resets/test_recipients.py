@@ -86,6 +86,7 @@ async def test_5_a_confirmation_by_nobody_known_counts_for_nothing(brook: Furnis
         "grace@customer.example\r\nBcc: evil@evil.example",
         "<evil@evil.example>grace@customer.example",
         "grâce@customer.example",
+        "grace@cu\u017ftomer.example",  # folds to the very address that stood, and is another domain, or could be
         "@customer.example",
     ],
 )

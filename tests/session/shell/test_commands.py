@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.model import MINUTE
+from gateway.store.tables import systems
 from tests.session.shell.conftest import BOTH, by_backup_code
 
 EVERYTHING = "find,view,alter,remove,reset-voicemail,reset-sip,diag"
@@ -53,6 +55,16 @@ async def test_everyone_is_one_json_array_over_several_pages(
     table = (await ssh.run("users")).out
     assert table.count("EXTENSION") == 1
     assert len(table.splitlines()) == 41
+
+
+async def test_what_weakens_the_way_to_a_phone_system_is_said_wherever_it_is_shown(demo: Demo, ssh: Master) -> None:
+    old = {"connector": "avaya-cm", "settings": json.dumps({"ssh": "group1"})}
+    for command in ("systems", "use 'Head office'"):
+        assert "weaker than usual" not in (await ssh.run(command)).err
+    async with demo.app.parts.store.everyone() as scope:
+        await scope.execute(update(systems).values(**old))
+    for command in ("systems", "use 'Head office'"):
+        assert "Head office is weaker than usual: very old SSH (profile group1)" in (await ssh.run(command)).err
 
 
 async def test_systems_are_found_by_whatever_is_known_of_them(demo: Demo, ssh: Master) -> None:

@@ -78,8 +78,12 @@ async def test_asked_for_permitted_begun_told_and_reported(demo: Demo, ssh: Mast
     made.write_text("".join(piece["text"] for piece in pieces), encoding="utf-8")
     assert f"NOT RECORDED HERE and proof of nothing, what was done ({row.id}): {WORDS}" in made.read_text()
     assert verify([str(made), "--vkey", verified["vkey"]]) == 0
-    with pytest.raises(RuntimeError, match="report of its permission"):
-        await demo.admin("audit report", why="test", session=row.id)
+    pieces = await demo.admin("audit report", why="test", session=row.id)
+    made.write_text("".join(piece["text"] for piece in pieces), encoding="utf-8")
+    assert WORDS in made.read_text()
+    assert verify([str(made), "--vkey", verified["vkey"]]) == 0
+    with pytest.raises(RuntimeError, match="no recording"):
+        await demo.admin("audit report", why="test", session=row.id, recording=True)
     held = await demo.admin("hold place", basis="claim", session=row.id)
     assert held["target"] == row.id
 

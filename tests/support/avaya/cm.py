@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
+from connectors.console import AVAYA, find
+
 LOGIN, PASSWORD = "frameroom", "CANARY-cm-password"
 TERMINALS = "Terminal Type (513, 715, 4410, 4425, VT220, NTT, W2KTT, SUNT): [513] "
 NO_RECORDS = "e1 00000000 29cf No records match the specified query options"
@@ -54,6 +56,8 @@ class Cm:
     in_use: set[str] = field(default_factory=set)
     enemy: Enemy | None = None
     twist: Twist | None = None
+    grumbles: bool = False
+    """Whether a state comes with an error after it."""
     sorts: bool = True
     """Whether stations have to be sorted first, and are not held so."""
 
@@ -67,6 +71,16 @@ class Cm:
         match words:
             case ["list", "station", *rest]:
                 said = self._list(rest, ids)
+            case ["status", "station", number] if number in self.stations:
+                said = self._status(self.stations[number])
+            case ["display", "time" | "alarms"] | ["list", "registered-ip-stations" | "trunk-group"]:
+                said = ["f6e01ff00\t6e02ff00", "d Saturday \t01:00", "n", "dSunday"]
+            case ["status", "trunk" | "signaling-group", _] | ["status", "media-gateways"]:
+                said = [
+                    "f6e03ff00",
+                    "din-service/idle",
+                    *(["e9 00000000 1b2 Alarm log is full"] if self.grumbles else []),
+                ]
             case ["change", "station", number] if number in self.stations:
                 said = self._change(self.stations[number], dict(zip(ids, values, strict=True)))
             case ["clear", "amw", "all", number] if number in self.stations:
@@ -76,7 +90,7 @@ class Cm:
                 said = self._remove(number)
             case ["display", "station", number] if number in self.stations:
                 said = self._told([self.stations[number]], ids or list(FIELDS))
-            case ["change" | "clear" | "remove" | "display", *_]:
+            case ["change" | "clear" | "remove" | "display" | "status", *_]:
                 said = ["e1 00000000 2a06 Extension not assigned"]
             case _:
                 said = [f"eERROR 00000000 1cf {words[:1]} is an invalid entry; please press HELP"]
@@ -97,8 +111,20 @@ class Cm:
                 self.heard.append("remove")
             case ["logoff"]:
                 pass
+            case ["list", "station"] if ids == asked and not values:
+                self.heard.append("look")
+            case _ if command != "list station" and find(command, AVAYA) is not None and not ids and not values:
+                self.heard.append("look")
             case _:
                 self.heard.append(repr((command, list(ids), list(values))))
+
+    def _status(self, one: Station) -> list[str]:
+        """More fields than fit a row, most of them empty; ids are invented, the form's own are not public."""
+        ids = ["8005ff00", *(f"6f{number:02d}ff00" for number in range(1, 20))]
+        values = [one.extension, one.kind, "S00042", "", "in-service/idle", *[""] * 14, "no"]
+        parts = [(ids[at : at + 7], values[at : at + 7]) for at in range(0, len(ids), 7)]
+        said = ["f" + "\t".join(part) for part, _ in parts]
+        return said + ["d" + "\t".join(part).rstrip("\t") for _, part in parts]
 
     def _list(self, rest: Sequence[str], ids: Sequence[str]) -> list[str]:
         found = list(self.stations.values())

@@ -49,12 +49,40 @@ _FWCONSOLE = """#!/bin/sh
 umask 027
 echo "$*" >> {standin}/applied
 echo "{noise}"
+case "$*" in
+"ma list") printf '%s\\n' '+-----------+---------+' '| Module    | Version |' '+-----------+---------+'
+  printf '%s\\n' '| framework | 17.0.19 |' '| core      | 17.0.18 |' '+-----------+---------+'; exit 0 ;;
+"notifications --list") printf '%s\\n' '| Module | ID | Text |' '| core | AMPMGRPASS | Default Password Used |'
+  echo 'Usage: fwconsole notifications [--list]'; exit 0 ;;
+esac
+if [ -p {standin}/slow-reload ]; then read -r waited < {standin}/slow-reload; fi
 [ ! -e {standin}/refuse-reload ] || exit 1
 cp {etc}/voicemail.conf {etc}/voicemail.running
 {client} {name} -N -B -e "UPDATE admin SET value = 'false' WHERE variable = 'need_reload';
 SELECT id, keyword, data FROM sip WHERE keyword IN ('secret', 'md5_cred')" > {etc}/auth.new
 mv {etc}/auth.new {etc}/pjsip.auth.conf
 """
+# Says what `asterisk -rx` says (transcript 80), and of every telephone that was applied; of what is not to be asked it
+# tells the passwords.
+_ASTERISK = r"""#!/bin/sh
+[ "$1" = -rx ] || exit 64
+echo "$2" >> {standin}/typed
+[ ! -e {standin}/asterisk-is-down ] || exit 1
+case "$2" in
+"core show version") echo "Asterisk 21.5.0 built by root @ pbx on a x86_64 running Linux" ;;
+"pjsip show endpoints")
+  [ -p {standin}/alive ] && exec 9> {standin}/alive
+  [ -e {standin}/many ] && exec cat {standin}/many
+  [ -e {standin}/endless ] && exec yes "a line of many"
+  awk -F '\t' '$2 == "secret" {{ print " Endpoint:  " $1 "/" $1 "          Unavailable   0 of inf" }}' \
+    {etc}/pjsip.auth.conf ;;
+"core show channels") cat {standin}/channels 2>/dev/null || true ;;
+"dialplan reload") echo "Dialplan reloaded."; [ ! -e {standin}/cut ] || kill -9 $$ ;;
+"pjsip show auth"*|"dialplan show"*|"database show"*) cat {etc}/pjsip.auth.conf {etc}/voicemail.conf ;;
+*) sed -n "/^##### $2\$/,/^#####/p" {said} | sed '/^#####/d' ;;
+esac
+"""
+_CAPTURED = Path(__file__).parents[2] / "vectors" / "asterisk" / "80-cli.txt"
 _MOST_ROWS = 1000
 
 
@@ -96,6 +124,9 @@ class FreePbx:
             standin=self.standin, etc=self.etc, noise=NOISE, client=" ".join(self.server.client), name=self.name
         ))  # fmt: skip
         fwconsole.chmod(0o755)
+        asterisk = self.folder / "asterisk"
+        asterisk.write_text(_ASTERISK.format(standin=self.standin, etc=self.etc, said=_CAPTURED))
+        asterisk.chmod(0o755)
         self.started()
         self.configure()
         self._fill([replace(one, portal=one.portal and self.hash(one.portal)) for one in people] if hashed else people)
@@ -118,7 +149,10 @@ class FreePbx:
 
     def configure(self, **changes: Any) -> None:
         """Write the helper's configuration."""
-        usual = {"bootstrap": f"{self.folder}/freepbx.conf", "fwconsole": [f"{self.folder}/fwconsole"]}
+        usual = {
+            "bootstrap": f"{self.folder}/freepbx.conf", "fwconsole": [f"{self.folder}/fwconsole"],
+            "asterisk": [f"{self.folder}/asterisk"],
+        }  # fmt: skip
         self.conf.write_text(json.dumps(usual | changes))
         self.conf.chmod(0o644)
 
@@ -228,6 +262,11 @@ class FreePbx:
     def applied(self) -> list[str]:
         """What fwconsole was asked."""
         file = self.standin / "applied"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def typed(self) -> list[str]:
+        """What Asterisk's prompt was asked."""
+        file = self.standin / "typed"
         return file.read_text().splitlines() if file.exists() else []
 
     # -- the helper

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import asyncssh
 
 from connectors.conformance.bench import Hostile
+from connectors.console import FREEPBX, find
 from connectors.transport.helper import COMMAND, LOGIN
 
 _WRITES = ("alter", "remove", "reset")
@@ -33,7 +34,7 @@ class Wire:
     """What a request is heard as."""
 
     def __init__(self, command: Sequence[str], told: str) -> None:
-        self.named = lambda asked: str(asked.get("do"))
+        self.named = _words_of
         self.heard: list[str] = []
         self.how: Hostile | None = None
         self.host, self.key, self.other = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
@@ -85,20 +86,31 @@ class Wire:
         assert helper.stdin is not None
         assert helper.stdout is not None
         async for line in channel.stdin:
-            if not line:
-                return  # the channel was given up
-            asked = json.loads(line)
-            self.heard.append(self.named(asked))
-            answer = b""
-            while not answer or b'"out"' in answer:  # a prompt's output comes in many lines, any other answer in one
-                with self._at_work():
-                    if not answer:
-                        helper.stdin.write(line)
-                    answer = await helper.stdout.readline()
-                await self._answer(channel, asked, answer)
-                await channel.stdout.drain()
-                if not answer:
+            with self._at_work():
+                asked = json.loads(line)
+                self.heard.append(self.named(asked))
+                helper.stdin.write(line)
+                if asked.get("do") == "console":
+                    await self._stream(channel, helper)
+                    return  # a line has a channel of its own
+                answer = await helper.stdout.readline()
+            await self._answer(channel, asked, answer)
+
+    async def _stream(self, channel: asyncssh.SSHServerProcess[bytes], helper: asyncio.subprocess.Process) -> None:
+        """Output as it comes; that whoever asked has gone, the helper sees by its standard input, as under sshd."""
+        assert helper.stdin is not None
+        assert helper.stdout is not None
+        gone = asyncio.ensure_future(channel.wait_closed())
+        gone.add_done_callback(lambda _: helper.stdin and helper.stdin.close())
+        try:
+            while answer := await helper.stdout.readline():
+                if not gone.done():
+                    channel.stdout.write(answer)
+                    await channel.stdout.drain()
+                if b'"out"' not in answer:
                     return
+        finally:
+            gone.cancel()
 
     async def _answer(self, channel: asyncssh.SSHServerProcess[bytes], asked: dict[str, object], answer: bytes) -> None:
         match self.how:
@@ -129,6 +141,14 @@ class Wire:
                 channel.stdout.write(json.dumps(json.loads(answer) | more).encode() + b"\n")
             case _:
                 raise ValueError(self.how)
+
+
+def _words_of(asked: dict[str, object]) -> str:
+    """The guard's name for a request; of a line at the prompt that is none of the catalogue, the line."""
+    if asked.get("do") != "console":
+        return str(asked.get("do"))
+    found = find(str(asked.get("line")), FREEPBX)
+    return str(asked.get("line")) if found is None else "act" if found[1].acts else "look"
 
 
 @asynccontextmanager

@@ -1,0 +1,47 @@
+"""What this connector honestly says of itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.contract import PEOPLE, Capabilities, Operation, Proof, Secrecy, SecretKind
+from connectors.transport.postgres_logins import RECORD
+from connectors.transport.postgres_role import Findings
+
+CACHED: Final = (
+    "Asterisk caches accounts: the old password goes on working until somebody runs "
+    "'sorcery memory cache expire res_pjsip/auth' on its console, or the cache ages out"
+)
+NO_CONSOLE: Final = "there is no console behind a database"
+
+
+def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Findings | None = None) -> Capabilities:
+    """Of the family, or of one open connection with what was found at its start."""
+    secrecy, why = Secrecy.ENFORCED, "the database itself refuses our role every password column; asked at each connect"
+    if findings is not None and not findings.enforced:
+        secrecy = Secrecy.SELECTED
+        why = f"THE ROLE COULD READ SECRETS ({'; '.join(findings.readable[:8])}); no request of ours names one"
+    cannot = {
+        "diag": NO_CONSOLE,
+        "console-look": NO_CONSOLE,
+        "console-act": NO_CONSOLE,
+        "reset-portal": "Asterisk has no portal password",
+        "must-change": "Asterisk cannot make a user change a new PIN",
+        "messages": "recorded messages and greetings of a removed person stay on the phone system's disk",
+    }
+    if settings is None or settings.ddi is None:
+        cannot["ddi"] = "not available unless the settings name the site's table of direct numbers"
+    if settings is None or settings.sorcery_cache != "none":
+        cannot["sorcery cache"] = CACHED
+    return Capabilities(
+        title="Asterisk with users in PostgreSQL",
+        operations=PEOPLE - {Operation.RESET_PORTAL},
+        secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
+        secrecy_why=why,
+        proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
+        proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
+        "of that Asterisk, live",
+        cannot=cannot,
+        login_record=RECORD,
+    )
