@@ -32,8 +32,8 @@ WRITES: dict[str, tuple[Guard, set[str], set[str]]] = {
     ),
     "freepbx": (
         FREEPBX, {"alter", "remove", "reset", "act"},
-        {"look", "hello", "check", "page", "find", "view", "devices", "plan", "rules", "api-token", "api-wider", "api-people",
-         "api-person"},
+        {"look", "hello", "check", "page", "find", "view", "devices", "plan", "rules", "api-token", "api-wider",
+         "api-people", "api-person"},
     ),
     "yeastar": (
         YEASTAR, {"change", "set-sip", "set-portal", "remove"},
