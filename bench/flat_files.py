@@ -1,12 +1,14 @@
 """Asterisk with flat files of 50,000 people, through a real sshd and the helper. `python -m bench.flat_files`.
 
-First row and memory are measured with the helper having read the files (it does so as soon as a visit opens) and, told
-beside it, right after signing in. `show` is compared with the bare round trip: a line over the same SSH connection that
-the helper answers without looking at anything.
+The first row is that of somebody who just signed in, signing in left out: with what the helper kept from an earlier
+visit, the files being the same; told beside it are the very first visit, which reads everything, and a row of a visit
+that goes on. Memory is measured over all pages. `show` is compared with the bare round trip: a line over an SSH
+connection that the helper answers without looking at anything.
 """
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import json
 import os
@@ -34,6 +36,7 @@ from connectors.transport import ssh
 PEOPLE: Final = 50_000
 PAGE: Final = 100
 SHOWS: Final = 400
+ROUNDS: Final = 7
 _TEMPLATES: Final = """[endpoint-internal](!)
 type=endpoint
 context=internal
@@ -69,7 +72,11 @@ def _files(etc: Path) -> None:
 @contextmanager
 def _phone_system(folder: Path) -> Iterator[tuple[Target, Credential]]:
     _files(folder / "etc")
-    conf = {"etc": str(folder / "etc"), "contexts": ["internal"], "inbound_context": "from-trunk"}
+    (folder / "cache").mkdir(mode=0o700)
+    conf = {
+        "etc": str(folder / "etc"), "contexts": ["internal"], "inbound_context": "from-trunk",
+        "cache": str(folder / "cache"),
+    }  # fmt: skip
     (folder / "helper.json").write_text(json.dumps(conf))
     (folder / "helper.json").chmod(0o644)
     host, user = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
@@ -145,17 +152,33 @@ async def _measure(target: Target, credential: Credential) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     family = AsteriskFilesFamily()
+    await asyncio.sleep(2)  # files that were written just now are not kept
     before = time.perf_counter()
+    first = await family.connect(target, unseal)
+    await first.people(None, PAGE)
+    found["read"] = (time.perf_counter() - before) * 1000
+    await first.close()
+    colds, signing = [], []
+    for _ in range(ROUNDS):
+        before = time.perf_counter()
+        cold = await family.connect(target, unseal)
+        signed = time.perf_counter()
+        await cold.people(None, PAGE)
+        colds.append((time.perf_counter() - signed) * 1000)
+        signing.append((signed - before) * 1000)
+        await cold.close()
+    found["colds"], found["sign in"] = colds, median(signing)
     cold = await family.connect(target, unseal)
-    found["sign in"] = (time.perf_counter() - before) * 1000
-    await cold.people(None, 1)
-    found["cold"] = (time.perf_counter() - before) * 1000
     rows = []
     for _ in range(20):
         before = time.perf_counter()
         await cold.people(None, 1)
         rows.append((time.perf_counter() - before) * 1000)
     found["first row"] = median(rows)
+    before = time.perf_counter()
+    if len((await cold.find("Person 149999", 20)).people) != 1:
+        raise RuntimeError("the one was not found")
+    found["find"] = (time.perf_counter() - before) * 1000
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     count, cursor, before = 0, None, time.perf_counter()
     while True:
@@ -191,9 +214,10 @@ def main() -> bool:
     made = [
         Figure(
             f"first row of {PEOPLE:,}, ms",
-            f"{found['first row']:.1f}; right after signing in, files not yet read, {found['cold']:,.0f} "
-            f"(signing in {found['sign in']:.0f})",
-            "≤ 300 ms", found["first row"] <= 300,
+            f"{median(found['colds']):.0f} [{min(found['colds']):.0f}–{max(found['colds']):.0f}], a page of {PAGE}, "
+            f"just signed in (signing in {found['sign in']:.0f}; later pages {found['first row']:.1f}; find "
+            f"{found['find']:.0f}); the very first visit, and each after a change, reads all: {found['read']:,.0f}",
+            "≤ 300 ms", median(found["colds"]) <= 300,
         ),
         Figure(
             "memory growth here over all of them, MiB",

@@ -10,8 +10,10 @@ whole=(
     tests.connectors.asterisk_ami.bench:AmiBench
 )
 others=(
+    tests.connectors.asterisk_files.bench:AsteriskFilesBench
     tests.connectors.tcx.bench:TcxBench
     tests.connectors.freepbx.bench:FreePbxBench
+    tests.connectors.freepbx.bench:FreePbxApiBench
     tests.connectors.cucm.bench:CucmBench
     tests.connectors.fusionpbx.bench:FusionPbxBench
     tests.connectors.yeastar.bench:YeastarBench

@@ -58,6 +58,10 @@ _CHECKS: Final = {
     "readable": ("", "can be read by our account without the helper: chmod o-r, and keep the account out of its group"),
     "writable": ("", "cannot be written by the helper with its owner kept: see `run_as` in the helper's file"),
     "inbound": ("direct numbers are in the inbound context", "there is no inbound context of the configured name"),
+    "kept": (
+        "whoever is told is kept there between two visits, so that nobody waits",
+        "everybody is read anew at each visit, which takes seconds: install the helper again (`cache`)",
+    ),
     "odd": ("", "accounts have names that are not handled here, or have the name of another"),
     "exec": ("", "its files run programs (#exec): what those make is not seen here"),
     "outside": ("", "its files include others from outside their folder: those are not seen here"),

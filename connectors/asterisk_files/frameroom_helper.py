@@ -8,6 +8,7 @@ and direct numbers of people, and no password, whatever it is asked. This one fi
 newer and its standard library, so that whoever owns the phone system can read what they let in.
 
 Reading order: Conf (what the administrator allows), Files (how Asterisk's files are read), Directory (who is in them),
+Kept (the same between two visits),
 Edit (how they are written: in place, all or nothing, rolled back when Asterisk refuses), Console (what Asterisk's
 prompt is asked), Desk (the requests), main.
 Source of the syntax: asterisk/main/config.c (process_text_line), Asterisk 22.
@@ -81,7 +82,7 @@ class Conf:
     KEYS = {
         "etc": "/etc/asterisk", "spool": "/var/spool/asterisk", "asterisk": ["/usr/sbin/asterisk"], "run_as": "",
         "python": "/usr/bin/python3", "contexts": [], "voicemail_context": "default", "inbound_context": "",
-        "numbers": "plus", "country_code": "44", "sip_form": "md5", "console": "off",
+        "numbers": "plus", "country_code": "44", "sip_form": "md5", "console": "off", "cache": "/var/cache/frameroom",
     }  # type: Dict[str, object]  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -89,7 +90,8 @@ class Conf:
         try:
             with open(path, "rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
-                given = json.loads(file.read(1 << 16).decode("utf-8"))
+                raw = file.read(1 << 16)
+                given = json.loads(raw.decode("utf-8"))
         except (OSError, ValueError):
             raise Fail("failed", "conf-unreadable") from None
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -111,6 +113,7 @@ class Conf:
         self.numbers, self.country = str(merged["numbers"]), str(merged["country_code"])
         self.sip_form = str(merged["sip_form"])
         self.console = str(merged["console"])
+        self.keep, self.digest = str(merged["cache"]), hashlib.sha256(raw).hexdigest()
         if self.numbers not in ("plus", "digits", "national") or self.sip_form not in ("md5", "plain"):
             raise Fail("failed", "conf-unknown")
         if self.console not in ("off", "look", "act"):
@@ -551,6 +554,7 @@ class Directory:
     read anew (`Detail`)."""
 
     def __init__(self, conf: Conf, whole: bool = False) -> None:
+        self.began = time.time()
         self.conf, self.files = conf, Files(conf)
         self.accounts = {}  # type: Dict[str, Account]
         self.odd = self.numbers = 0
@@ -658,6 +662,143 @@ def directory(conf: Conf) -> Directory:
         return Directory(conf)
     except Whole:
         return Directory(conf, whole=True)
+
+
+KEPT_FROM = 2000  # people: fewer are read as fast as they could be kept
+KEPT_STEP = 20
+KEPT_SETTLED_S = 1.1  # a file that was written later than so long before may be written again within the same tick
+
+
+class Kept:
+    """People as they are told, kept in a file of ours between two visits: whoever asks need not wait until everything
+    was read. It holds what `page` tells, sorted by id, and no more: no password, and no name that is withheld.
+
+    It is taken only while every file that it was made from is the same (device, inode, size, times), with the same
+    configuration and helper; else it is removed. Its folder is the administrator's to make: private to our account, or
+    nothing is kept.
+    """
+
+    def __init__(self, conf: Conf, file: "BinaryIO", header: "Dict[str, Any]") -> None:
+        self.files = Files(conf)
+        self.files.sources = [Source(name, path, tuple(state)) for name, path, state in header["sources"]]
+        self.files.globs = [(pattern, found) for pattern, found in header["globs"]]
+        self._file, self._start = file, file.tell()
+        self._ids = [str(one[0]) for one in header["index"]]
+        self._offsets = [int(one[1]) for one in header["index"]]
+
+    @staticmethod
+    def place(conf: Conf) -> str:
+        """Where it is; "" where nothing may be kept."""
+        try:
+            found = os.lstat(conf.keep)
+        except (OSError, ValueError):
+            return ""
+        private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        return os.path.join(conf.keep, "people") if private else ""
+
+    @staticmethod
+    def mark(conf: Conf) -> str:
+        """What is the same as long as the configuration and this file are."""
+        with open(os.path.abspath(__file__), "rb") as file:
+            return hashlib.sha256(file.read() + conf.digest.encode("ascii")).hexdigest()
+
+    @classmethod
+    def read(cls, conf: Conf) -> "Optional[Kept]":
+        """What is kept, if it still holds; what does not is removed."""
+        path = cls.place(conf)
+        try:
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") if path else None
+        except OSError:
+            return None
+        if file is None:
+            return None
+        made = None  # type: Optional[Kept]
+        try:
+            found = os.fstat(file.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+                header = json.loads(file.readline(1 << 22).decode("utf-8"))
+                made = cls(conf, file, header) if header["mark"] == cls.mark(conf) else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            made = None  # none of ours
+        if made is not None and made._offsets and made.files.unchanged():
+            return made
+        file.close()
+        cls.drop(conf)
+        return None
+
+    @classmethod
+    def drop(cls, conf: Conf) -> None:
+        """Nothing is kept any more."""
+        path = cls.place(conf)
+        if path:
+            forget(path)
+
+    @classmethod
+    def write(cls, conf: Conf, known: Directory) -> None:
+        """Keep everybody, if that is worth it and may be done."""
+        path = cls.place(conf)
+        settled = known.began - KEPT_SETTLED_S
+        sources = known.files.sources
+        if not path or len(known.ids) < KEPT_FROM or any(max(one.state[3:]) > settled * 1e9 for one in sources):
+            return
+        told, index, offset = [], [], 0  # type: List[bytes], List[Tuple[str, int]], int
+        for number, key in enumerate(known.ids):
+            if number % KEPT_STEP == 0:
+                index.append((key, offset))
+            told.append(json.dumps(known.people[key].shown(bool(conf.inbound))).encode("ascii") + b"\n")
+            offset += len(told[-1])
+        header = {
+            "mark": cls.mark(conf), "index": index, "globs": known.files.globs,
+            "sources": [(one.name, one.path, one.state) for one in sources],
+        }  # fmt: skip
+        for left in glob.glob(glob.escape(path) + ".*"):
+            forget(left)  # of one that was ended in the middle
+        beside = "%s.%d" % (path, os.getpid())
+        try:
+            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(file, "wb") as target:
+                target.write(json.dumps(header).encode("ascii") + b"\n")
+                target.writelines(told)
+            os.replace(beside, path)
+        except OSError:
+            forget(beside)  # a full disk: everything is read again next time
+
+    def after(self, key: str, words: "Tuple[str, ...]" = ()) -> "Iterator[Dict[str, Any]]":
+        """Everybody from that id on, itself among them, but for who surely has not all of these words."""
+        # What is written as it is read need not be taken apart to see that a word is not in it.
+        plain = [one.encode("ascii") for one in words if re.fullmatch(r"[a-z0-9@.+_-]+", one)]
+        block = max(0, bisect.bisect_right(self._ids, key) - 1)
+        self._file.seek(self._start + self._offsets[block])
+        for line in self._file:
+            if plain and b"\\u" not in line:
+                lower = line.lower()
+                if any(word not in lower for word in plain):
+                    continue
+            one = json.loads(line.decode("ascii"))
+            if one["id"] >= key:
+                yield one
+
+    def page(self, cursor: str, limit: int) -> "Tuple[List[Dict[str, Any]], bool]":
+        """Those after that id, and whether there are more."""
+        found = []  # type: List[Dict[str, Any]]
+        for one in self.after(cursor):
+            if one["id"] != cursor:
+                if len(found) == limit:
+                    return found, True
+                found.append(one)
+        return found, False
+
+    def person(self, key: str) -> "Dict[str, Any]":
+        """One. Fail when there is none."""
+        lead = b'{"id": ' + json.dumps(key).encode("ascii") + b","
+        block = max(0, bisect.bisect_right(self._ids, key) - 1)
+        ends = self._offsets[block + 1 : block + 2] or [self._offsets[block] + KEPT_STEP * MAX_LINE]
+        some = os.pread(self._file.fileno(), ends[0] - self._offsets[block], self._start + self._offsets[block])
+        for line in some.split(b"\n"):
+            if line.startswith(lead):
+                found = json.loads(line.decode("ascii"))  # type: Dict[str, Any]
+                return found
+        raise Fail("not-found", "not-found")
 
 
 class Detail:
@@ -1168,13 +1309,21 @@ class Desk:
         self.conf = conf
         self.console = Console(conf)
         self._known = None  # type: Optional[Directory]
+        self._kept = None  # type: Optional[Kept]
 
     def known(self) -> Directory:
         """Everybody: read again when a file changed."""
         if self._known is None or not self._known.files.unchanged():
-            self._known = None
+            self._known = self._kept = None
             self._known = directory(self.conf)
+            Kept.write(self.conf, self._known)
         return self._known
+
+    def kept(self) -> "Optional[Kept]":
+        """What an earlier visit read, until it is read anew in this one."""
+        if self._known is None and (self._kept is None or not self._kept.files.unchanged()):
+            self._kept = Kept.read(self.conf)
+        return self._kept if self._known is None else None
 
     def recover(self) -> None:
         """Put back what a helper that was killed left half done, before anything is read."""
@@ -1187,12 +1336,13 @@ class Desk:
 
     def idle(self) -> bool:
         """Whether nobody was read yet."""
-        return self._known is None
+        return self._known is None and self._kept is None
 
     def warm(self) -> None:
         """Read everybody before they are asked for; what is wrong is said when they are."""
         try:
-            self.known()
+            if self.kept() is None:
+                self.known()
         except (Fail, OSError):
             self._known = None
 
@@ -1232,9 +1382,14 @@ class Desk:
 
     def do_page(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """By id; `cursor` is the last one seen."""
-        known, cursor, limit = self.known(), asked.get("cursor"), self._limit(asked)
+        cursor, limit = asked.get("cursor"), self._limit(asked)
         if cursor is not None and not isinstance(cursor, str):
             raise Fail("invalid", "cursor")
+        kept = self.kept()
+        if kept is not None:
+            people, more = kept.page(cursor or "", limit)
+            return {"people": people, "more": more}
+        known = self.known()
         start = bisect.bisect_right(known.ids, cursor) if cursor else 0
         ids = known.ids[start : start + limit]
         more = start + limit < len(known.ids)
@@ -1242,19 +1397,27 @@ class Desk:
 
     def do_find(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """Every word is in the name, the email, the extension or a number."""
-        known, limit, words = self.known(), self._limit(asked), asked.get("words")
+        limit, words = self._limit(asked), asked.get("words")
         if not isinstance(words, str) or len(words) > 200:
             raise Fail("invalid", "words")
         wanted = [word(self._number(one)) for one in words.split()]
         found = []  # type: List[Dict[str, Any]]
-        for key in known.ids if wanted else ():
-            person = known.people[key]
-            text = word("\n".join((person.name, person.email or "", person.extension, key) + person.ddis))
+        for person in self._everybody(tuple(wanted)) if wanted else ():
+            parts = [person["name"], person["email"] or "", person["extension"], person["id"]] + (person["ddis"] or [])
+            text = word("\n".join(parts))
             if all(one in text for one in wanted):
-                found.append(self._shown(person))
+                found.append(person)
                 if len(found) == limit:
                     break
         return {"people": found}
+
+    def _everybody(self, words: "Tuple[str, ...]") -> "Iterator[Dict[str, Any]]":
+        """As they are told, by id, with whoever has these words among them."""
+        kept = self.kept()
+        if kept is not None:
+            return kept.after("", words)
+        known = self.known()
+        return (self._shown(known.people[key]) for key in known.ids)
 
     def _number(self, typed: str) -> str:
         """A word that looks like a direct number, as numbers are told."""
@@ -1265,7 +1428,8 @@ class Desk:
 
     def do_view(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """One person."""
-        return {"person": self._shown(self.known().person(self._key(asked)))}
+        key, kept = self._key(asked), self.kept()
+        return {"person": self._shown(self.known().person(key)) if kept is None else kept.person(key)}
 
     def do_devices(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """Network addresses of the person's registered telephones, by account."""
@@ -1296,6 +1460,8 @@ class Desk:
             tell("writable", folder and (found.st_uid == os.geteuid() or os.geteuid() == 0), source.name)
         if self.conf.inbound:
             tell("inbound", known.has_inbound, count=known.numbers)
+        if len(known.people) >= KEPT_FROM:
+            tell("kept", bool(Kept.place(self.conf)))
         if known.odd:
             tell("odd", False, count=known.odd)
         if known.files.runs_programs:
@@ -1370,6 +1536,7 @@ class Desk:
     def _end(self, known: Directory, read: Detail, edit: Edit) -> "Dict[str, Any]":
         if not known.files.unchanged() or not read.files.unchanged():
             raise Fail("conflict", "changed")
+        Kept.drop(self.conf)  # also where the change is taken back: it holds who may be gone in a moment
         edit.commit(self.console)
         return {"ok": True}
 

@@ -26,6 +26,13 @@ done
 [ -n "$PYTHON" ] || fail "no Python 3.6 or newer is found: install python3 first"
 RUN_AS=$(stat -L -c %U {etc}/pjsip.conf)
 """
+CACHE: Final = "/var/cache/frameroom"
+"""Where the helper keeps, between two visits, what it tells of people."""
+_MAKES: Final = f"""\
+mkdir -p {CACHE}
+chown "$RUN_AS" {CACHE}
+chmod 700 {CACHE}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +75,6 @@ def script(wanted: Wanted) -> str:
         place=PLACE, helper=HELPER.read_text(encoding="utf-8"), finds=_FINDS.format(etc=shlex.quote(wanted.etc)),
         settings=settings, command=command, started=f"{command} --serve",
         tried=f"SSH_CONNECTION=x SSH_ORIGINAL_COMMAND=frameroom-helper {command}", under="$PYTHON",
+        makes=_MAKES,
     )  # fmt: skip
     return install.script(recipe, wanted.public_key, wanted.origin, wanted.reconfigure)

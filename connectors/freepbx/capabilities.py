@@ -28,13 +28,18 @@ _STAYS: Final = (
     "registrations until they expire, and calls in progress",
 )
 
+WEAKENS: Final = (
+    "Frameroom also holds a client of FreePBX's own API: with its secret SIP passwords could be read, and on FreePBX "
+    "17 everything be read and changed, for FreePBX does not hold a client to its scopes. SECRETS ARE SELECTED HERE, "
+    "NOT ENFORCED: what keeps them from us is a fixed list of two questions, none of which names a password"
+)
 OURS: Final = Capabilities(
     title="FreePBX 16 and 17",
     operations=PEOPLE | CONSOLE,
     secrecy=dict.fromkeys(SecretKind, Secrecy.ENFORCED),
     secrecy_why="the phone system's own sshd binds our key to a helper that tells no password, and asks "
     "Asterisk's prompt and fwconsole only what is on its own list; that it reaches nothing else is tried at each "
-    "connect",
+    "connect. Where the settings name FreePBX's API it is `selected`: its client's secret could do more",
     proven=(Proof.SCHEMA,),
     proven_how="the kit on the helper itself, in a real PHP on a real MariaDB with FreePBX's tables, where a stand-in "
     "takes the place of FreePBX's classes; each call checked against FreePBX's own source (`make test-vendor`). "
@@ -43,8 +48,9 @@ OURS: Final = Capabilities(
         "must-change": "FreePBX cannot make a user change a new PIN or portal password",
         "logins": "the phone system's SSH log is the administrator's, and our key cannot read it; the helper's account "
         "being used by anybody else is not seen",
-        "graphql": "FreePBX's own API is not used: it lists no extension without the right to list passwords, and its "
-        "updateExtension deletes the extension and makes it anew",
+        "graphql": "FreePBX's own API reads names, where the settings name it, and nothing else: addresses and direct "
+        "numbers it cannot tell, it lists no extension without the right to list passwords, and its updateExtension "
+        "deletes the extension and makes it anew",
     },
 )
 

@@ -17,6 +17,7 @@ from connectors.contract import (
     Capabilities,
     Change,
     CheckLine,
+    Credential,
     Device,
     DiagCommand,
     Page,
@@ -29,9 +30,11 @@ from connectors.contract import (
     Target,
     Unseal,
 )
-from connectors.errors import NotFound, ProtocolViolation, looking_again
-from connectors.freepbx.capabilities import OURS, check_line, removal
+from connectors.errors import CredentialRefused, Fault, NotFound, ProtocolViolation, looking_again
+from connectors.freepbx.api import ApiLink
+from connectors.freepbx.capabilities import OURS, WEAKENS, check_line, removal
 from connectors.freepbx.link import connect
+from connectors.freepbx.reading import Reading
 from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
@@ -60,8 +63,8 @@ def _key(person_id: str) -> str:
 class FreePbxConnector:
     """An open connection to one FreePBX's helper."""
 
-    def __init__(self, link: Link, hello: dict[str, Any]) -> None:
-        self._link, self._hello = link, hello
+    def __init__(self, link: Link, hello: dict[str, Any], reading: Reading) -> None:
+        self._link, self._hello, self._reading = link, hello, reading
 
     async def check(self) -> Sequence[CheckLine]:
         """Reach, identity, credential, what the key reaches, the helper's version, and what the helper finds."""
@@ -78,23 +81,24 @@ class FreePbxConnector:
             CheckLine("helper", same, f"{version}, the file that ships with this Frameroom" if same
                       else f"{version} is not the file that ships with this Frameroom: install it again"),
             prompt.check_line(self._hello),
-            *map(check_line, raw),
+            *map(check_line, raw), *await self._reading.check(),
         )  # fmt: skip
 
     async def find(self, words: str, limit: int) -> Page:
-        """Every word in name, email, extension or number, whatever its case."""
+        """Every word in name, email, extension or number, whatever its case: by the helper, which knows them all."""
         limit = min(limit, MAX_PAGE)
         return Page(people_of(await self._link.ask(GUARD.render("find", words=words, limit=limit)), limit), None)
 
     async def people(self, cursor: str | None, limit: int) -> Page:
-        """By extension; the cursor is the last one."""
-        limit = min(limit, MAX_PAGE)
-        answer = await self._link.ask(GUARD.render("page", cursor=cursor, limit=limit))
-        people = people_of(answer, limit)
-        return Page(people, people[-1].id if people and answer.get("more") is True else None)
+        """By extension."""
+        return await self._reading.people(cursor, limit)
 
     async def view(self, person_id: str) -> Person:
         """One person."""
+        return await self._reading.view(_key(person_id))
+
+    async def _now(self, person_id: str) -> Person:
+        """As the helper, which wrote, tells it."""
         return person_of((await self._link.ask(GUARD.render("view", id=_key(person_id)))).get("person"), person_id)
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
@@ -112,7 +116,7 @@ class FreePbxConnector:
         )
         await self._link.ask(request)
         with looking_again():
-            return await self.view(person_id)
+            return await self._now(person_id)
 
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
@@ -171,7 +175,7 @@ class FreePbxConnector:
 
     async def close(self) -> None:
         """Hang up."""
-        self._link.abort()
+        await self._reading.close()
 
 
 class FreePbxFamily:
@@ -185,8 +189,32 @@ class FreePbxFamily:
         """Of any system of this family: a key that reaches more than the helper is refused at each connect."""
         return OURS
 
+    def weakens(self, settings: BaseModel) -> str:
+        """What FreePBX's API costs."""
+        return WEAKENS if isinstance(settings, FreePbxSettings) and settings.api is not None else ""
+
     async def connect(self, target: Target, unseal: Unseal) -> FreePbxConnector:
         """Identity, credential, then proof that the key reaches the helper alone. SecretReadable when it does not."""
-        settings = target.settings_as(FreePbxSettings)
-        link = await connect(target, settings, unseal)
-        return FreePbxConnector(link, await greeted(link, GUARD.render("hello"), SPEAKS))
+        settings, apis = target.settings_as(FreePbxSettings), list[ApiLink]()
+
+        async def opened() -> Credential:
+            credential = await unseal()
+            if settings.api is not None:
+                apis.append(ApiLink(target, settings.api, _secret(credential)))
+            return Credential(credential.login, private_key=credential.private_key)
+
+        link = await connect(target, settings, opened)
+        hello = await greeted(link, GUARD.render("hello"), SPEAKS)
+        return FreePbxConnector(link, hello, Reading(link, apis[0] if apis else None))
+
+
+def _secret(credential: Credential) -> str:
+    """The API client's. CredentialRefused where there is none that FreePBX could have made."""
+    if credential.password and re.fullmatch("[!-~]{8,128}", credential.password):
+        return credential.password
+    missing = CredentialRefused(
+        "the settings name FreePBX's API, and the credential holds no secret of its client",
+        next_step="Store both again: `frameroom system credential`, --key-file and --password-file.",
+    )
+    missing.fault = Fault.OPERATOR
+    raise missing

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from connectors.contract import Target, Unseal
-from connectors.freepbx.requests import GUARD
+from connectors.freepbx.requests import GUARD, line
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.transport import helper, prompt
 from connectors.transport.helper import Link, Reasons
@@ -48,5 +49,5 @@ REASONS: Final[Reasons] = {
 
 async def connect(target: Target, settings: FreePbxSettings, unseal: Unseal) -> Link:
     """Identity, then the credential. Unreachable, IdentityMismatch, CredentialRefused."""
-    spoken = helper.speech(GUARD, REASONS, settings.apply_seconds * 1000)
+    spoken = replace(helper.speech(GUARD, REASONS, settings.apply_seconds * 1000), wire=line)
     return await helper.connect(target, settings.login, unseal, spoken)

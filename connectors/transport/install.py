@@ -61,7 +61,7 @@ else put {configuration} 644 <<{end}
 {settings}
 {end}
 fi
-put "$FOLDER/.ssh/authorized_keys" 644 <<{end}
+{makes}put "$FOLDER/.ssh/authorized_keys" 644 <<{end}
 {origin}command="{command}",restrict {key} frameroom
 {end}
 cat > {place}.sudoers <<{end}
@@ -89,7 +89,8 @@ class Recipe:
 
     `place`: where the helper goes. `finds`: sets RUN_AS and whatever the others use, or fails in words. `settings`:
     the helper's configuration. `command`: what the key is bound to. `started`: the one command that sudo lets our
-    account run, as RUN_AS. `tried`: the same from our account, to see that it answers. `under`: what runs it.
+    account run, as RUN_AS. `tried`: the same from our account, to see that it answers. `under`: what runs it. `makes`:
+    what else has to be there, in whole lines.
     """
 
     place: str
@@ -100,6 +101,7 @@ class Recipe:
     started: str
     tried: str
     under: str
+    makes: str = ""
 
 
 def script(recipe: Recipe, public_key: str, origin: str, reconfigure: bool) -> str:
@@ -113,7 +115,7 @@ def script(recipe: Recipe, public_key: str, origin: str, reconfigure: bool) -> s
         login=LOGIN, folder=FOLDER, configuration=CONFIGURATION, end=_END, place=recipe.place, helper=recipe.helper,
         finds=recipe.finds, settings=json.dumps(recipe.settings, indent=1), command=recipe.command,
         started=recipe.started, tried=recipe.tried, under=recipe.under, key=public_key, keep=0 if reconfigure else 1,
-        origin=f'from="{origin}",' if origin else "",
+        makes=recipe.makes, origin=f'from="{origin}",' if origin else "",
     )  # fmt: skip
 
 

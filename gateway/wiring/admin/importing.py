@@ -33,8 +33,8 @@ class ImportCommands(Base):
         customer: str | None = None,
     ) -> Row:  # fmt: skip
         """Give a phone system its credential, or a new one."""
-        if (password is None) == (private_key is None):
-            raise UsageError("Give --password-file or --key-file, one of the two.")
+        if password is None and private_key is None:
+            raise UsageError("Give --password-file or --key-file; both where the connector's page says so.")
         found = await self._system(system, customer)
         if found.connector == NO_CONNECTOR:
             raise InvalidError(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.avaya_cm.answers import Answer, Station
+from connectors.avaya_cm.answers import MAX_LINE, Answer, Station
 from connectors.avaya_cm.messages import GUARD, render
+from connectors.contract import Person
 from connectors.errors import InvalidValue, ProtocolViolation, RequestNotAllowed
 
 F = "f8005ff00\t8003ff00\t004fff00"
@@ -135,3 +136,29 @@ def test_nothing_is_displayed_whole_and_no_other_command_has_a_name() -> None:
     for name in ("display", "display-station", "list", "status", "change", "logoff", "newterm"):
         with pytest.raises(RequestNotAllowed):
             GUARD.render(name, station="20001")
+
+
+def test_bytes_that_are_no_text_hide_nobody() -> None:
+    answer = Answer(2)
+    for line in (F.encode(), b"d20001\t Zo\xff \t96\xfe08", b"t"):
+        answer.line(line)
+    assert answer.stations == [Station("20001", "Zo\ufffd", "96\ufffd08")]
+    assert answer.stations[0].person() == Person("20001", "20001", "Zo\ufffd", None, None)
+    other = Answer(2)
+    for line in (b"f8005ff00\t80\xff3ff00", b"d20001\tsecret", b"t"):
+        other.line(line)
+    assert other.stations == [Station("20001", "", "")]
+
+
+def test_a_line_may_be_so_long_and_not_a_byte_longer() -> None:
+    Answer().line(b"c" * MAX_LINE)
+    with pytest.raises(ProtocolViolation):
+        Answer().line(b"c" * (MAX_LINE + 1))
+    assert MAX_LINE == 8192
+
+
+def test_whoever_does_not_say_how_many_may_come_is_told_of_nobody() -> None:
+    answer = Answer()
+    for line in (F, "d20001\tZoe\t9608", "t"):
+        answer.line(line.encode())
+    assert answer.stations == []

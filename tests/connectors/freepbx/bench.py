@@ -1,9 +1,13 @@
-"""FreePBX as the conformance kit tries it: the helper itself, in a real PHP on a real MariaDB with FreePBX's tables."""
+"""FreePBX as the conformance kit tries it: the helper itself, in a real PHP on a real MariaDB with FreePBX's tables.
+
+`FreePbxApiBench` is the same where the settings name FreePBX's own API, which reads names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +16,15 @@ from connectors.console import FREEPBX, Class, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.freepbx.connector import FreePbxFamily
 from connectors.freepbx.requests import GUARD
+from connectors.freepbx.settings import Api as ApiSettings
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import Guard, fingerprint
 from connectors.transport.helper import LOGIN
+from tests.support.freepbx.api import CLIENT, SECRET, Api, Enemy, answering
 from tests.support.freepbx.mariadb import MariaDb
 from tests.support.freepbx.pbx import FreePbx, One
 from tests.support.freepbx.wire import Wire, listening
+from tests.support.yeastar.server import response
 
 _OPENED = 20_002
 _JSON_LINES = "the helper speaks JSON lines on an SSH channel"
@@ -26,22 +33,27 @@ _JSON_LINES = "the helper speaks JSON lines on an SSH channel"
 class FreePbxSystem:
     """A FreePBX, and what is behind it."""
 
-    def __init__(self, pbx: FreePbx, wire: Wire, people: Sequence[Planted]) -> None:
+    def __init__(
+        self, pbx: FreePbx, wire: Wire, people: Sequence[Planted], api: Api | None = None,
+        where: ApiSettings | None = None,
+    ) -> None:  # fmt: skip
         assert wire.acceptor is not None
+        self._api = api
         self._pbx, self._wire = pbx, wire
         self.people = people
         pin = wire.host.export_public_key().decode().strip()
-        settings = FreePbxSettings(apply_seconds=3)
+        settings = FreePbxSettings(apply_seconds=3, api=where)
         self.target = Target("sys_1", "127.0.0.1", wire.acceptor.get_port(), pin, settings, 10_000, 10_000)
         self.other_pin = wire.other.export_public_key().decode().strip()
 
     async def unseal(self) -> Credential:
         """The key that is let in."""
-        return Credential(LOGIN, private_key=self._wire.key.export_private_key().decode())
+        secret = None if self._api is None else SECRET
+        return Credential(LOGIN, secret, self._wire.key.export_private_key().decode())
 
     async def wrong(self) -> Credential:
         """Somebody else's."""
-        return Credential(LOGIN, private_key=self._wire.other.export_private_key().decode())
+        return Credential(LOGIN, SECRET, self._wire.other.export_private_key().decode())
 
     async def now(self, person_id: str) -> Planted | None:
         """From the tables and voicemail.conf."""
@@ -90,6 +102,9 @@ class FreePbxSystem:
         await self._wire.idle()
         heard = [*self._wire.heard]
         self._wire.heard.clear()
+        if self._api is not None:
+            heard += self._api.heard
+            self._api.heard.clear()
         return heard
 
     @asynccontextmanager
@@ -100,11 +115,56 @@ class FreePbxSystem:
             self._wire.acceptor.update(server_host_keys=[self._wire.other])
             yield
             return
-        self._wire.how = how
+        self._wire.how = None if how is Hostile.REDIRECT else how
+        if self._api is not None:
+            self._api.enemy = enemy_of(how, elsewhere)
         try:
             yield
         finally:
             self._wire.how = None
+            if self._api is not None:
+                self._api.enemy = None
+
+
+def enemy_of(how: Hostile, elsewhere: int) -> Enemy | None:
+    """What an enemy makes of the API's answers; None for what is no way to do it."""
+    if how is Hostile.TELLING_WRITES:
+        return None
+
+    async def enemy(writer: asyncio.StreamWriter, answer: bytes) -> None:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        match how:
+            case Hostile.TRUNCATED:
+                writer.write(answer[: len(answer) - len(body) // 2 - 1])
+            case Hostile.ENDLESS:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body[:-1])
+                for _ in range(1 << 14):
+                    writer.write(b" " * (1 << 16))
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                    if writer.transport.is_closing():
+                        return
+            case Hostile.SLOW:
+                for at in range(len(answer)):
+                    writer.write(answer[at : at + 1])
+                    await writer.drain()
+                    await asyncio.sleep(0.5)
+            case Hostile.SILENT:
+                await asyncio.sleep(60)
+            case Hostile.MALFORMED:
+                writer.write(response("200 OK", b"{{" + body))
+            case Hostile.WRONG_ENCODING:
+                writer.write(response("200 OK", body.replace(b'"name": "', b'"name": "\xff\xfe') + b"\xff"))
+            case Hostile.DEEP_JSON:
+                writer.write(response("200 OK", b"[" * 100_000 + b"]" * 100_000))
+            case Hostile.REDIRECT:
+                place = f"Location: http://127.0.0.1:{elsewhere}/\r\nContent-Length: 0"
+                writer.write(f"HTTP/1.1 302 Found\r\n{place}\r\n\r\n".encode())
+            case _:
+                raise ValueError(how, head)
+        await writer.drain()
+
+    return enemy
 
 
 class FreePbxBench:
@@ -122,6 +182,8 @@ class FreePbxBench:
         },
         "remove": {"id": "20001", "extension": fingerprint("20001"), "name": fingerprint("Zoë")},
         "reset": {"id": "20001", "kind": "sip", "secret": "Abcdefgh23456789"},
+        "api-token": {"client": CLIENT, "secret": SECRET}, "api-wider": {"client": CLIENT, "secret": SECRET},
+        "api-people": {"skip": 50, "first": 50}, "api-person": {"id": "20001"},
         "look": {"line": "core show version"}, "act": {"line": "fwconsole reload"},
     }  # fmt: skip
     traits = Traits(
@@ -141,22 +203,45 @@ class FreePbxBench:
 
     @asynccontextmanager
     async def running(self, people: Sequence[Planted]) -> AsyncIterator[FreePbxSystem]:
-        """A FreePBX of its own, in which everybody is known by their extension."""
+        """A FreePBX of its own."""
+        with self._made(people) as (pbx, planted, told):
+            async with listening(pbx.command(), told) as wire:
+                yield FreePbxSystem(pbx, wire, planted)
+
+    @contextmanager
+    def _made(self, people: Sequence[Planted]) -> Iterator[tuple[FreePbx, list[Planted], str]]:
+        """One in which everybody is known by their extension, who they are then, and every secret."""
         self._count += 1
         planted = [replace(person, id=person.extension) for person in people]
         pbx = FreePbx(self._server, self._folder / str(self._count), f"kit{self._count}")
         pbx.make([_held(person) for person in planted], hashed=any(person.secrets for person in planted))
         pbx.configure(console="act")
-        told = " ".join(secret for person in planted for secret in person.secrets.values())
         try:
-            async with listening(pbx.command(), told) as wire:
-                yield FreePbxSystem(pbx, wire, planted)
+            yield pbx, planted, " ".join(secret for person in planted for secret in person.secrets.values())
         finally:
             pbx.close()
 
     def close(self) -> None:
         """The database."""
         self._server.stop()
+
+
+class FreePbxApiBench(FreePbxBench):
+    """With FreePBX's own API in the settings, as version 16 has it: a client is held to its scopes."""
+
+    traits = replace(
+        FreePbxBench.traits,
+        inapplicable={how: why for how, why in FreePbxBench.traits.inapplicable.items() if how is not Hostile.REDIRECT},
+    )
+
+    @asynccontextmanager
+    async def running(self, people: Sequence[Planted]) -> AsyncIterator[FreePbxSystem]:
+        """The same, and a web server before it."""
+        with self._made(people) as (pbx, planted, told):
+            api = Api(pbx)
+            async with answering(api, pbx.folder / "web") as (port, _, pem), listening(pbx.command(), told) as wire:
+                where = ApiSettings(host="127.0.0.1", port=port, pin=pem, client=CLIENT)
+                yield FreePbxSystem(pbx, wire, planted, api, where)
 
 
 def _held(person: Planted) -> One:

@@ -1,7 +1,7 @@
 """The stand-in against FreePBX's own source, and the helper against the stand-in: what is called is what is there.
 
 `FRAMEROOM_FREEPBX=FOLDER make test-vendor`, where the folder holds checkouts of FreePBX's modules `core`, `userman` and
-`voicemail`, and of `framework` if there is one. Nothing of them is kept here.
+`voicemail`, of `framework` if there is one, and of `api` for what is asked by GraphQL. Nothing of them is kept here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from connectors.freepbx.connector import HELPER
+from tests.support.freepbx.api import SCHEMA
 from tests.support.freepbx.pbx import _TABLES, PHP
 from tests.support.need import need_tool
 
@@ -125,3 +126,56 @@ def test_a_removal_takes_the_mailbox_along_and_a_digest_wins_over_a_password() -
     assert any(one.get("callingMethod") == "delUser" and one.text == "delUser" for one in hooks)
     driver = (folder / "core" / "functions.inc" / "drivers" / "PJSip.class.php").read_text(encoding="utf-8")
     assert re.search(r"if \(!empty\(\$config\['md5_cred'\]\)\).*?\} else \{.*?password=", driver, re.S)
+
+
+def _gql(name: str) -> str:
+    return (vendor() / "core" / "Api" / "Gql" / f"{name}.php").read_text(encoding="utf-8")
+
+
+def test_what_is_asked_of_the_api_is_in_its_own_schema_under_the_scope_that_we_name() -> None:
+    users, extensions = _gql("Users"), _gql("Extensions")
+    for text, query in ((users, "allCoreUsers"), (extensions, "fetchExtension")):
+        before = text[: text.index(f"'{query}' =>")]
+        # `gql:core:read`, and neither a part of it nor more.
+        assert before.rindex("checkAllReadScope()") > before.rindex("public function queryCallback()")
+        assert query in SCHEMA
+    assert "Relay::connectionFromArray($this->freepbx->Core->getAllUsers(), $args)" in users
+    assert re.search(r"'extensionId' => \[\s*'type' => Type::id\(\)", extensions)
+    assert re.search(r"'user' => \[\s*'type' => \$this->typeContainer->get\('coreuser'\)", extensions)
+    for field in re.findall(r"(\w+): String", SCHEMA[SCHEMA.index("type Coreuser {") :].partition("}")[0]):
+        assert f"'{field}'" in users, field
+
+
+def test_what_the_stand_in_fails_at_fails_there_too() -> None:
+    """`coreUser` and `totalCount` call methods that the class does not have."""
+    users = _gql("Users")
+    for method in ("getUser", "getTotal", "getSingleData"):
+        assert f"$this->{method}(" in users
+        assert f"function {method}(" not in users
+
+
+def test_how_a_token_is_asked_for_and_where() -> None:
+    folder = vendor() / "api"
+    if not folder.exists():
+        pytest.skip("the module api is not in FRAMEROOM_FREEPBX")
+    oauth = (folder / "Oauth" / "Oauth.php").read_text(encoding="utf-8")
+    assert "ClientCredentialsGrant()" in oauth
+    assert "'/token'" in oauth
+    helper = (folder / "Api.class.php").read_text(encoding="utf-8")
+    assert "/admin/api/api/token" in helper
+    assert "/admin/api/api/gql" in helper
+
+
+def test_which_version_holds_a_client_to_its_scopes_and_its_secret() -> None:
+    folder = vendor() / "api"
+    if not folder.exists():
+        pytest.skip("the module api is not in FRAMEROOM_FREEPBX")
+    version = ElementTree.parse(folder / "module.xml").findtext("version") or ""  # noqa: S314 - as above
+    if not version.startswith("16.") and version != "17.0.1":
+        pytest.skip(f"what docs/connectors/freepbx.md says is said of 16.0.13 and 17.0.1, and this is {version}")
+    repositories = folder / "Oauth" / "Repositories"
+    scopes = (repositories / "ScopeRepository.php").read_text(encoding="utf-8")
+    clients = (repositories / "ClientRepository.php").read_text(encoding="utf-8")
+    holds = re.search(r"^\s*throw OAuthServerException::invalidScope", scopes, re.M) is not None
+    looks = re.search(r"^\s*&& \$this->api->applications->authenticate", clients, re.M) is not None
+    assert (holds, looks) == ((True, True) if version.startswith("16.") else (False, False))

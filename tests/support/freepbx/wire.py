@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncssh
@@ -29,7 +30,11 @@ class _Server(asyncssh.SSHServer):
 class Wire:
     """`heard`: the requests since somebody last looked; `how`: the enemy, while there is one; `told`: every secret."""
 
+    named: Callable[[dict[str, object]], str]
+    """What a request is heard as."""
+
     def __init__(self, command: Sequence[str], told: str) -> None:
+        self.named = _words_of
         self.heard: list[str] = []
         self.how: Hostile | None = None
         self.host, self.key, self.other = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(3))
@@ -83,7 +88,7 @@ class Wire:
         async for line in channel.stdin:
             with self._at_work():
                 asked = json.loads(line)
-                self.heard.append(_words_of(asked))
+                self.heard.append(self.named(asked))
                 helper.stdin.write(line)
                 if asked.get("do") == "console":
                     await self._stream(channel, helper)
@@ -127,9 +132,8 @@ class Wire:
             case Hostile.MALFORMED:
                 channel.stdout.write(b"PHP Warning:  Undefined array key in /var/www/html on line 7\n")
             case Hostile.WRONG_ENCODING:
-                channel.stdout.write(
-                    answer.replace(b'"name":"', b'"name":"\xff\xfe').replace(b'{"ok"', b'{"\xff":1,"ok"')
-                )
+                spoilt = re.sub(rb'("name": ?")', rb"\1\xff\xfe", answer)
+                channel.stdout.write(spoilt.replace(b'{"ok"', b'{"\xff":1,"ok"'))
             case Hostile.DEEP_JSON:
                 channel.stdout.write(b"[" * 100_000 + b"\n")
             case Hostile.TELLING_WRITES:
