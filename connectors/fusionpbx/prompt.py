@@ -64,7 +64,7 @@ class Prompt:
         ProtocolViolation; OutcomeUnknown for one that acts and whose answer broke off."""
         request = GUARD.require(request)
         socket = await enter(self._where, self._secret, self._connect_s)
-        sent, failure = False, "FreeSWITCH's event socket stopped answering"
+        sent = False
         loop = asyncio.get_running_loop()
         end = loop.time() + MAX_SECONDS
         try:
@@ -93,7 +93,7 @@ class Prompt:
                     end += loop.time() - paused  # whoever reads it page by page is not FreeSWITCH's delay
             return
         except (OSError, EOFError, TimeoutError):
-            pass
+            failure = "FreeSWITCH's event socket stopped answering"
         except (ValueError, asyncio.LimitOverrunError):
             failure = "what FreeSWITCH's event socket answered is too long or makes no sense"
         finally:

@@ -161,8 +161,9 @@ async def test_every_request_that_the_phone_system_heard_was_let_through_by_the_
         await connector.people(None, 5)
         await connector.plan_removal(person.id)
         await connector.devices(person.id)
-        for command in bench.traits.diag:
-            assert [data async for data in connector.diag(command)]
+        # Of a prompt's commands some have nothing to say (no queue, no call), but not all of them.
+        said = [[data async for data in connector.diag(command)] for command in bench.traits.diag]
+        assert any(said) or not said
         looked = Counter(await system.heard())
         assert looked, "the phone system heard nothing: the bench is deaf"
         assert not looked - made, f"sent past the guard: {dict(looked - made)}"
