@@ -43,6 +43,8 @@ _KNOWN_BY: Final = ("log_id", "word", "subject")
 _RANDOM: Final = 13
 """Hex digits of an event's id that are random, after eleven that are its time: what is new then stands beside what was
 written last in every index of ids, and an append changes a few pages instead of one an event."""
+_AHEAD: Final = 64
+"""Entries that are handed to a driver that can put them off, before those after them are written."""
 _TOGETHER: Final = 500
 """Entries whose sealed fields are asked for in one statement."""
 
@@ -103,8 +105,9 @@ class AuditLog:
         return appended
 
     async def append_many(self, connection: AsyncConnection, events: Sequence[Event]) -> list[Appended]:
-        """Append several in one statement, in order, in the caller's transaction."""
+        """Append several, in order, in the caller's transaction, which is to be undone when this fails."""
         await self._prepare_keys(events)
+        put_off = _put_off(connection)
         # One time for all: they commit together. Random bytes are asked of the system once.
         now, chance = self.clock.now(), secrets.token_hex((_RANDOM * len(events) + 1) // 2)
         appended: list[Appended] = []
@@ -126,6 +129,10 @@ class AuditLog:
             for word in finding.words(event) if event.personal else ():
                 words[event.log, self.keys.keyed(event.log, "word", word), str(event.subject)] = None
             appended.append(Appended(event_id, now))
+            if put_off is not None and len(rows) == _AHEAD:
+                # The database is at work on these while the next are written and sealed.
+                put_off(_statement("qmark", "entries", _COLUMNS, ""), rows)
+                rows = []
         await _insert(connection, "entries", _COLUMNS, rows)
         await _insert(connection, "payloads", _PAYLOAD, sealed_rows)
         # In one order for everybody: on PostgreSQL two that tell of the same person wait, one for the other alone.
@@ -250,6 +257,12 @@ class AuditLog:
         return {name: opened.get(name, gone) for name in commitments}, frozenset(destroyed)
 
 
+def _put_off(connection: AsyncConnection) -> Callable[[str, list[tuple[Any, ...]]], None] | None:
+    """What a driver has that can put an insert off; None without it."""
+    opened = connection.sync_connection if connection.in_transaction() else None
+    return None if opened is None else getattr(opened.connection.driver_connection, "put_off", None)
+
+
 async def _insert(
     connection: AsyncConnection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], then: str = ""
 ) -> None:
@@ -261,9 +274,7 @@ async def _insert(
     if not rows:
         return
     sql = _statement(connection.dialect.paramstyle, table, tuple(columns), then)
-    opened = connection.sync_connection if connection.in_transaction() else None
-    put_off = None if opened is None else getattr(opened.connection.driver_connection, "put_off", None)
-    if put_off is not None:
+    if (put_off := _put_off(connection)) is not None:
         put_off(sql, rows)
     else:
         await connection.exec_driver_sql(sql, rows[0] if len(rows) == 1 else rows)

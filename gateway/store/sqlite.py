@@ -7,7 +7,8 @@ the garbage collector found the connection. So a wait ends with its statement, a
 Most of what a short statement costs is its trips to SQLite's thread and back. aiosqlite makes four (a cursor, the
 statement, its rows, the cursor's end): here the statement takes all of it along, and the first one of a transaction
 its BEGIN. Nobody waits for the end of one that only read, and nobody for a plain INSERT or an UPDATE that is marked
-UNASKED: it goes along with the next statement, or with the COMMIT, which raises what was wrong with it.
+UNASKED: it goes along with the next statement, or with the COMMIT, which raises what was wrong with it. Many rows that
+are put off go ahead by themselves, so that SQLite is at work while the rest is still being made.
 
 Private names of aiosqlite 0.22 (pinned; tests/store/test_cancelled.py fails when they change): `_execute`, `_connect`,
 `_tx`, `_running`, `_connection`, `_conn`, `_connector`, `_thread`.
@@ -27,7 +28,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 
 from gateway.store.settled import settled
-from gateway.store.units import How, Left, Unit, do, finish
+from gateway.store.units import How, Left, Trip, Unit, do, finish
 
 UNASKED: Final = "/* unasked */"
 """Stands before the table of an UPDATE (`prefix_with`) of which nobody asks how many rows it changed."""
@@ -37,6 +38,8 @@ _LATER: Final = re.compile(
     re.DOTALL,
 )
 """Rows of values, or a change, with nothing to give back."""
+_AHEAD: Final = 64
+"""Rows put off that are worth a trip of their own: as many as a statement takes (units.py)."""
 _AT_ONCE: Final = 1_000
 """Rows that come back with the statement itself; only a longer answer keeps its cursor open."""
 
@@ -51,11 +54,11 @@ class Cursor(aiosqlite.Cursor):
         self._about: tuple[Any, int, int | None] = (None, -1, None)
         self._size = 1
 
-    def _run(self, many: bool, sql: str, values: Any) -> None:
+    def _run(self, trip: Trip, many: bool, sql: str, values: Any) -> None:
         # In SQLite's thread.
         cursor = self._conn._conn.cursor()
         try:
-            self._conn.catch_up(cursor)
+            self._conn.catch_up(cursor, trip)
             if many:
                 cursor.executemany(sql, values)
             else:
@@ -78,7 +81,7 @@ class Cursor(aiosqlite.Cursor):
             self._conn.later.append((How.ONE, sql, values))
             self._about = (None, 1 if sql.startswith("INSERT") else -1, None)
         else:
-            await self._conn._execute(self._run, False, sql, values)
+            await self._conn._execute(self._run, self._conn.take(), False, sql, values)
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
@@ -89,7 +92,7 @@ class Cursor(aiosqlite.Cursor):
             self._conn.later.append((How.MANY, sql, rows))
             self._about = (None, len(rows) if sql.startswith("INSERT") else -1, None)
         else:
-            await self._conn._execute(self._run, True, sql, parameters)
+            await self._conn._execute(self._run, self._conn.take(), True, sql, parameters)
         return self
 
     async def fetchall(self) -> list[Any]:
@@ -154,45 +157,74 @@ class Connection(aiosqlite.Connection):
         self._reads = self._ending = False
         self._unit: Unit | None = None
         self._ended: list[Unit] = []
+        self._put_off = 0
+        self._ahead = False
         self._began = False
         self._lost: Exception | None = None
 
-    def catch_up(self, cursor: sqlite3.Cursor) -> None:
-        """In SQLite's thread: do what was left for the next trip there."""
+    def take(self) -> Trip:
+        """What was left for the next trip to SQLite's thread, which takes it along as it is now."""
+        trip = Trip(self.to_begin, self._ended, self._unit, self.later)
+        self.to_begin, self._ended, self.later, self._put_off = "", [], [], 0
+        return trip
+
+    def catch_up(self, cursor: sqlite3.Cursor, trip: Trip) -> None:
+        """In SQLite's thread: do it."""
         if self._lost is not None:
             raise self._lost
-        begin, self.to_begin = self.to_begin, ""
-        ended, self._ended = self._ended, []
-        later, self.later = self.later, []
         try:
-            if begin:
-                cursor.execute(begin)
+            if trip.begin:
+                cursor.execute(trip.begin)
                 self._began = True
-            finish(self._conn, cursor, ended)
+            finish(self._conn, cursor, trip.ended)
         except Exception as error:
             # What units that ended before had left is gone with it: no COMMIT may say that it was kept.
             self._lost = error
             raise
-        if self._unit is not None:
-            self._unit.begin(cursor)
-        do(cursor, later)
+        if trip.unit is not None:
+            trip.unit.begin(cursor)
+        do(cursor, trip.later)
 
-    def _catch_up_and_commit(self) -> None:
+    def _catch_up_ahead(self, trip: Trip) -> None:
+        """Nobody waits for this: what was wrong is kept for whoever comes next in the same transaction."""
         cursor = self._conn.cursor()
         try:
-            self.catch_up(cursor)
+            self.catch_up(cursor, trip)
+        except Exception as error:
+            if trip.unit is not None and self._lost is None and self._conn.in_transaction:
+                trip.unit.error = error
+            else:
+                self._lost = error
+        finally:
+            cursor.close()
+
+    def _catch_up_and_commit(self, trip: Trip) -> None:
+        cursor = self._conn.cursor()
+        try:
+            self.catch_up(cursor, trip)
             self._conn.commit()
             self._began = False
         finally:
             cursor.close()
+
+    def _undo_all(self) -> None:
+        self._conn.rollback()
+        self._began, self._lost = False, None
 
     def begun(self) -> bool:
         """True while a transaction is open."""
         return self._connection is not None and self._connection.in_transaction
 
     def put_off(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        """Insert rows at the next trip, in the transaction that is open: what is wrong with them is said then."""
+        """Insert rows in the transaction that is open, at the next trip, or at once in its thread when there are many:
+        what is wrong with them is said at the next statement, or when the transaction ends."""
         self.later.append((How.ROWS, sql, rows))
+        self._put_off += len(rows)
+        if self._put_off >= _AHEAD:
+            if self._unit is not None:
+                self._unit.ahead = True
+            self._ahead = True
+            self._tx.put_nowait((None, partial(self._catch_up_ahead, self.take())))
 
     def open_unit(self) -> Unit:
         """Begin one of the transactions that share this one's COMMIT."""
@@ -203,7 +235,7 @@ class Connection(aiosqlite.Connection):
         """End it: what is left of it is done, or it is undone, at the next trip to SQLite's thread."""
         unit, self._unit = self._unit, None
         later, self.later = self.later, []
-        if unit is not None and (unit.saved or (keep and later)):
+        if unit is not None and (unit.saved or unit.ahead or (keep and later)):
             unit.left, unit.keep = later if keep else [], keep
             self._ended.append(unit)
 
@@ -222,8 +254,9 @@ class Connection(aiosqlite.Connection):
         if self._began and not self.begun():
             # A full disk, say: SQLite undid all of it, and a COMMIT would say that it was kept.
             raise sqlite3.OperationalError("the transaction was given up")
-        if self.later or self._ended:
-            await self._execute(self._catch_up_and_commit)
+        if self.later or self._ended or self._ahead:
+            await self._execute(self._catch_up_and_commit, self.take())
+            self._ahead = False
             return
         self.to_begin = ""
         if self._connection is None or not self._connection.in_transaction:
@@ -237,7 +270,11 @@ class Connection(aiosqlite.Connection):
 
     async def rollback(self) -> None:
         """Roll back, where there is something to roll back: SQLAlchemy asks after every commit too."""
-        self.to_begin, self.later, self._ended = "", [], []
+        self.take()
+        if self._ahead:  # whatever its thread still has to do of this comes first
+            self._ahead = False
+            await self._execute(self._undo_all)
+            return
         self._began, self._lost = False, None
         if self._connection is not None and self._connection.in_transaction and not self._ending:
             await super().rollback()

@@ -36,19 +36,34 @@ Left = tuple[How, str, Any]
 class Unit:
     """One of several transactions that share a COMMIT (grouped.py): a savepoint, which ends alone.
 
-    `left` is what is to be done for it at the next trip to SQLite's thread; `error` why nothing of it was kept.
+    `left` is what is to be done for it at the next trip to SQLite's thread; `ahead` says that some of it went there
+    already, and `error` why nothing of it was kept.
     """
 
     left: list[Left] = field(default_factory=list)
     saved: bool = False
+    ahead: bool = False
     keep: bool = True
     error: BaseException | None = None
 
     def begin(self, cursor: sqlite3.Cursor) -> None:
-        """Its savepoint, if it has none yet."""
+        """Its savepoint, if it has none yet. What went wrong with it before is raised again: it ends without effect."""
+        if self.error is not None:
+            raise self.error
         if not self.saved:
             cursor.execute(_SAVE)
             self.saved = True
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What goes to SQLite's thread together: a BEGIN ("" for none), units that ended, and what the open one has left
+    (or the transaction itself, where none shares it)."""
+
+    begin: str
+    ended: list[Unit]
+    unit: Unit | None
+    later: list[Left]
 
 
 def do(cursor: sqlite3.Cursor, left: Iterable[Left]) -> None:
@@ -73,7 +88,7 @@ def finish(connection: sqlite3.Connection, cursor: sqlite3.Cursor, ended: Sequen
 
 
 def _is_only_rows(unit: Unit) -> bool:
-    return unit.keep and not unit.saved and all(how is How.ROWS for how, _, _ in unit.left)
+    return unit.keep and not unit.saved and unit.error is None and all(how is How.ROWS for how, _, _ in unit.left)
 
 
 def _together(connection: sqlite3.Connection, cursor: sqlite3.Cursor, units: Sequence[Unit]) -> bool:
@@ -104,9 +119,10 @@ def _finish(connection: sqlite3.Connection, cursor: sqlite3.Cursor, unit: Unit) 
         if not connection.in_transaction:
             raise
         unit.error, keep = error, False
-    if not keep:
-        cursor.execute(_UNDO)
-    cursor.execute(_KEEP)
+    if unit.saved:
+        if not keep:
+            cursor.execute(_UNDO)
+        cursor.execute(_KEEP)
 
 
 def _insert(cursor: sqlite3.Cursor, sql: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -164,3 +164,88 @@ async def test_a_lock_that_another_process_holds_is_told_to_all_who_waited(store
     await put(store, 9)
     assert kept(store) == [9]
     await store.close()
+
+
+MANY = tuple(range(1000, 1300))
+"""More than go to SQLite's thread ahead of what is still to come."""
+
+
+@pytest.mark.parametrize("wrong", [[7], [2**70], [MANY[3]]], ids=["taken", "too large", "twice"])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_many_rows_that_went_ahead_and_cannot_be_kept_are_told_and_take_nobody_along(
+    store: Store, wrong: list[int], alone: bool
+) -> None:
+    await put(store, 7)
+    tried = [
+        put(store, 1),
+        put_off(store, *(*MANY, *wrong), alone=alone),
+        put(store, 2),
+        put_off(store, *range(500, 600)),
+    ]
+    done = await asyncio.gather(*tried, return_exceptions=True)
+    assert [done[0], done[2], done[3]] == [None, None, None]
+    assert isinstance(done[1], IntegrityError | OverflowError)
+    assert kept(store) == [1, 2, 7, *range(500, 600)]
+    await store.close()
+
+
+async def ahead(store: Store, *, then: str = "", wrong: int | None = None) -> None:
+    """Rows that went ahead, and then a statement, an error, or the end."""
+    async with store.everyone() as scope:
+        opened = scope.connection.sync_connection
+        assert opened is not None
+        driver: Any = opened.connection.driver_connection
+        driver.put_off("INSERT INTO t (n) VALUES (?)", [(value,) for value in MANY])
+        driver.put_off("INSERT INTO t (n) VALUES (?)", [(1 if wrong is None else wrong,)])
+        if then == "fail":
+            raise LookupError
+        if then:
+            assert (await scope.execute(text(then))).scalar_one() == len(MANY) + 1
+
+
+async def test_a_statement_sees_what_went_ahead_of_it(store: Store) -> None:
+    await ahead(store, then="select count(*) from t")
+    assert kept(store) == [1, *MANY]
+    await store.close()
+
+
+async def test_a_statement_after_rows_that_could_not_be_kept_says_so_and_nothing_is_kept(store: Store) -> None:
+    with pytest.raises(IntegrityError):
+        await ahead(store, then="select count(*) from t", wrong=MANY[0])
+    assert kept(store) == []
+    await put(store, 1)
+    await store.close()
+
+
+async def test_what_went_ahead_of_an_error_is_undone_and_the_lock_is_free(store: Store) -> None:
+    done = await asyncio.gather(put(store, 3), ahead(store, then="fail"), put(store, 4), return_exceptions=True)
+    assert [type(one) for one in done] == [type(None), LookupError, type(None)]
+    with pytest.raises(LookupError):
+        await ahead(store, then="fail")  # and with nobody beside it
+    await put(store, 6)
+    assert kept(store) == [3, 4, 6]
+    with sqlite3.connect(store.url.partition("///")[2], timeout=0) as other:
+        other.execute("insert into t (n) values (5)")
+    await store.close()
+
+
+async def test_a_connection_of_its_own_undoes_and_keeps_what_went_ahead(store: Store) -> None:
+    """As in a transaction that shares its COMMIT with nobody."""
+
+    async def rows(*values: int, fail: bool = False) -> None:
+        async with store.engine.begin() as connection:
+            opened = connection.sync_connection
+            assert opened is not None
+            driver: Any = opened.connection.driver_connection
+            driver.put_off("INSERT INTO t (n) VALUES (?)", [(value,) for value in values])
+            if fail:
+                raise LookupError
+
+    with pytest.raises(LookupError):
+        await rows(*MANY, fail=True)
+    with pytest.raises(IntegrityError):
+        await rows(*MANY, MANY[0])
+    assert kept(store) == []
+    await rows(*MANY)
+    assert kept(store) == list(MANY)
+    await store.close()
