@@ -19,6 +19,7 @@ from gateway.model import PhoneSystem
 from gateway.store.login_tables import dials, login_looks
 from gateway.store.tables import outbox
 from gateway.wiring.admin import Admin
+from gateway.wiring.admin.base import Base
 from gateway.wiring.duties import readings_of
 from gateway.wiring.login_watch import LoginWatch
 from gateway.wiring.parts import Parts, parts
@@ -52,7 +53,7 @@ async def opened(tmp_path: Path, database: tuple[str, str], pbx: Pbx) -> AsyncIt
 
 @pytest.fixture
 async def system(opened: Parts) -> PhoneSystem:
-    return await Admin(opened)._system("Exchange")
+    return await Base(opened)._system("Exchange")
 
 
 async def alarms(opened: Parts) -> tuple[list[dict[str, Any]], list[str]]:

@@ -12,7 +12,7 @@ from gateway.access.reconciling import Reconciler
 from gateway.cli.demo import SYSTEM, Demo, permit
 from gateway.cli.story import Master
 from gateway.store.login_tables import dials, foreign_logins
-from gateway.wiring.admin import Admin
+from gateway.wiring.admin.base import Base
 from tests.end_to_end.conftest import demo as demo
 from tests.end_to_end.conftest import ssh as ssh
 from tests.session.shell.conftest import BOTH
@@ -33,7 +33,7 @@ async def age(demo: Demo) -> None:
 
 
 async def look(demo: Demo) -> None:
-    system = await Admin(demo.app.parts)._system(SYSTEM)
+    system = await Base(demo.app.parts)._system(SYSTEM)
     await demo.app.logins.look(system)
 
 
@@ -94,7 +94,7 @@ async def test_a_lab_that_is_away_is_said_in_words(demo: Demo) -> None:
     rows = await demo.admin("system check", system=SYSTEM)
     assert [row["ok"] for row in rows] == [False]
     demo.lab.faults.clear()
-    system = await Admin(demo.app.parts)._system(SYSTEM)
+    system = await Base(demo.app.parts)._system(SYSTEM)
     await Reconciler(demo.app.parts.store, demo.app.parts.audit).could_not(system, "unreachable")
     shown = await demo.admin("system show", system=SYSTEM)
     assert any("unreachable" in words for words in shown["login record"])

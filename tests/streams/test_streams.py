@@ -18,6 +18,7 @@ from config.settings import Receiver as To
 from gateway.errors import InvalidError
 from gateway.store.stream_tables import stream_cursors
 from gateway.wiring.admin import Admin
+from gateway.wiring.admin.base import Base
 from gateway.wiring.parts import Parts, parts
 from gateway.wiring.streams import Stream, behind, contexts
 from tests.connectors.asterisk.conftest import certificate
@@ -239,14 +240,14 @@ async def test_only_whose_logs_and_which_kinds_were_named(opened: Parts, siem: R
     wanted = await sizes(opened)
     await steps(working, lambda: working._next.items() >= wanted.items() and len(siem.frames) >= 1)
     assert len(siem.told()) == 1
-    assert siem.told()[0][0] == (await Admin(opened)._customer(NAME))
+    assert siem.told()[0][0] == (await Base(opened)._customer(NAME))
     await confirm(working)
     assert (await kept(opened)).items() >= wanted.items(), "what is passed over does not count as waiting"
 
 
 @ON_ONE
 async def test_nothing_personal_goes_out(opened: Parts, siem: Receiver) -> None:
-    customer = await Admin(opened)._customer(NAME)
+    customer = await Base(opened)._customer(NAME)
     async with opened.store.scope(customer) as scope:
         personal = (Personal("name", "Grace CANARY Okonkwo", f"customer:{customer}"),)
         await opened.audit.append(
