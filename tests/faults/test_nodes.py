@@ -38,7 +38,8 @@ async def visiting(permitting: Running, node: Running) -> str:
     """A visit on one node; its grant."""
     await node.sign_in()
     grant = await permitting.consent(await node.submit())
-    assert "Grace" in (await node.ssh("show 2001")).out
+    shown = await node.ssh("show 2001")
+    assert "Grace" in shown.out, shown.err
     return grant
 
 
