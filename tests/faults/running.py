@@ -131,6 +131,15 @@ class Running:
         out, err = await process.communicate()
         return Ran(process.returncode or 0, out.decode(), err.decode())
 
+    async def shows(self, number: int = 2001) -> Ran:
+        """A visit, and what it shows. One that a busy machine could not confirm, or record, within a second ends, as
+        it must; then the engineer comes in again."""
+        for _ in range(10):
+            ran = await self.ssh(f"show {number}")
+            if not any(why in ran.err for why in ("could not be confirmed", "made durable in time")):
+                break
+        return ran
+
     async def submit(self) -> str:
         """Ask the customer; the request's id."""
         asked = await self.ssh(f'request "{SYSTEM}" --ops find,view,alter --for 2h --ticket T --reason why --json')

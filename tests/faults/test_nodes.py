@@ -38,7 +38,7 @@ async def visiting(permitting: Running, node: Running) -> str:
     """A visit on one node; its grant."""
     await node.sign_in()
     grant = await permitting.consent(await node.submit())
-    shown = await node.ssh("show 2001")
+    shown = await node.shows()
     assert "Grace" in shown.out, shown.err
     return grant
 
@@ -106,7 +106,8 @@ async def test_a_restart_closes_its_own_leftovers_and_no_living_nodes_visits(nod
 async def there_submits(there: Running) -> str:
     """A visit on the other node, and one more request from it."""
     await there.sign_in()
-    assert "Grace" in (await there.ssh("show 2001")).out
+    shown = await there.shows()
+    assert "Grace" in shown.out, shown.err
     return await there.submit()
 
 

@@ -18,13 +18,8 @@ STEPS = (Step.MASTER_NAMED, Step.MASTER_SWITCHED, Step.MASTER_MOVING, Step.MASTE
 
 
 async def shows(gateway: Running, number: int = 2001) -> str:
-    """What a visit shows. One whose permission a busy machine could not confirm in time ends, as it must; then the
-    engineer comes in again."""
-    for _ in range(10):
-        ran = await gateway.ssh(f"show {number}")
-        if "could not be confirmed" not in ran.err:
-            break
-    return ran.out
+    """What a visit shows."""
+    return (await gateway.shows(number)).out
 
 
 async def rewrap(gateway: Running) -> Any:
