@@ -28,6 +28,8 @@ class FreeSwitch:
     password: str = "CANARY-eventsocket-5"
     secrets: str = ""
     """What it tells whoever asks for a user's data."""
+    gateway: str = "yes"
+    """What it says of a provider's password."""
     cache: dict[str, str] = field(default_factory=dict)
     heard: list[str] = field(default_factory=list)
     how: str = ""
@@ -97,7 +99,7 @@ class FreeSwitch:
                              [f"Total items returned: {len(self.registered)}\n"])  # fmt: skip
             case ("sofia", "status", "gateway", name):
                 # Whether there is one: FreeSWITCH itself tells no more (mod_sofia, sofia status gateway).
-                return (f"Name    \t{name}\nUsername\tacme\nPassword\tyes\nState   \tREGED\n",)
+                return (f"Name    \t{name}\nUsername\tacme\nPassword\t{self.gateway}\nState   \tREGED\n",)
             case ("uuid_kill", _) if self.how == "no call":
                 return ("-ERR No such channel!\n",)
             case _:

@@ -155,7 +155,7 @@ async def test_what_freeswitch_does_not_do_is_told(pbx: Pbx, switch: FreeSwitch)
 
 
 async def test_a_provider_s_password_is_withheld(pbx: Pbx, switch: FreeSwitch) -> None:
-    switch.secrets = "CANARY-gateway"
+    switch.gateway = "CANARY-gateway"  # which no FreeSWITCH tells
     connector = await connected(pbx, switch)
     told = await said(connector, "sofia status gateway provider")
     assert b"CANARY" not in told
