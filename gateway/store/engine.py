@@ -170,6 +170,7 @@ class Store:
         """Let go of every connection."""
         if self._writer is not None:
             await self._writer.close()
+            return
         await self.engine.dispose()
         await self._holding.dispose()
 

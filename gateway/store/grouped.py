@@ -84,12 +84,22 @@ class Writer:
         return self._connection, self._driver, self._group
 
     async def _commit(self, group: asyncio.Future[BaseException | None]) -> None:
-        """Commit when nobody who came before has the connection; tell everybody of the group how it went."""
-        failure: BaseException | None = asyncio.CancelledError()
+        """Commit when nobody who came before has the connection."""
         try:
             async with self._lock:
-                self._group = None
-                failure = await self._end()
+                await self._tell(group)
+        finally:
+            if not group.done():
+                group.set_result(asyncio.CancelledError())
+
+    async def _tell(self, group: asyncio.Future[BaseException | None]) -> None:
+        """End the group, unless that was done, and tell everybody of it how it went. The lock is held."""
+        if group.done():
+            return
+        failure: BaseException | None = asyncio.CancelledError()
+        self._group = None
+        try:
+            failure = await self._end()
         finally:
             group.set_result(failure)
 
@@ -112,12 +122,16 @@ class Writer:
         return failure
 
     async def close(self) -> None:
-        """Let go of the connection, after the last COMMIT."""
-        while self._committing:
+        """Let go of every connection that is free, after the last COMMIT: whoever comes next opens one anew."""
+        async with self._lock:  # nobody is in the middle of a turn, and nobody begins one meanwhile
+            if self._group is not None:
+                await self._tell(self._group)
+            connection, self._connection, self._driver = self._connection, None, None
+            if connection is not None:
+                await connection.close()
+            await self._engine.dispose()
+        if self._committing:
             await asyncio.wait(tuple(self._committing))
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = self._driver = None
 
 
 def _as_sqlalchemy(error: BaseException) -> BaseException:

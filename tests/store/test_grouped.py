@@ -249,3 +249,32 @@ async def test_a_connection_of_its_own_undoes_and_keeps_what_went_ahead(store: S
     await rows(*MANY)
     assert kept(store) == list(MANY)
     await store.close()
+
+
+async def test_letting_go_of_every_connection_waits_for_whoever_has_one_and_leaves_none(store: Store) -> None:
+    opened = 0
+
+    def count(_connection: Any, _record: Any) -> None:
+        nonlocal opened
+        opened += 1
+
+    event.listen(store.engine.sync_engine, "connect", count)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def in_the_middle() -> None:
+        async with store.everyone() as scope:
+            await scope.execute(text("insert into t (n) values (1)"))
+            begun.set()
+            await go_on.wait()
+            await scope.execute(text("select count(*) from t"))
+
+    first = asyncio.ensure_future(in_the_middle())
+    await begun.wait()
+    closing = asyncio.ensure_future(store.close())
+    later = asyncio.ensure_future(put(store, 2))
+    await asyncio.sleep(0)  # both wait for the one in the middle
+    go_on.set()
+    await asyncio.gather(first, closing, later)
+    assert kept(store) == [1, 2]
+    assert opened == 1  # by whoever came after: on what was open before, nobody goes on
+    await store.close()
