@@ -8,14 +8,17 @@ stands at their own place, for the phone system leaves empty ones at the end of 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from itertools import zip_longest
+from typing import ClassVar, Final
 
-from connectors.avaya_cm.messages import EXTENSION, NAME, SHOWN, TYPE
+from connectors.avaya_cm.messages import SHOWN
 from connectors.contract import Person
 from connectors.errors import ProtocolViolation
 
 MAX_LINE: Final = 8192
+_KEPT: Final = tuple(one.encode() for one in SHOWN)
 NO_RECORDS: Final = "29cf"
 """The code of "No records match the specified query options"."""
 _CODE: Final = re.compile(rb"e([0-9A-Za-z]{1,8}) ([0-9a-f]{8}) ([0-9a-f]{1,8})(?: .*)?", re.S)
@@ -41,16 +44,19 @@ class Station:
         return Person(self.extension, self.extension, self.name, None, None)
 
 
-class Answer:
-    """One answer as it comes, line by line. `refused`: the code of an error, or None; `most`: objects that may come."""
+class Lines:
+    """One answer as it comes, line by line. `refused`: the code of an error, or None."""
 
-    def __init__(self, most: int = 0) -> None:
-        self.stations: list[Station] = []
+    most_ids: ClassVar[int]
+    """Lines of ids that may come."""
+
+    def __init__(self, *, takes: bool = True) -> None:
         self.refused: str | None = None
         self.ended = False
-        self._most = most
         self._ids: list[list[bytes]] = []
         self._values: list[list[bytes]] = []
+        self._begun = False
+        self._takes = takes
 
     def line(self, line: bytes) -> None:
         """One line without its end. ProtocolViolation for what makes no sense, or is too much."""
@@ -59,44 +65,64 @@ class Answer:
             raise ProtocolViolation(NONSENSE)
         match kind:
             case b"f":
-                if self._values or self.stations or len(self._ids) >= 8:
+                if self._values or self._begun or len(self._ids) >= self.most_ids:
                     raise ProtocolViolation(NONSENSE)
                 self._ids.append(rest.split(b"\t"))
             case b"d":
-                self._values.append(rest.split(b"\t"))
+                self._value(rest.split(b"\t"))
             case b"n":
-                self._object()
+                self._next()
             case b"e":
                 self.refused = self.refused or code_of(line)
             case b"t" if not rest:
-                self._object()
+                self._next()
                 self.ended = True
             case b"c" | b"":
                 pass
             case _:
                 raise ProtocolViolation(NONSENSE)
 
-    def _object(self) -> None:
+    def _next(self) -> None:
         values, self._values = self._values, []
-        if not values:
-            return
-        if len(values) > len(self._ids) or len(self.stations) >= self._most:
-            # An answer to a write has no objects: what it tells is dropped, and it is no answer to a look.
-            if not self._most:
-                return
+        if values:
+            self._object(values)
+
+    def _value(self, row: list[bytes]) -> None:
+        if not self._takes:
+            return  # an answer to a write has no objects: what it tells is dropped
+        if len(self._values) >= len(self._ids) or len(row) > len(self._ids[len(self._values)]):
             raise ProtocolViolation(NONSENSE)
-        found = dict[str, str]()
-        for ids, row in zip(self._ids, values, strict=False):
-            if len(row) > len(ids):
-                raise ProtocolViolation(NONSENSE)
-            for one, value in zip(ids, row, strict=False):
-                key = one.decode("ascii", "replace")
-                if key in SHOWN:
-                    found[key] = value.decode("utf-8", "replace").strip(" ")
-        extension = found.get(EXTENSION, "")
+        self._values.append(row)
+
+    def _fields(self, values: list[list[bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """Each id and its value, empty where none was sent."""
+        for ids, row in zip_longest(self._ids, values, fillvalue=()):
+            yield from ((one, value.strip(b" ")) for one, value in zip_longest(ids, row, fillvalue=b""))
+
+    def _object(self, values: list[list[bytes]]) -> None:
+        """What has come of one object, at its end."""
+        raise NotImplementedError
+
+
+class Answer(Lines):
+    """What was asked for, kept. `most`: objects that may come."""
+
+    most_ids = 8
+
+    def __init__(self, most: int = 0) -> None:
+        super().__init__(takes=most > 0)
+        self.stations: list[Station] = []
+        self._most = most
+
+    def _object(self, values: list[list[bytes]]) -> None:
+        if len(self.stations) >= self._most:
+            raise ProtocolViolation(NONSENSE)
+        found = {key: value.decode("utf-8", "replace") for key, value in self._fields(values) if key in _KEPT}
+        extension = found.get(_KEPT[0], "")
         if not re.fullmatch(r"[0-9]{1,13}", extension, re.ASCII):
             raise ProtocolViolation("the phone system described a station in a way that makes no sense")
-        self.stations.append(Station(extension, found.get(NAME, ""), found.get(TYPE, "")))
+        self.stations.append(Station(extension, *(found.get(key, "") for key in _KEPT[1:])))
+        self._begun = True
 
     @property
     def none(self) -> bool:

@@ -103,7 +103,7 @@ class Reading:
         api = None if self._trouble is not None else self._api
         if api is None:
             return await asked, None
-        witness = asyncio.ensure_future(_told(of(api)))
+        witness = asyncio.ensure_future(_told(of, api))
         try:
             answer = await asked
             told = await witness
@@ -148,10 +148,10 @@ class Reading:
         self._link.abort()
 
 
-async def _told(asked: Awaitable[T]) -> T | ConnectorError:
+async def _told(of: Callable[[ApiLink], Awaitable[T]], api: ApiLink) -> T | ConnectorError:
     """What came, or why nothing did: an error of the API's is judged where the helper's answer is known."""
     try:
-        return await asked
+        return await of(api)
     except ConnectorError as error:
         return error.with_traceback(None)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,6 +124,35 @@ async def test_a_hung_disk_ends_the_session(place: Place) -> None:
     async with place.recorder(Limits(max_lag_ms=200)) as recorder:
         recorder.sync = lambda _: go_on.wait(20) and None
         place.open(recorder).output(b"x")
+        await place.failed.wait()
+        go_on.set()
+    assert place.failures == ["its recording could not be made durable in time"]
+
+
+async def test_a_process_that_stood_still_ends_no_session_for_it(place: Place) -> None:
+    """A machine is moved, or busy: what waits for the disk is old at once, and the disk did nothing wrong."""
+    async with place.recorder(Limits(max_lag_ms=200)) as recorder:
+        recording = place.open(recorder)
+        for _ in range(3):  # once each way: before a batch is begun, and while it is on its way
+            recording.output(b"x")
+            time.sleep(0.3)  # noqa: ASYNC251 - the whole process stands still, as when it gets no processor
+            await recording.durable()
+            recording.output(b"y")
+            begun = asyncio.ensure_future(recording.durable())
+            await asyncio.sleep(0)
+            time.sleep(0.3)  # noqa: ASYNC251
+            await begun
+        await recording.close()
+    assert place.failures == []
+    assert sum(segment.size for segment in place.segments) > 0
+
+
+async def test_a_process_that_stood_still_forgives_no_disk_that_hangs(place: Place) -> None:
+    go_on = threading.Event()
+    async with place.recorder(Limits(max_lag_ms=200)) as recorder:
+        recorder.sync = lambda _: go_on.wait(20) and None
+        place.open(recorder).output(b"x")
+        time.sleep(0.3)  # noqa: ASYNC251
         await place.failed.wait()
         go_on.set()
     assert place.failures == ["its recording could not be made durable in time"]
