@@ -2,7 +2,7 @@
 
 Reading order: `letters`, `outside_letters`, `asking_letters`, `access_letters`, `portal_letters`, `sign_in_letters`,
 `contact_letters`, `alarms` (what people read), `outbox` (to whom, and when), `turns` and `chaser` (who is asked, and
-asked again), `deliveries` (what became of it), `postman` (the loop that mails), `smtp` (one mail), `courier` (the loop
+asked again), `deliveries` (what became of it), `postman` (the loop that mails), `courier` (the loop
 for other channels), `carrier` and `apprise_child` (one message by one of them), `words` (text from outside made
 harmless).
 """
@@ -63,7 +63,6 @@ from gateway.notify.sign_in_letters import (
     provider_removed,
     provider_set,
 )
-from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.turns import Approver, Rota, rota_of
 from gateway.notify.words import SECRETS, WORDS, bullets, plain, times, when
 
@@ -80,7 +79,6 @@ __all__ = [
     "Delivered",
     "FileApplied",
     "Held",
-    "MailSettings",
     "Postman",
     "Rota",
     "Told",
@@ -113,7 +111,6 @@ __all__ = [
     "foreign_logins",
     "hold_for_approvers",
     "invited",
-    "is_final",
     "job_asked",
     "job_done",
     "key_changed",
@@ -136,7 +133,6 @@ __all__ = [
     "reset_undelivered",
     "revoked",
     "rota_of",
-    "send",
     "times",
     "visit_closed",
     "visit_opened",

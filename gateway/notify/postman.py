@@ -30,8 +30,8 @@ from gateway.model import DAY, MINUTE, same_address
 from gateway.notify.asking_letters import REMINDER, WAITING
 from gateway.notify.deliveries import Delivery, not_needed, settle
 from gateway.notify.outbox import DAILY_AT, TO_STAFF_OF_CUSTOMER, approvers_of, is_present, zone_of
-from gateway.notify.smtp import MailSettings, is_final, send
 from gateway.notify.words import when
+from gateway.smtp import MailSettings, is_final, send
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import outbox
 

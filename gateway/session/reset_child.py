@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from connectors.contract import Connector, Credential, ReadsLogins, Secret, SecretKind, Target
 from connectors.errors import ConnectorError, RateLimited
 from connectors.registry import NotOffered, also, families
-from gateway import notify
 from gateway.session.secret_shape import Shape, generate
+from gateway.smtp import MailSettings, is_final, send
 
 MESSAGE: Final = 1 << 17
 """Bytes that a message may have."""
@@ -97,7 +97,7 @@ async def _mail(job: dict[str, Any], key: bytes) -> bool:
     """Step 6: from memory, again and again until it is taken or the time is over; True when it was taken."""
     mail = dict(job["mail"])
     mail["ca_file"] = Path(mail["ca_file"]) if mail.get("ca_file") else None
-    settings = notify.MailSettings(**mail)
+    settings = MailSettings(**mail)
     link = f"{job['url']}{job['path']}{job['link']}#{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
     before, after = job["body"]
     until = time.monotonic() + job["retry_s"]
@@ -105,9 +105,9 @@ async def _mail(job: dict[str, Any], key: bytes) -> bool:
     while True:
         try:
             # Always the same Message-ID: a server whose answer was lost gets the mail again, as the same one.
-            await notify.send(settings, job["to"], job["subject"], f"{before}{link}{after}", job["message_id"])
+            await send(settings, job["to"], job["subject"], f"{before}{link}{after}", job["message_id"])
         except (OSError, ValueError, aiosmtplib.SMTPException) as error:
-            if notify.is_final(error) or time.monotonic() + wait > until:
+            if is_final(error) or time.monotonic() + wait > until:
                 return False
             await asyncio.sleep(wait)
             wait = min(wait * 2, 60)

@@ -22,7 +22,6 @@ from gateway.access.directory import agreement_of
 from gateway.errors import ConflictError, NotPermittedError, UnavailableError
 from gateway.lifecycle import LinkState
 from gateway.model import DAY, is_address, new_id
-from gateway.notify import MailSettings
 from gateway.session.deliver import ResetChild, ResetServer
 from gateway.session.links import Links, Reset
 from gateway.session.recipients import Recipient, Recipients
@@ -30,6 +29,7 @@ from gateway.session.recipients import masked as masked
 from gateway.session.reset_child import MAIL_GRACE_S
 from gateway.session.secret_shape import Shape, shape_for
 from gateway.session.session import Did, Visit, Visits
+from gateway.smtp import MailSettings
 from gateway.store.engine import Scope
 from gateway.store.tables import links
 

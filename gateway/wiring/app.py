@@ -25,7 +25,7 @@ from gateway.access.switch import Switch
 from gateway.errors import FrameroomError
 from gateway.identity.sign_ins import SignIns
 from gateway.model import HOUR
-from gateway.notify import Carrier, Chaser, Courier, MailSettings, Postman, Waits
+from gateway.notify import Carrier, Chaser, Courier, Postman, Waits
 from gateway.portal.access import AccessPages
 from gateway.portal.addresses import AddressPages
 from gateway.portal.agreement import AgreementPages
@@ -53,6 +53,7 @@ from gateway.session.resets import Resets
 from gateway.session.session import Visits
 from gateway.session.shell import Shell
 from gateway.session.ssh_server import Door, DoorSettings
+from gateway.smtp import MailSettings
 from gateway.wiring.duties import (
     erasing_of,
     passkeys_of,

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.wiring.parts import make_keys
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "stranger"
@@ -162,10 +163,7 @@ def deployment(tmp_path: Path) -> Path:
 
 def frameroom_says(config: Path, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command, with a stranger's distribution installed beside it."""
-    return subprocess.run(
-        [sys.executable, "-m", "gateway.cli.main", "-c", str(config), *words], cwd=ROOT, capture_output=True, text=True,
-        env=environment(site, ROOT),
-    )  # fmt: skip
+    return warm.run("gateway.cli.main", "-c", str(config), *words, env=environment(site, ROOT))
 
 
 def test_what_is_installed_and_not_named_is_never_loaded(tmp_path: Path, deployment: Path) -> None:

@@ -14,8 +14,9 @@ from audit.publisher import object_name
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
 from gateway.model import DAY, MINUTE
-from gateway.notify import MailSettings, Postman, queue
+from gateway.notify import Postman, queue
 from gateway.notify.outbox import tell_contacts
+from gateway.smtp import MailSettings
 from gateway.store.tables import contacts, outbox
 from tests.support.furnished import Furnished
 from tests.support.post import Post, post_office

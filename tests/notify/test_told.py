@@ -8,8 +8,9 @@ import pytest
 
 from gateway.access.asking import Asking
 from gateway.model import MINUTE
-from gateway.notify import MailSettings, Postman, by_person, deliveries_of, queue, zone_of
+from gateway.notify import Postman, by_person, deliveries_of, queue, zone_of
 from gateway.notify.outbox import anybody_wishes, tell_contacts
+from gateway.smtp import MailSettings
 from tests.support.furnished import Furnished
 from tests.support.post import Post, post_office
 

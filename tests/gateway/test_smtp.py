@@ -8,7 +8,7 @@ from pathlib import Path
 import aiosmtplib
 import pytest
 
-from gateway.notify import MailSettings, is_final, send
+from gateway.smtp import MailSettings, is_final, send
 from tests.support.post import certificate, post_office
 
 FROM = "frameroom@company.example"
