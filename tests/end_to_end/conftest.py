@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 
 import pyotp
@@ -11,11 +13,14 @@ import pytest
 
 from gateway.cli.demo import Demo, started
 from gateway.cli.story import Master
+from gateway.session.deliver import ResetServer
 from tests.support.need import need_tool
 from tests.support.postgres import Postgres
 
 _ON_BOTH = ("test_visit", "test_link", "test_once_page", "test_bad_databases", "test_neighbours_seen")
 """What a database may decide. The rest is the command line's and the recorder's, and plays on one."""
+_OWN_RESETS = ("test_link",)
+"""What looks at the process that makes new passwords, or ends it. The rest shares one: its start is a second's work."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -34,9 +39,30 @@ def database_of_demo(request: pytest.FixtureRequest) -> tuple[str, str] | None:
     return server.create_database()
 
 
+class Lasting(ResetServer):
+    """The real one, which goes on when a gateway that used it ends."""
+
+    def stop(self) -> None:
+        """Not yet."""
+
+
+@cache
+def _lasting() -> Lasting:
+    server = Lasting()
+    atexit.register(ResetServer.stop, server)
+    return server
+
+
 @pytest.fixture
-async def demo(tmp_path: Path, database_of_demo: tuple[str, str] | None) -> AsyncIterator[Demo]:
+async def demo(
+    tmp_path: Path,
+    database_of_demo: tuple[str, str] | None,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Demo]:
     """Running, furnished, without any permission."""
+    if request.module.__name__.rpartition(".")[2] not in _OWN_RESETS:
+        monkeypatch.setattr("gateway.wiring.serve.ResetServer", lambda _also: _lasting())
     ready: asyncio.Future[Demo] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
