@@ -206,7 +206,11 @@ class Recording(_Section):
     """No recording, no session."""
 
     batch_ms: int = Field(50, ge=5, le=500, description="milliseconds between fdatasyncs")
-    max_lag_ms: int = Field(1000, ge=200, le=1000, description="milliseconds that output may be ahead of the disk")
+    max_lag_ms: int = Field(
+        1000, ge=200, le=1000,
+        description="milliseconds that output may be ahead of the disk; up to 2 s in which the process stood still do "
+        "not count",
+    )  # fmt: skip
     session_quota_mb: int = Field(512, ge=1, le=65536, description="megabytes a session")
     warn_free_percent: int = Field(20, ge=1, le=90, description="free disk, per cent, below which the log warns")
     refuse_free_percent: int = Field(5, ge=1, le=50, description="free disk, per cent, below which none is opened")
