@@ -8,6 +8,7 @@ stands at their own place, for the phone system leaves empty ones at the end of 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -44,7 +45,7 @@ class Station:
         return Person(self.extension, self.extension, self.name, None, None)
 
 
-class Lines:
+class Lines(ABC):
     """One answer as it comes, line by line. `refused`: the code of an error, or None."""
 
     most_ids: ClassVar[int]
@@ -99,9 +100,9 @@ class Lines:
         for ids, row in zip_longest(self._ids, values, fillvalue=()):
             yield from ((one, value.strip(b" ")) for one, value in zip_longest(ids, row, fillvalue=b""))
 
+    @abstractmethod
     def _object(self, values: list[list[bytes]]) -> None:
         """What has come of one object, at its end."""
-        raise NotImplementedError
 
 
 class Answer(Lines):
