@@ -158,6 +158,21 @@ async def test_a_process_that_stood_still_forgives_no_disk_that_hangs(place: Pla
     assert place.failures == ["its recording could not be made durable in time"]
 
 
+async def test_a_process_kept_busy_for_good_does_not_hide_a_disk_that_hangs(place: Place) -> None:
+    go_on = threading.Event()
+    async with place.recorder(Limits(max_lag_ms=200)) as recorder:
+        recorder.sync = lambda _: go_on.wait(60) and None
+        for _ in range(5):
+            await asyncio.sleep(0)  # the watch begins
+        place.open(recorder).output(b"x")
+        for _ in range(4):  # seconds, of which two are forgiven
+            time.sleep(1)  # noqa: ASYNC251 - the whole process stands still, again and again
+            for _ in range(5):
+                await asyncio.sleep(0)  # the watch is due each time
+        go_on.set()
+    assert place.failures == ["its recording could not be made durable in time"]
+
+
 async def test_a_segment_that_cannot_be_stored_ends_the_session(place: Place) -> None:
     async with place.recorder(Limits(segment_bytes=10)) as recorder:
         recording = place.open(recorder)
