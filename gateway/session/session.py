@@ -103,8 +103,7 @@ class Visits:
         try:
             await work
         except Exception as error:
-            # The type alone: a message could carry what a phone system said.
-            log.error("left unfinished", what=what, kind=type(error).__name__)
+            log.error("left unfinished", what=what, exc_info=error)
             self.settled = False
 
     def all(self) -> list[Visit]:
@@ -271,6 +270,7 @@ class Visits:
         except (FrameroomError, ConnectorError, RecordingRefused, OSError) as error:
             return None, error
         except Exception as error:
+            log.error("an operation failed on our side", system=visit.system.id, exc_info=error)
             return None, UnavailableError(f"Something went wrong on our side ({type(error).__name__}).")
         finally:
             visit.acting -= 1

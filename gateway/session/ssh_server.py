@@ -374,8 +374,7 @@ class Door:
             if channel.closed.is_set():
                 return
             incident = new_id("inc")
-            # The type alone: a message could carry what a phone system said.
-            log.error("session crashed", incident=incident, kind=type(error).__name__)
+            log.error("session crashed", incident=incident, exc_info=error)
             with suppress(OSError, asyncssh.Error):
                 channel.write_err(f"Something went wrong on our side. Tell the operator: {incident}\n")
             code = 1
@@ -386,4 +385,4 @@ async def _guarded(work: Any) -> None:
     try:
         await work
     except Exception as error:
-        log.error("after a hang-up", kind=type(error).__name__)
+        log.error("after a hang-up", exc_info=error)

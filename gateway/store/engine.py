@@ -102,13 +102,6 @@ class Store:
                         {"customer": customer_id},
                     )
                 yield Scope(connection, customer_id)
-        except AssertionError as error:
-            # psycopg's pipeline (many rows in one statement) says this when it is left in the middle by a
-            # cancellation: in its place a loop that was told to stop would end as broken.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError from error
-            raise
         except MasterKeyAway as error:
             raise UnavailableError(
                 f"{error}, and without it nothing can be sealed",

@@ -23,6 +23,7 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
         """The answer, also to somebody who was cancelled meanwhile."""
+        outside = self._in_no_pipeline()
         answer = asyncio.ensure_future(super().wait(*args, **kwargs))
         timers: list[asyncio.TimerHandle] = []
 
@@ -31,9 +32,27 @@ class Connection(psycopg.AsyncConnection[Any]):
 
         try:
             return await settled(answer, be_patient)
+        except asyncio.CancelledError:
+            if outside and not self._in_no_pipeline():
+                # Cut off between having entered its pipeline (many rows in one statement) and the place from where it
+                # leaves it again, psycopg never would: whoever got this connection next met one that answers nothing.
+                # So the cancellation is put off to the wait after this one, which ends the pipeline.
+                _put_off()
+                return None
+            raise
         finally:
             for timer in timers:
                 timer.cancel()
+
+    def _in_no_pipeline(self) -> bool:
+        return self.pgconn.pipeline_status == psycopg.pq.PipelineStatus.OFF
+
+
+def _put_off() -> None:
+    """This task's cancellation comes at what it waits for next; it stays one, for whoever counts them (timeouts)."""
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()
+        task.cancel()
 
 
 async def connect(*args: Any, **kwargs: Any) -> Connection:

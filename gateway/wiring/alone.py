@@ -58,7 +58,7 @@ async def alone(store: Store, duty: str, work: Work) -> None:
             pause, fresh = _AGAIN_S, True
             log.warning("a duty waits for the database", duty=duty, why=error.message)
         except Exception as error:
-            # Whatever one duty stumbles over, visits go on. The type alone: a message could carry what was read.
+            # Whatever one duty stumbles over, visits go on.
             pause, fresh = _AGAIN_S, True
-            log.error("a duty stumbled and begins again", duty=duty, kind=type(error).__name__)
+            log.error("a duty stumbled and begins again", duty=duty, exc_info=error)
         await asyncio.sleep(pause)

@@ -84,7 +84,7 @@ class Control:
             # Whoever asked is gone or does not read: what was done stays done.
             log.debug("an answer was not taken", kind=type(error).__name__)
         except Exception as error:
-            log.error("a control connection crashed", kind=type(error).__name__)
+            log.error("a control connection crashed", exc_info=error)
         finally:
             if not writer.transport.is_closing() and writer.transport.get_write_buffer_size():
                 writer.transport.abort()

@@ -85,7 +85,7 @@ class LoginWatch:
             except Exception as error:
                 # One phone system's trouble (settings that its connector no longer takes) holds up no other's look.
                 due.failures += 1
-                log.error("a record of logins could not be read", system=system.id, kind=type(error).__name__)
+                log.error("a record of logins could not be read", system=system.id, exc_info=error)
                 await self.reconciler.could_not(system, "unreadable")
         # A phone system that is away is asked less and less often, so that its timeouts hold up nobody.
         wait = min(self._every_s * 2**due.failures, max(_SLOWEST_S, self._every_s)) if due.failures else self._every_s

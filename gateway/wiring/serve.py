@@ -18,6 +18,7 @@ from gateway.wiring import telling
 from gateway.wiring.admin import Admin, load
 from gateway.wiring.app import App
 from gateway.wiring.control import Control
+from gateway.wiring.ending import log_unexpected
 from gateway.wiring.machine import check_names
 from gateway.wiring.parts import parts
 
@@ -41,7 +42,11 @@ async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> 
     # However often they come: the first stops, and stopping writes every visit's last event.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve_until(settings, stop, on_ready)
+    try:
+        await serve_until(settings, stop, on_ready)
+    except BaseException as error:
+        log_unexpected(error)
+        raise
     log.info("stopped")
 
 

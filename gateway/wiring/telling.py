@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from traceback import walk_tb
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,8 @@ _AT_LEAST: Final = {
     "psycopg": logging.ERROR,
 }  # fmt: skip
 _LONGEST: Final = 500
+_OURS: Final = frozenset({"gateway", "audit", "connectors", "config"})
+_CALLERS: Final = 5
 
 
 def configure(level: str = "info", form: str = "auto") -> None:
@@ -69,11 +72,11 @@ def _no_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        if trace is not None:
-            event["at"] = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
+        places = [f"{frame.f_globals.get('__name__', '?')}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        if places:
+            event["at"] = places[-1]
+            # How we came there: the innermost place alone is often a library's, or our own of every statement.
+            event["by"] = [place for place in places[:-1] if place.partition(".")[0] in _OURS][-_CALLERS:]
     return event
 
 

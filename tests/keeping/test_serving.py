@@ -331,3 +331,34 @@ async def test_what_stood_in_a_backup_permits_nothing_after_a_restore(demo: Demo
         assert len(told) == 1
     # Once: a later start ends nothing that was permitted since.
     assert not (new / "data" / "restored").exists()
+
+
+GOES_WRONG = """
+import sys
+from pathlib import Path
+from sqlalchemy import text
+from config import load
+from gateway.wiring.app import App
+from gateway.cli.keeping import serve
+async def fails(self):
+    async with self.parts.store.everyone() as scope:
+        await scope.execute(text("insert into customers (name) values ('hunter2')"))
+App._minute_loop = fails
+serve(load.load(Path(sys.argv[1]), {}))
+"""
+
+
+async def test_what_ended_it_is_in_its_log_by_its_place_and_on_the_terminal_in_words(embedded: Deployment) -> None:
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GOES_WRONG, str(embedded.config), cwd=Path(__file__).parents[2],
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said = (await done.communicate())[1].decode()
+    assert done.returncode == 1
+    assert "frameroom: something went wrong on our side (IntegrityError)" in said
+    (told,) = [json.loads(line) for line in said.splitlines() if line.startswith("{") and "nobody expected" in line]
+    assert told["error"] == "IntegrityError"
+    assert told["at"].startswith("gateway.store.sqlite:"), told
+    assert any(place.startswith("gateway.store.engine:") for place in told["by"]), told
+    assert "hunter2" not in said
+    assert "Traceback" not in said

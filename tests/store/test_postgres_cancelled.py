@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -60,13 +61,34 @@ async def test_many_rows_at_once_cancelled_anywhere_end_as_cancelled(urls: tuple
             async with store.everyone() as scope:
                 await scope.execute(text("update many set n = :n where n = :n"), [{"n": n} for n in range(20)])
 
-    for steps in range(0, 120, 2):
+    for steps in range(120):
         task = asyncio.ensure_future(write())
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task}, timeout=20)
         assert task.cancelled(), f"after {steps} steps: {task.exception()!r}"
+        # Whoever gets its connection next finds it as any other: not one that still waits for many rows.
+        async with store.everyone() as scope:
+            raw: Any = (await scope.connection.get_raw_connection()).driver_connection
+            assert raw.pgconn.pipeline_status == psycopg.pq.PipelineStatus.OFF, f"after {steps} steps"
+    await store.close()
+
+
+async def test_many_rows_at_once_that_take_too_long_end_as_too_late(urls: tuple[str, str]) -> None:
+    store = Store(urls[1])
+    connection = await store.connect_alone()
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+
+    async def write() -> None:
+        async with asyncio.timeout(None) as late:
+            late.reschedule(asyncio.get_running_loop().time())
+            await raw.cursor().executemany("select %s", [(1,), (2,)])
+
+    with pytest.raises(TimeoutError):
+        await write()
+    await connection.execute(text("select 1"))
+    await connection.close()
     await store.close()
 
 
