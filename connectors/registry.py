@@ -6,10 +6,10 @@ loaded, whatever happens to be installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
 _HOUSE: Final = "frameroom"
-_named: tuple[str, ...] = ()
+_named: dict[str, tuple[Family, str]] = {}
 
 
 class NotOffered(Exception):
@@ -33,46 +33,68 @@ def also(names: Iterable[str]) -> None:
     """The connectors of other distributions that the configuration names. NotOffered when one cannot be had."""
     global _named
     wanted = tuple(dict.fromkeys(names))
-    if wanted != _named:
-        before, _named = _named, wanted
-        _found.cache_clear()
-        try:
-            _found()
-        except NotOffered:
-            _named = before
-            _found.cache_clear()
-            raise
+    if wanted == tuple(_named):
+        return
+    for name in wanted:
+        if name in _OURS:
+            raise NotOffered(f"The connector {name} is one of Frameroom's own.", "Take it out of connectors.also.")
+    _named = {name: _load(name) for name in wanted}
 
 
-def _ours() -> tuple[Family, ...]:
-    from connectors.asterisk.connector import AsteriskRealtimeFamily
-    from connectors.asterisk_ami.connector import AsteriskAmiFamily
-    from connectors.asterisk_files.connector import AsteriskFilesFamily
-    from connectors.avaya_cm.connector import AvayaCmFamily
-    from connectors.cucm.connector import CucmFamily
-    from connectors.freepbx.connector import FreePbxFamily
-    from connectors.fusionpbx.connector import FusionPbxFamily
-    from connectors.lab.connector import LabFamily
-    from connectors.none.connector import NoConnectorFamily
-    from connectors.tcx.connector import TcxFamily
-    from connectors.yeastar.connector import YeastarFamily
-
-    return (
-        LabFamily(), AsteriskRealtimeFamily(), AsteriskFilesFamily(), AsteriskAmiFamily(),
-        TcxFamily(), FreePbxFamily(), CucmFamily(), FusionPbxFamily(), YeastarFamily(), AvayaCmFamily(),
-        NoConnectorFamily(),
-    )  # fmt: skip
+_OURS: Final = (
+    "lab", "asterisk-realtime", "asterisk-files", "asterisk-ami", "3cx", "freepbx", "cisco-cucm", "fusionpbx",
+    "yeastar", "avaya-cm", "none",
+)  # fmt: skip
 
 
 @cache
-def _found() -> Mapping[str, tuple[Family, str]]:
-    """Family and distribution, by name."""
-    found = {family.name: (family, _HOUSE) for family in _ours()}
-    for name in _named:
-        if name in found:
-            raise NotOffered(f"The connector {name} is one of Frameroom's own.", "Take it out of connectors.also.")
-        found[name] = _load(name)
-    return found
+def _our(name: str) -> Family:
+    """One of ours, imported when somebody asks for it: most deployments have a few kinds of phone system."""
+    match name:
+        case "lab":
+            from connectors.lab.connector import LabFamily
+
+            return LabFamily()
+        case "asterisk-realtime":
+            from connectors.asterisk.connector import AsteriskRealtimeFamily
+
+            return AsteriskRealtimeFamily()
+        case "asterisk-files":
+            from connectors.asterisk_files.connector import AsteriskFilesFamily
+
+            return AsteriskFilesFamily()
+        case "asterisk-ami":
+            from connectors.asterisk_ami.connector import AsteriskAmiFamily
+
+            return AsteriskAmiFamily()
+        case "3cx":
+            from connectors.tcx.connector import TcxFamily
+
+            return TcxFamily()
+        case "freepbx":
+            from connectors.freepbx.connector import FreePbxFamily
+
+            return FreePbxFamily()
+        case "cisco-cucm":
+            from connectors.cucm.connector import CucmFamily
+
+            return CucmFamily()
+        case "fusionpbx":
+            from connectors.fusionpbx.connector import FusionPbxFamily
+
+            return FusionPbxFamily()
+        case "yeastar":
+            from connectors.yeastar.connector import YeastarFamily
+
+            return YeastarFamily()
+        case "avaya-cm":
+            from connectors.avaya_cm.connector import AvayaCmFamily
+
+            return AvayaCmFamily()
+        case _:
+            from connectors.none.connector import NoConnectorFamily
+
+            return NoConnectorFamily()
 
 
 def _load(name: str) -> tuple[Family, str]:
@@ -101,8 +123,14 @@ def _load(name: str) -> tuple[Family, str]:
     return family, whose
 
 
-class _Families(dict[str, Family]):
-    def __missing__(self, name: str) -> Family:
+class _Families(Mapping[str, Family]):
+    """By name; each is imported when it is looked up, and no sooner."""
+
+    def __getitem__(self, name: str) -> Family:
+        if name in _OURS:
+            return _our(name)
+        if name in _named:
+            return _named[name][0]
         fault = NotSupported(
             f"this phone system's connector, {name}, is not there",
             next_step="The operator installs it and names it in connectors.also of the configuration.",
@@ -110,10 +138,29 @@ class _Families(dict[str, Family]):
         fault.fault = Fault.OPERATOR
         raise fault
 
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_OURS, *_named))
+
+    def __len__(self) -> int:
+        return len(_OURS) + len(_named)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _OURS or name in _named
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except NotSupported:
+            return default
+
 
 def families() -> Mapping[str, Family]:
     """Every connector family by name; NotSupported, in words for an engineer, where one is looked up that is none."""
-    return _Families({name: family for name, (family, _) in _found().items()})
+    return _Families()
+
+
+def _whose(name: str) -> str:
+    return _named[name][1] if name in _named else _HOUSE
 
 
 def weakens(connector: str, settings: str) -> str:
@@ -135,7 +182,7 @@ def _operations(can: Capabilities) -> str:
 def rows() -> list[dict[str, str]]:
     """For `frameroom connectors`: name, operations, how secrets are kept, proof, whose it is."""
     table = []
-    for name, (family, whose) in _found().items():
+    for name, family in families().items():
         can = family.capabilities()
         table.append(
             {
@@ -146,7 +193,7 @@ def rows() -> list[dict[str, str]]:
                 "proven": ", ".join(proof.value for proof in can.proven),
                 "login record": can.login_record
                 or f"cannot be read: {can.cannot.get('logins', 'it does not say why')}",
-                "from": whose,
+                "from": _whose(name),
             }
         )
     return table
@@ -159,12 +206,12 @@ def markdown(pages: str | None = None) -> str:
         "| connector | phone system | operations | how passwords are kept | proven against |",
         "|---|---|---|---|---|",
     ]
-    for name, (family, whose) in _found().items():
+    for name, family in families().items():
         can = family.capabilities()
         kinds = ", ".join(f"{kind.value}: **{secrecy.value}**" for kind, secrecy in can.secrecy.items())
         proven = ", ".join(proof.value for proof in can.proven)
         cells = (
-            f"`{name}`" if pages is None or whose != _HOUSE else f"[`{name}`]({pages}{name}.md)", can.title,
+            f"`{name}`" if pages is None or name in _named else f"[`{name}`]({pages}{name}.md)", can.title,
             _operations(can), f"{kinds}: {can.secrecy_why}" if kinds else can.secrecy_why,
             f"{proven}: {can.proven_how}" if proven else can.proven_how,
         )  # fmt: skip

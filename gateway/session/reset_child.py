@@ -170,5 +170,6 @@ if __name__ == "__main__":
     # One that cannot be had is told by the gateway, which then does not serve, or by whoever asks for it.
     with contextlib.suppress(NotOffered):
         also(sys.argv[2:])
-    families()
+    # All of them here, once: whoever is forked has no time for it.
+    list(families().values())
     serve(socket.socket(fileno=int(sys.argv[1])))

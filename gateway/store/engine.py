@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from psycopg.errors import LockNotAvailable
 from sqlalchemy import event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,10 +23,11 @@ from sqlalchemy.pool import NullPool
 from audit.events import OPERATOR_LOG
 from audit.sealing import MasterKeyAway
 from gateway.errors import UnavailableError
-from gateway.store import postgres, sqlite
+from gateway.store import sqlite
 from gateway.store.grouped import Writer
 
 EVERYONE = "*"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _ONE_VIEW = text("set transaction isolation level repeatable read, read only")
 
 
@@ -58,7 +58,7 @@ class Store:
         self.url = async_url(url)
         self.errors = 0
         """How often the database did not answer as it should, for the operator's metrics."""
-        rest = {"async_creator_fn": sqlite.connect if self.is_sqlite else postgres.connect}
+        rest = {"async_creator_fn": sqlite.connect if self.is_sqlite else _postgres()}
         self.engine: AsyncEngine = create_async_engine(
             self.url, pool_pre_ping=not self.is_sqlite, connect_args=rest, hide_parameters=True
         )
@@ -136,7 +136,7 @@ class Store:
                 )
                 await connection.execute(text("select pg_advisory_lock(:space, :key)"), {"space": space, "key": key})
             except (OperationalError, InterfaceError) as error:
-                if isinstance(error.orig, LockNotAvailable):
+                if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
                     raise TimeoutError from error
                 self.errors += 1
                 raise unavailable(error) from error
@@ -184,6 +184,13 @@ def _reason(error: SQLAlchemyError) -> str:
         if known in words:
             return known
     return type(error.orig).__name__
+
+
+def _postgres() -> Any:
+    # Its driver takes as long to import as a tenth of all the rest, and most deployments have none.
+    from gateway.store import postgres
+
+    return postgres.connect
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

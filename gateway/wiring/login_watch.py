@@ -35,6 +35,11 @@ class _Due:
     failures: int = 0
 
 
+def _has_record(connector: str) -> bool:
+    family = families().get(connector)
+    return family is not None and bool(family.capabilities().login_record)
+
+
 class LoginWatch:
     """Looks at every phone system whose record can be read, one process for the whole deployment."""
 
@@ -68,8 +73,7 @@ class LoginWatch:
         query = select(systems).join(customers, customers.c.id == systems.c.customer_id)
         async with self._parts.store.look_at_everyone() as scope:
             found = [system_of(row) for row in await scope.execute(query.where(systems.c.removed_ms.is_(None)))]
-        can = {name for name, family in families().items() if family.capabilities().login_record}
-        return [system for system in found if system.connector in can and system.sealed_credential]
+        return [system for system in found if system.sealed_credential and _has_record(system.connector)]
 
     async def _turn(self, system: PhoneSystem) -> None:
         due = self._due[system.customer_id, system.id]

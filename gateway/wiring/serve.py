@@ -6,7 +6,6 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 
@@ -23,12 +22,6 @@ from gateway.wiring.machine import check_names
 from gateway.wiring.parts import parts
 
 log = structlog.get_logger()
-
-_COLLECT_AFTER: Final = (10_000, 20, 20)
-"""Objects made and not freed before the young are collected, and how many such rounds before the older ones are.
-
-Python's own 700 collects several times for each command; this costs a few megabytes at most.
-"""
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> None:
@@ -80,4 +73,3 @@ def _settle() -> None:
     """What start-up made stays for good: the collector need not walk it again for every few hundred new objects."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
