@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 
@@ -22,6 +23,8 @@ from gateway.wiring.machine import check_names
 from gateway.wiring.parts import parts
 
 log = structlog.get_logger()
+
+_SETTLED_S: Final = 2.0  # whoever waits for it to be ready does not wait for its collector too
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> None:
@@ -48,6 +51,7 @@ async def serve_until(
 ) -> None:
     """Serve until `stop` is set or a drain has finished. `steps` is for tests that stop the process at a moment."""
     load()
+    loop = asyncio.get_running_loop()
     resets = ResetServer(settings.connectors.also)
     try:
         async with parts(settings, steps) as opened:
@@ -60,8 +64,8 @@ async def serve_until(
                 ready, stopping, drained = waits
                 await asyncio.wait({ready, stopping, running}, return_when=asyncio.FIRST_COMPLETED)
                 if app.ready.is_set():
-                    _settle()
                     on_ready(app)
+                    loop.call_later(_SETTLED_S, _settle)
                     await asyncio.wait({stopping, drained, running}, return_when=asyncio.FIRST_COMPLETED)
                 for task in (*waits, controlling, running):
                     task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
 
 from gateway.errors import UnavailableError
 from gateway.store import schema
@@ -33,6 +33,38 @@ async def test_migrations_go_up_and_down_with_data(database: tuple[str, str]) ->
     engine.dispose()
     schema.upgrade(owner)
     assert schema.status(owner) == (newest, newest)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_a_migration_that_is_cut_short_leaves_everything_as_it_was(database: tuple[str, str], way: str) -> None:
+    owner, _ = database
+    if way == "down":
+        schema.upgrade(owner)
+    before = _tables(owner)
+    statements = 0
+
+    def cut(_: Connection, __: object, statement: str, *rest: object) -> None:
+        nonlocal statements
+        statements += statement.lstrip().upper().startswith(("CREATE TABLE", "DROP TABLE"))
+        if statements == 20:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", cut)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            schema.upgrade(owner) if way == "up" else schema.downgrade(owner, "base")
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut)
+    assert statements == 20
+    assert _tables(owner) - {"alembic_version"} == before - {"alembic_version"}
+    schema.upgrade(owner) if way == "up" else schema.downgrade(owner, "base")
+
+
+def _tables(owner: str) -> set[str]:
+    engine = create_engine(schema.sync_url(owner))
+    found = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return found
 
 
 async def test_8_customers_never_meet(store: Store) -> None:
