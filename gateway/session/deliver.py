@@ -119,13 +119,21 @@ def _error(told: dict[str, Any]) -> ConnectorError:
 
 class ResetServer:
     """The fork server's process; it is started again when it was ended from outside. `also`: the connectors of other
-    distributions that it is to know."""
+    distributions that it is to know. `later`: not before it is asked for, or told to be there."""
 
-    def __init__(self, also: Sequence[str] = ()) -> None:
+    def __init__(self, also: Sequence[str] = (), *, later: bool = False) -> None:
         self._also = tuple(also)
-        self._start()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket
+        if not later:
+            self.be_there()
 
-    def _start(self) -> None:
+    def be_there(self) -> None:
+        """Start it when it does not run: it takes half a second until it can fork. OSError."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            self._control.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         root = Path(__file__).parents[2]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(root)}
@@ -143,16 +151,16 @@ class ResetServer:
     @property
     def pid(self) -> int:
         """Of the fork server."""
+        if self._process is None:
+            raise RuntimeError("it was not started")
         return self._process.pid
 
     def child(self) -> ResetChild:
         """Fork one. UnavailableError when there is no process to do it."""
-        if self._process.poll() is not None:
-            self._control.close()
-            self._start()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
+                self.be_there()
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
             except OSError as error:
                 ours.close()
@@ -164,6 +172,8 @@ class ResetServer:
 
     def stop(self) -> None:
         """End the server; children that still deliver go on for their ten minutes."""
+        if self._process is None:
+            return
         self._control.close()
         try:
             self._process.wait(timeout=5)

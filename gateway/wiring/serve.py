@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -24,7 +25,7 @@ from gateway.wiring.parts import parts
 
 log = structlog.get_logger()
 
-_SETTLED_S: Final = 2.0  # whoever waits for it to be ready does not wait for its collector too
+_SETTLED_S: Final = 2.0
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> None:
@@ -52,7 +53,8 @@ async def serve_until(
     """Serve until `stop` is set or a drain has finished. `steps` is for tests that stop the process at a moment."""
     load()
     loop = asyncio.get_running_loop()
-    resets = ResetServer(settings.connectors.also)
+    resets = ResetServer(settings.connectors.also, later=True)
+    settling: asyncio.TimerHandle | None = None
     try:
         async with parts(settings, steps) as opened:
             app = App(opened, resets)
@@ -65,15 +67,20 @@ async def serve_until(
                 await asyncio.wait({ready, stopping, running}, return_when=asyncio.FIRST_COMPLETED)
                 if app.ready.is_set():
                     on_ready(app)
-                    loop.call_later(_SETTLED_S, _settle)
+                    settling = loop.call_later(_SETTLED_S, _settle, resets)
                     await asyncio.wait({stopping, drained, running}, return_when=asyncio.FIRST_COMPLETED)
                 for task in (*waits, controlling, running):
                     task.cancel()
     finally:
+        if settling is not None:
+            settling.cancel()
         resets.stop()
 
 
-def _settle() -> None:
-    """What start-up made stays for good: the collector need not walk it again for every few hundred new objects."""
+def _settle(resets: ResetServer) -> None:
+    """What nobody has to wait for at a start."""
+    with suppress(OSError):  # whoever asks for a new password tries again, and is told
+        resets.be_there()
+    # What start-up made stays for good: the collector need not walk it again for every few hundred new objects.
     gc.collect()
     gc.freeze()

@@ -62,7 +62,7 @@ async def demo(
 ) -> AsyncIterator[Demo]:
     """Running, furnished, without any permission."""
     if request.module.__name__.rpartition(".")[2] not in _OWN_RESETS:
-        monkeypatch.setattr("gateway.wiring.serve.ResetServer", lambda _also: _lasting())
+        monkeypatch.setattr("gateway.wiring.serve.ResetServer", lambda *_, **__: _lasting())
     ready: asyncio.Future[Demo] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 

@@ -253,6 +253,19 @@ async def test_what_no_connector_expects_is_told_by_its_type_and_prints_nothing(
     assert (told.out, told.err) == ("", "")
 
 
+async def test_a_server_that_was_to_start_later_is_there_for_the_first_who_asks(job: dict[str, Any]) -> None:
+    ResetServer(later=True).stop()
+    server = ResetServer(later=True)
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = server.pid
+    child = server.child()
+    try:
+        assert await child.start(job)
+    finally:
+        child.close()
+        server.stop()
+
+
 async def test_a_child_ends_when_the_gateway_is_gone(server: ResetServer, job: dict[str, Any]) -> None:
     child = server.child()
     await child.start(job)
