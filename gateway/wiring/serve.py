@@ -25,7 +25,8 @@ from gateway.wiring.parts import parts
 
 log = structlog.get_logger()
 
-_SETTLED_S: Final = 2.0
+SETTLED_S: Final = 2.0
+"""After it was ready, what nobody waits for: the process that makes passwords, the collector's first round."""
 
 
 async def serve_forever(settings: Settings, on_ready: Callable[[App], None]) -> None:
@@ -67,7 +68,7 @@ async def serve_until(
                 await asyncio.wait({ready, stopping, running}, return_when=asyncio.FIRST_COMPLETED)
                 if app.ready.is_set():
                     on_ready(app)
-                    settling = loop.call_later(_SETTLED_S, _settle, resets)
+                    settling = loop.call_later(SETTLED_S, _settle, resets)
                     await asyncio.wait({stopping, drained, running}, return_when=asyncio.FIRST_COMPLETED)
                 for task in (*waits, controlling, running):
                     task.cancel()

@@ -19,11 +19,12 @@ from sqlalchemy import text
 from audit.events import OPERATOR_LOG, Event
 from gateway.cli.demo import Demo, permit, started
 from gateway.cli.story import Master
+from gateway.session.deliver import ResetServer
 from gateway.wiring import backup
 from gateway.wiring.app import App
 from gateway.wiring.parts import parts
 from gateway.wiring.restore import Restored, Wanted, restore
-from gateway.wiring.serve import serve_until
+from gateway.wiring.serve import SETTLED_S, serve_until
 from tests.keeping.deployment import Deployment, begin, serving
 from tests.support.need import need_tool
 from tests.support.postgres import Postgres
@@ -331,6 +332,31 @@ async def test_what_stood_in_a_backup_permits_nothing_after_a_restore(demo: Demo
         assert len(told) == 1
     # Once: a later start ends nothing that was permitted since.
     assert not (new / "data" / "restored").exists()
+
+
+class Watched(ResetServer):
+    """What makes passwords, and whether it was wanted after its gateway had ended."""
+
+    ended, late = False, False
+
+    def be_there(self) -> None:
+        type(self).late = self.ended
+
+    def stop(self) -> None:
+        type(self).ended = True
+
+
+async def test_what_a_start_leaves_for_later_is_not_begun_by_a_gateway_that_has_ended(
+    embedded: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.wiring.serve.ResetServer", Watched)
+    stop = asyncio.Event()
+    await serve_until(embedded.settings(), stop, lambda _: stop.set())
+    assert Watched.ended
+    after = asyncio.Event()
+    asyncio.get_running_loop().call_later(SETTLED_S, after.set)  # set after the gateway's own, so it is called later
+    await after.wait()
+    assert not Watched.late
 
 
 GOES_WRONG = """
