@@ -56,7 +56,18 @@ def _put_off() -> None:
 
 
 async def connect(*args: Any, **kwargs: Any) -> Connection:
-    """What SQLAlchemy is given as `async_creator_fn`."""
+    """What SQLAlchemy is given as `async_creator_fn`.
+
+    Cut off in the middle, psycopg would leave the server a client that is gone only when Python looks for garbage. So
+    the connection is made to the end, which its own timeout bounds, and closed.
+    """
     kwargs.setdefault("connect_timeout", _CONNECT_S)
     kwargs.setdefault("options", _OPTIONS)
-    return await Connection.connect(*args, **kwargs)
+    making = asyncio.ensure_future(Connection.connect(*args, **kwargs))
+    try:
+        made: Connection = await settled(making)
+    except asyncio.CancelledError:
+        if not making.cancelled() and making.exception() is None:
+            await making.result().close()
+        raise
+    return made

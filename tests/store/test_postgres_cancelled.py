@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -116,3 +117,28 @@ async def test_a_cancelled_wait_for_a_lock_leaves_nothing_behind(urls: tuple[str
         await write()
         assert holder.execute("select count(*) from t").fetchone() == (1,)
         await store.close()
+
+
+async def test_cancelled_while_it_is_made_no_connection_stays_until_somebody_looks_for_garbage(
+    urls: tuple[str, str],
+) -> None:
+    owner, app = urls
+    store = Store(app)
+    gc.disable()
+    try:
+        for steps in range(60):
+            task = asyncio.ensure_future(store.connect_alone())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task}, timeout=20)
+            if not task.cancelled():
+                await task.result().close()
+    finally:
+        gc.enable()
+    await store.close()
+    gone = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    with psycopg.connect(owner, autocommit=True) as watcher:
+        async with asyncio.timeout(20):
+            while watcher.execute(gone).fetchone() != (0,):  # noqa: ASYNC110 - another process sets no event
+                await asyncio.sleep(0.05)
