@@ -18,6 +18,10 @@ from connectors.errors import Fault, NotSupported
 
 GROUP: Final = "frameroom.connectors"
 _HOUSE: Final = "frameroom"
+_OURS: Final = (
+    "lab", "asterisk-realtime", "asterisk-files", "asterisk-ami", "3cx", "freepbx", "cisco-cucm", "fusionpbx",
+    "yeastar", "avaya-cm", "none",
+)  # fmt: skip
 _named: dict[str, tuple[Family, str]] = {}
 
 
@@ -39,12 +43,6 @@ def also(names: Iterable[str]) -> None:
         if name in _OURS:
             raise NotOffered(f"The connector {name} is one of Frameroom's own.", "Take it out of connectors.also.")
     _named = {name: _load(name) for name in wanted}
-
-
-_OURS: Final = (
-    "lab", "asterisk-realtime", "asterisk-files", "asterisk-ami", "3cx", "freepbx", "cisco-cucm", "fusionpbx",
-    "yeastar", "avaya-cm", "none",
-)  # fmt: skip
 
 
 @cache
@@ -159,10 +157,6 @@ def families() -> Mapping[str, Family]:
     return _Families()
 
 
-def _whose(name: str) -> str:
-    return _named[name][1] if name in _named else _HOUSE
-
-
 def weakens(connector: str, settings: str) -> str:
     """What the settings (JSON) of one phone system weaken, in plain words; "" for nothing, or where nobody can say."""
     family = families().get(connector)
@@ -193,7 +187,7 @@ def rows() -> list[dict[str, str]]:
                 "proven": ", ".join(proof.value for proof in can.proven),
                 "login record": can.login_record
                 or f"cannot be read: {can.cannot.get('logins', 'it does not say why')}",
-                "from": _whose(name),
+                "from": _named[name][1] if name in _named else _HOUSE,
             }
         )
     return table

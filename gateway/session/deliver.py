@@ -138,7 +138,7 @@ class ResetServer:
         root = Path(__file__).parents[2]
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(root)}
         # A new program, not a fork of ours: it begins with an empty memory whatever we hold by now.
-        with theirs:
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
                 [sys.executable, "-m", "gateway.session.reset_child", str(theirs.fileno()), *self._also],
                 pass_fds=(theirs.fileno(),),
@@ -146,6 +146,11 @@ class ResetServer:
                 stdout=subprocess.DEVNULL,
                 env=environment,
             )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self._control = ours
 
     @property

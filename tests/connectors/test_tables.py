@@ -58,6 +58,10 @@ def test_a_connector_that_is_not_there_any_more_is_told_to_an_engineer_in_words(
     assert "connectors.also" in caught.value.next_step
 
 
+def test_every_connector_is_found_by_its_own_name() -> None:
+    assert {name: family.name for name, family in families().items()} == {name: name for name in families()}
+
+
 def test_no_connector_does_what_frameroom_is_not_in_between_at() -> None:
     for name, family in families().items():
         assert not family.capabilities().operations & OUTSIDE, name

@@ -266,6 +266,24 @@ async def test_a_server_that_was_to_start_later_is_there_for_the_first_who_asks(
         server.stop()
 
 
+@pytest.mark.filterwarnings("error")  # a socket that is left open is one
+async def test_where_no_process_can_be_started_it_is_said_and_the_next_one_who_asks_tries_again(
+    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ResetServer(later=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.executable", "/nowhere/python")
+        with pytest.raises(UnavailableError, match="nothing was written"):
+            server.child()
+        server.stop()
+    child = server.child()
+    try:
+        assert await child.start(job)
+    finally:
+        child.close()
+        server.stop()
+
+
 async def test_a_child_ends_when_the_gateway_is_gone(server: ResetServer, job: dict[str, Any]) -> None:
     child = server.child()
     await child.start(job)
