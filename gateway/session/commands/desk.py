@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from connectors.contract import Operation, Person
-from connectors.errors import InvalidValue, NotFound
+from connectors.contract import FindsByName, Operation, Person
+from connectors.errors import InvalidValue, NotFound, NotSupported
 from gateway.access.directory import Directory, agreement_of
 from gateway.access.permitted import places_and_grants
 from gateway.access.places import Place
@@ -138,16 +139,34 @@ class Desk:
 
     # --- the person ---
 
-    async def person(self, visit: Visit, words: str) -> Person:
-        """The one person meant by an extension, a number however typed, an email or part of a name.
+    async def named(self, visit: Visit, words: Sequence[str]) -> tuple[Person, ...]:
+        """Everybody whom one of these can mean by its digits, asked for at once; nobody where the phone system cannot
+        be asked so. Called inside an operation."""
+        connector = await self.visits.connector(visit)
+        names = list[str]()
+        for one in words:
+            with suppress(InvalidValue):  # said when that one is looked for
+                names += [_meant(one)] if _DIGITS.fullmatch(one) and one.strip() else []
+        if not names or not isinstance(connector, FindsByName):
+            return ()
+        with suppress(NotSupported, InvalidValue):
+            return tuple(await connector.named(names))
+        return ()
+
+    async def person(self, visit: Visit, words: str, known: Collection[Person] = ()) -> Person:
+        """The one person meant by an extension, a number however typed, an email or part of a name. `known`: what
+        `named` told of it.
 
         Called inside an operation. NotFoundError, or SeveralPeople with those that match.
         """
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
-        wanted = e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
-        digits = _DIGITS.fullmatch(words) is not None
+        wanted, digits = _meant(words), _DIGITS.fullmatch(words) is not None
+        if digits:
+            meant = [person for person in known or await self.named(visit, (words,)) if _is(person, wanted)]
+            if len(meant) == 1:
+                return meant[0]
         found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
         exact = [p for p in found if _is(p, wanted)]
         if not exact and digits:
@@ -195,6 +214,11 @@ def _naming(grants: Collection[Grant], system: PhoneSystem, wanted: Sequence[Ope
     """The grants for a phone system that name any of the operations, by the first that they name."""
     here = [grant for grant in grants if grant.system_id == system.id]
     return [grant for operation in wanted for grant in here if operation in grant.operations]
+
+
+def _meant(words: str) -> str:
+    """A direct number as E.164, however it was typed; other words as they are."""
+    return e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
 
 
 def _is(person: Person, wanted: str) -> bool:
