@@ -55,6 +55,7 @@ _REMEMBERED: Final = {"sqlite": _remembering(sqlite.insert), "postgresql": _reme
 _UNFINISHED: Final = (Unreachable, ProtocolViolation, IdentityMismatch)
 
 Work = Callable[[str], Awaitable[Did]]
+Begun = Callable[[Scope, str], Awaitable[None]]
 
 
 class Performing:
@@ -65,15 +66,18 @@ class Performing:
 
     async def perform(
         self, visit: Visit, operation: Operation, work: Work, person: str | None, fields: Sequence[str],
-        typed: Typed | None = None,
+        typed: Typed | None = None, begun: Begun | None = None,
     ) -> Did:  # fmt: skip
-        """One operation: what it gave. NotPermittedError, ConflictError (another writer), what `work` raises."""
+        """One operation: what it gave. NotPermittedError, ConflictError (another writer), what `work` raises.
+
+        `begun` writes, in the transaction of the intent, what has to be known of it whatever happens.
+        """
         async with self._writers.alone(visit.system, operation):
             operation_id = new_id("op")
             system = visit.system
             subject = self._tools.vault.subject(system.customer_id, system.id, person) if person else None
             visit.undecided.add(operation_id)
-            await self._intend(visit, operation, operation_id, person, subject, fields, typed)
+            await self._intend(visit, operation, operation_id, person, subject, fields, typed, begun)
             visit.recording.marker(f"{operation.value} {operation_id}")
             await self._tools.steps.reached(Step.INTENDED)
             did = await self._work(visit, operation, operation_id, subject, work)
@@ -127,7 +131,7 @@ class Performing:
 
     async def _intend(
         self, visit: Visit, operation: Operation, operation_id: str, person: str | None, subject: str | None,
-        fields: Sequence[str], typed: Typed | None,
+        fields: Sequence[str], typed: Typed | None, begun: Begun | None,
     ) -> None:  # fmt: skip
         system, who = visit.system, visit.identity
         async with self._tools.store.scope(system.customer_id) as scope:
@@ -146,6 +150,8 @@ class Performing:
                 "intended_ms": facts.now_ms,
             }  # fmt: skip
             await scope.execute(_INTENDED, values)
+            if begun is not None:
+                await begun(scope, operation_id)
             dials = visit.connector is None and visit.dial is None
             ahead = await self._dials.ahead(scope, system, visit.id) if dials else visit.dial
             personal: tuple[Personal, ...] = (Personal("person", person, f"subject:{subject}"),) if person else ()

@@ -35,7 +35,7 @@ from gateway.policy import decide
 from gateway.session.channel import Identity
 from gateway.session.closing import Closing, segment_event
 from gateway.session.frozen import Frozen
-from gateway.session.performing import Performing
+from gateway.session.performing import Begun, Performing
 from gateway.session.visit import Did as Did
 from gateway.session.visit import Tools, Typed
 from gateway.session.visit import Visit as Visit
@@ -247,13 +247,14 @@ class Visits:
         person: str | None = None,
         fields: Sequence[str] = (),
         typed: Typed | None = None,
+        begun: Begun | None = None,
     ) -> Did:
         """One operation. It runs to its outcome even when the engineer hangs up in the middle of it."""
         if self._group is None:
             raise UnavailableError("Frameroom is stopping.")
         if visit.ended is not None:
             raise NotPermittedError(f"The visit has ended: {visit.ended}.")
-        task = self._group.create_task(self._act_contained(visit, operation, work, person, fields, typed))
+        task = self._group.create_task(self._act_contained(visit, operation, work, person, fields, typed, begun))
         did, error = await asyncio.shield(task)
         if error is not None:
             raise error

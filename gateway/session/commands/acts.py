@@ -18,17 +18,17 @@ from gateway.session.session import Did, Visit
 from gateway.store.engine import Scope
 
 
-async def _nothing(_: Any) -> None:
+async def _nothing(*_: Any) -> None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What goes with an act: `begun` gets the operation's id before the phone system is touched, `done` runs in the
-    outcome's transaction. `line` gets the act's line for the customer's summary and gives what stands there of it;
+    """What goes with an act: `begun` gets the operation's id in the transaction of its intent, `done` runs in that of
+    its outcome. `line` gets the act's line for the customer's summary and gives what stands there of it;
     `to_approvers` tells them of a change of address or number, where they are not told of each one."""
 
-    begun: Callable[[str], Awaitable[None]] = _nothing
+    begun: Callable[[Scope, str], Awaitable[None]] = _nothing
     done: Callable[[Scope], Awaitable[None]] = _nothing
     line: Callable[[str], str] = str
     to_approvers: Callable[[Scope, str], Awaitable[None]] | None = None
@@ -101,12 +101,11 @@ class Acts:
         """Write a change to the person that `whom` finds, if they still are as it found them (else Conflict)."""
         visits = self.desk.visits
 
-        async def work(operation: str) -> Did:
+        async def work(_: str) -> Did:
             before = await whom()
             changes = differences(before, change)
             if not changes:
                 return Did(Altered(before, before), 1, (before,), also=around.done)
-            await around.begun(operation)
             narrowed = Change(**{n: getattr(change, n) if n in changes else UNSET for n in ("name", "email", "ddi")})
             after = await (await visits.connector(visit)).alter(before.id, narrowed, before)
             told = moved(changes)
@@ -119,7 +118,8 @@ class Acts:
             line = around.line(f"{before.name}: {told}")
             return Did(Altered(before, after, changes), 1, (after,), personal, line, True, also)
 
-        did = await visits.act(visit, Operation.ALTER, work, person=words, fields=change.fields())
+        fields, begun = change.fields(), around.begun
+        did = await visits.act(visit, Operation.ALTER, work, person=words, fields=fields, begun=begun)
         altered: Altered = did.result
         return altered
 
@@ -137,13 +137,13 @@ class Acts:
         """Remove a person who still is as shown (else Conflict)."""
         visits = self.desk.visits
 
-        async def work(operation: str) -> Did:
-            await around.begun(operation)
+        async def work(_: str) -> Did:
             done = await (await visits.connector(visit)).remove(person.id, person)
             line = around.line(f"{person.name} was removed")
             return Did(done, 1, (), (("before", sealed_person(person)),), line, True, around.done)
 
-        removal: Removal = (await visits.act(visit, Operation.REMOVE, work, person=person.id)).result
+        did = await visits.act(visit, Operation.REMOVE, work, person=person.id, begun=around.begun)
+        removal: Removal = did.result
         return removal
 
     async def reset(
@@ -152,7 +152,6 @@ class Acts:
         """Reset a password that nobody here sees; what the phone system says besides."""
 
         async def work(operation: str) -> Did:
-            await around.begun(operation)
             did = await self.resets.run(visit, person, kind, operation, to)
             first = did.also
 
@@ -163,5 +162,6 @@ class Acts:
 
             return replace(did, also=also, line=around.line(did.line))
 
-        notes: tuple[str, ...] = (await self.desk.visits.act(visit, kind.operation, work, person=person.id)).result
+        done = await self.desk.visits.act(visit, kind.operation, work, person=person.id, begun=around.begun)
+        notes: tuple[str, ...] = done.result
         return notes

@@ -107,10 +107,9 @@ class Batches:
             )  # fmt: skip
         return batch
 
-    async def begun(self, batch: Batch, number: int, operation_id: str) -> None:
-        """Durable before the phone system is touched."""
-        async with self._store.scope(batch.customer_id) as scope:
-            await self._put(scope, batch, number, operation_id, BEGUN, "")
+    async def begun(self, scope: Scope, batch: Batch, number: int, operation_id: str) -> None:
+        """In the transaction of the operation's intent: durable before the phone system is touched."""
+        await self._put(scope, batch, number, operation_id, BEGUN, "")
 
     async def done(self, scope: Scope, batch: Batch, number: int) -> None:
         """In the transaction of the operation's outcome."""

@@ -104,8 +104,8 @@ class Run:
     async def _act(self, file: ChangeFile, line: Line) -> tuple[str, str]:
         visit = self._visits[line.operation]
 
-        async def begun(operation_id: str) -> None:
-            await self._batches.begun(self._batch, line.number, operation_id)
+        async def begun(scope: Scope, operation_id: str) -> None:
+            await self._batches.begun(scope, self._batch, line.number, operation_id)
 
         async def done(scope: Scope) -> None:
             await self._batches.done(scope, self._batch, line.number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from connectors.contract import Operation
 from gateway.cli.demo import Demo, permit
 from gateway.errors import UsageError
 from gateway.model import Terms
-from gateway.session.commands.batches import Batch, Batches
 from gateway.session.commands.change_file import MAX_BYTES, MAX_ROWS, ChangeFile
+from gateway.session.performing import Performing
+from gateway.session.visit import Did
 from tests.session.shell.conftest import BOTH, Send, by_backup_code
 
 EVERYTHING = "find,view,alter,remove,reset-voicemail,reset-sip,diag"
@@ -131,15 +133,17 @@ async def test_a_permission_that_ends_on_the_way_stops_it_and_says_how_far_it_ca
 ) -> None:
     grant = await permit(demo, EVERYTHING)
     file = b"user,name\n" + b"".join(b"%d,New %d\n" % (2001 + n, n) for n in range(40))
-    reached, go, begun = asyncio.Event(), asyncio.Event(), Batches.begun
+    reached, go, worked, count = asyncio.Event(), asyncio.Event(), Performing._work, 0
 
-    async def stalled(self: Batches, batch: Batch, number: int, operation_id: str) -> None:
-        if number == 6:
+    async def stalled(self: Performing, *rest: Any) -> Did:
+        nonlocal count
+        count += 1
+        if count == 6:  # the plan, four rows, and this one
             reached.set()
             await go.wait()
-        await begun(self, batch, number, operation_id)
+        return await worked(self, *rest)
 
-    monkeypatch.setattr(Batches, "begun", stalled)
+    monkeypatch.setattr(Performing, "_work", stalled)
     applying = asyncio.ensure_future(send("apply - --yes", file))
     await reached.wait()
     (visit,) = demo.app.visits.all()
