@@ -111,7 +111,8 @@ class LabBench:
     guard: Guard = GUARD
     examples: Mapping[str, Mapping[str, object]] = {
         "hello": {}, "login": {}, "logins": {"since": 0}, "page": {"cursor": "20001", "limit": 50},
-        "find": {"words": "grace okonkwo", "limit": 20}, "view": {"id": "alice.wong"}, "devices": {"id": "20001"},
+        "find": {"words": "grace okonkwo", "limit": 20}, "view": {"id": "alice.wong"},
+        "named": {"names": ["20001", "+442079460123"]}, "devices": {"id": "20001"},
         "alter": {
             "id": "20001", "name": (fingerprint("a"), "Zoë"), "email": (fingerprint(None), "zoe@customer.example"),
             "ddi": (fingerprint(()), "+442079460123"),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from connectors.console import ASTERISK, Class, only
 from connectors.contract import (
     CONSOLE,
+    MOST_NAMES,
     PEOPLE,
     UNSET,
     Capabilities,
@@ -42,12 +43,14 @@ from connectors.errors import (
     Refused,
     looking_again,
 )
-from connectors.guard import Allowed, Guard, Template, digest, fingerprint, number, optional, secret, text
+from connectors.guard import Allowed, Guard, Template, digest, fingerprint, listed, number, optional, secret, text
 from connectors.transport import ssh
 from connectors.transport.helper import becoming, people_of, person_of, text_of
 from connectors.transport.lines import Exchange, Speech
 
 _LOGIN = "frameroom"
+_MOST_NAMED: Final = 500
+"""People who answer to the names of one request: one name may be several people's."""
 _ID = text(64, pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME = text(80)
 _EMAIL = optional(text(254, pattern=r"[^@\s]+@[^@\s]+\.[^@\s]+"))
@@ -58,6 +61,7 @@ GUARD = Guard(
     Template("hello", False),
     Template("page", False, {"cursor": optional(_ID), "limit": number(1, 500)}),
     Template("find", False, {"words": text(200), "limit": number(1, 100)}),
+    Template("named", False, {"names": listed(text(64), MOST_NAMES)}),
     Template("view", False, {"id": _ID}),
     Template("devices", False, {"id": _ID}),
     Template("alter", True, {"id": _ID, "name": becoming(_NAME), "email": becoming(_EMAIL), "ddi": becoming(_DDI)}),
@@ -157,6 +161,10 @@ class LabConnector:
         """Server-side search."""
         answer = await self._helper.ask(GUARD.render("find", words=words, limit=limit))
         return Page(people_of(answer, limit), None)
+
+    async def named(self, names: Sequence[str]) -> Sequence[Person]:
+        """Those with one of these ids, extensions or direct numbers."""
+        return people_of(await self._helper.ask(GUARD.render("named", names=list(names))), _MOST_NAMED)
 
     async def people(self, cursor: str | None, limit: int) -> Page:
         """By id."""

@@ -43,6 +43,8 @@ def _answer(store: LabStore, request: dict[str, Any]) -> dict[str, Any]:
     if do == "find":
         words = str(request["words"]).casefold().split()
         return {"ok": True, "people": store.find(words, min(int(request["limit"]), 100))}
+    if do == "named":
+        return {"ok": True, "people": store.named(set(map(str, request["names"])))}
     if person is None:
         return {"error": "not-found"}
     if do == "view":

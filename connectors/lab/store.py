@@ -99,6 +99,11 @@ class LabStore:
                     break
         return found
 
+    def named(self, names: set[str]) -> list[dict[str, Any]]:
+        """People whose id, extension or direct number is one of these."""
+        people = self._people.values()
+        return [self._shown(p) for p in people if not names.isdisjoint((p["id"], p["extension"], *p["ddis"]))]
+
     def alter(self, person_id: str, values: dict[str, Any]) -> None:
         """Write name, email, ddis."""
         self._people[person_id] |= {key: values[key] for key in ("name", "email", "ddis") if key in values}

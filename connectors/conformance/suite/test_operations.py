@@ -22,7 +22,7 @@ from connectors.conformance.suite.trying import (
     sorted_ddis,
     tried,
 )
-from connectors.contract import Change, Connector, Operation, Page, Secret, SecretKind
+from connectors.contract import MOST_NAMES, Change, Connector, FindsByName, Operation, Page, Secret, SecretKind
 from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, Refused, Unreachable
 
 pytestmark = pytest.mark.asyncio
@@ -75,6 +75,23 @@ async def test_what_is_looked_for_is_found(bench: Bench) -> None:
             assert [one.id for one in (await connector.find(words, 50)).people] == [person.id]
         twins = {one.id for one in (await connector.find("john smith", 50)).people}
         assert twins == {one.id for one in system.people if one.name == "John Smith"}
+
+
+async def test_many_are_found_at_once_by_what_is_theirs_alone(bench: Bench) -> None:
+    async with tried(bench) as (system, connector):
+        if not isinstance(connector, FindsByName):
+            pytest.skip("it finds one person at a time")
+        by_id, by_extension = own(system), own(system, 1)
+        by_number = next(person for person in system.people if person.ddis and person not in (by_id, by_extension))
+        wanted = (by_id.id, by_extension.extension, by_number.ddis[0], "no-such-name", "%", "_")
+        found = {person.id: person for person in await connector.named(wanted)}
+        assert found.keys() == {by_id.id, by_extension.id, by_number.id}
+        for person_id, person in found.items():
+            assert sorted_ddis(person) == sorted_ddis(await connector.view(person_id))
+        half = by_number.ddis[0][:-2]
+        assert list(await connector.named((half, by_extension.extension[:-1]))) == []
+        everybody = [person.id for person in system.people][:MOST_NAMES]
+        assert sorted(person.id for person in await connector.named(everybody)) == sorted(everybody)
 
 
 async def test_a_search_gives_no_more_than_asked_and_takes_nothing_for_a_pattern(bench: Bench) -> None:
