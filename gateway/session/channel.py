@@ -250,7 +250,7 @@ class Channel(asyncssh.SSHServerSession[str]):
 
     def notify_line(self, text: str) -> None:
         """A line above whatever is being typed, with a bell."""
-        if not self.terminal:
+        if self.terminal is None:
             self.write_err(f"{text}\n")
             return
         start = "\r\x1b[K" if self.redraws else "\n"
