@@ -204,7 +204,7 @@ class _Owner(asyncssh.SSHServer):
         """Hang up, telling every visit why."""
         for channel in tuple(self.channels):
             with suppress(OSError, asyncssh.Error):  # the peer may be gone or choked: it is hung up on all the same
-                channel.notify_line(message)
+                channel.notify_line(message, last=True)
         self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, message)
 
 

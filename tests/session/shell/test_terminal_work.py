@@ -121,6 +121,8 @@ async def test_it_warns_before_the_permitted_time_ends(demo: Demo, sit: Sit) -> 
         clock = demo.app.parts.audit.clock
         clock.observe(clock.now() + 5 * MINUTE + 1000)
         await terminal.until("The permitted time ends in 5 min.")
+        clock.observe(clock.now() + 4 * MINUTE)
+        await terminal.until("The permitted time ends in 1 min.")
 
 
 async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> None:
@@ -133,6 +135,25 @@ async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> N
         terminal.keys("\x04")
         async with asyncio.timeout(30):
             assert await terminal.process.wait() == 0
+
+
+async def test_last_words_stand_in_lines_of_their_own(demo: Demo, sit: Sit) -> None:
+    grant = await permit(demo, EVERYTHING)
+    async with sit() as terminal:
+        await terminal.line("remove 2001", "[y/N] ")
+        terminal.keys("\x04")
+        assert await terminal.until("Nothing was removed.") == "\r\nNothing was removed."
+        await terminal.until(PROMPT)
+        await demo.admin("grant revoke", grant=grant, reason="enough")
+        await terminal.until("The visit has ended: the permission was ended by staff.")
+        assert "closed." in await terminal.until("closed.")
+        after = terminal.seen.rpartition("ended by staff.")[2]
+        assert "Head office" not in after, "no prompt, and no time that were left"
+        async with asyncio.timeout(30):
+            assert await terminal.process.wait() == 3
+    async with sit() as terminal:
+        terminal.keys("\x04")
+        assert (await terminal.until("closed.")).startswith("\r\n")
 
 
 async def test_arrow_up_brings_back_what_was_typed_before(demo: Demo, sit: Sit) -> None:
