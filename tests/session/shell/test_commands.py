@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,7 +89,7 @@ async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo,
     ]  # fmt: skip
     assert listed[0]["from"] == "name: Grace Okonkwo; ddi: +442079460000"
     assert listed[0]["to"] == "name: Grace Bell; ddi: +442079460900"
-    assert "London" in listed[0]["when"]
+    assert "London" in (await ssh.run("changes")).out
     assert "nobody knows the old password" in (await ssh.run("undo 2 --yes")).err
     assert "does not add users" in (await ssh.run("undo 3 --yes")).err
     assert (await ssh.run("undo 9 --yes")).code == 2
@@ -204,8 +205,12 @@ async def test_times_are_the_customers(demo: Demo, ssh: Master) -> None:
     await demo.admin("agreement set", customer="Brook & Sons", terms=terms)
     await demo.admin("agreement confirm", customer="Brook & Sons", by="Kate Brook", how="letter")
     await permit(demo, "view")
-    assert "Tokyo" in (await ssh.run("grants")).out
-    assert "Tokyo" in (await ssh.run("requests")).out
+    await ssh.run("note 'Mailbox 2001 is full'")
+    for command, name in (("grants", "until"), ("requests", "asked"), ("note", "when"), ("handover", "when")):
+        assert "Tokyo" in (await ssh.run(command)).out
+        (row, *_) = json.loads((await ssh.run(f"{command} --json")).out)
+        at = datetime.fromisoformat(row[name])
+        assert abs(at - datetime.now(UTC)) < timedelta(days=1), "a program is told the year and the offset too"
 
 
 # fmt: off
