@@ -88,6 +88,15 @@ def test_a_wrong_configuration_is_said_without_a_traceback(tmp_path: Path) -> No
     assert "line 2" in done.stderr
     assert "did you mean ssh.port?" in done.stderr
     assert "Traceback" not in done.stderr
+    for_a_program = json.loads(frameroom("-c", str(file), "config", "check", "--json").stdout)
+    assert for_a_program["ok"] is False
+    assert [(p["key"], p["line"]) for p in for_a_program["problems"]] == [("ssh.prot", 2)]
+    file.write_text('[ssh]\nuser_ca_keys = ["nonsense"]\n')
+    done = frameroom("-c", str(file), "config", "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ssh.user_ca_keys: a user CA key is one line" in done.stderr
+    missing = frameroom("-c", str(tmp_path / "y.toml"), "config", "check")
+    assert missing.stderr.count("y.toml") == 1
 
 
 async def test_check_and_explain(demo: Demo) -> None:
