@@ -61,6 +61,7 @@ def test_init_makes_a_deployment_and_overwrites_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "fr"
     made = frameroom("init", str(folder))
     assert made.returncode == 0, made.stderr
+    assert (folder / "data").stat().st_mode & 0o077 == 0, "people's names and addresses stand in the database"
     key = (folder / "data" / "keys" / "master.key").read_bytes()
     again = frameroom("init", str(folder))
     assert again.returncode == 2
