@@ -128,7 +128,7 @@ class People:
 
     async def set(self, caller: Caller) -> None:
         """Alter a person. On a terminal what it was and becomes is shown first, and it is written only if it still is
-        that."""
+        that; where nobody is asked, it is told afterwards."""
         plain, _, _ = options(caller.words)
         values: dict[str, str] = {}
         while plain and "=" in plain[-1]:
@@ -161,6 +161,8 @@ class People:
         altered = await self._acts.alter(visit, meant, words, change)
         if not altered.changes:
             caller.say("It was so already; nothing was written.")
+        elif meant is whom:  # nobody was asked, and so nobody was shown
+            show_changes(caller, altered.before, dict(altered.changes))
         caller.remember((altered.after,))
         caller.out([person_row(altered.after)])
 

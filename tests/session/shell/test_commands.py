@@ -80,7 +80,9 @@ async def test_systems_are_found_by_whatever_is_known_of_them(demo: Demo, ssh: M
 async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo, ssh: Master) -> None:
     await permit(demo, EVERYTHING)
     assert "Nothing was changed" in (await ssh.run("changes")).err
-    await ssh.run('set 2001 name="Grace Bell" ddi="020 7946 0900"')
+    told = (await ssh.run('set 2001 name="Grace Bell" ddi="020 7946 0900"')).err
+    assert "name: Grace Okonkwo → Grace Bell" in told
+    assert "This is told to the approvers at once." in told
     await ssh.run("reset 2002 voicemail --yes")
     await ssh.run("remove 2003 --yes")
     listed = json.loads((await ssh.run("changes --json")).out)

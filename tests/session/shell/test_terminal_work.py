@@ -64,6 +64,8 @@ async def test_tab_completes_from_what_was_seen(demo: Demo, sit: Sit) -> None:
         await terminal.until("email=")
         terminal.keys("\x03diag pj\t")
         await terminal.until("pjsip ")
+        terminal.keys("\x03job ta\t")
+        await terminal.until("job take ")
         terminal.keys("\x03request hea\t--ops fi\t,reset-v\t")
         await terminal.until("find,reset-voicemail")
 
