@@ -54,7 +54,7 @@ class People:
 
     async def find(self, caller: Caller) -> None:
         """Look people up."""
-        words = " ".join(caller.words)
+        words = " ".join(options(caller.words)[0])
         if not words.strip():
             raise UsageError("Say what to look for: find WORDS", next_step="`users` lists everyone, where permitted.")
         visit = await self._desk.visit(caller, Operation.FIND)
@@ -92,7 +92,7 @@ class People:
 
     async def show(self, caller: Caller) -> None:
         """One person."""
-        words = self._whom("show USER", caller.words)
+        words = self._whom("show USER", options(caller.words)[0])
         visit = await self._desk.visit(caller, Operation.VIEW)
 
         async def work(_: str) -> Did:
