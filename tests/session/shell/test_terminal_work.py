@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 
+import pytest
 from rich.cells import cell_len
 
+from audit.steps import Step
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.model import MINUTE
+from tests.end_to_end.test_bad_days import Gate, states
 from tests.session.shell.conftest import Sit
 from tests.session.shell.test_commands import person
 
@@ -137,6 +140,24 @@ async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> N
         terminal.keys("\x04")
         async with asyncio.timeout(30):
             assert await terminal.process.wait() == 0
+
+
+async def test_ctrl_c_leaves_an_operation_to_come_to_its_outcome(
+    demo: Demo, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await permit(demo, EVERYTHING)
+    with Gate(demo, monkeypatch, Step.INTENDED) as gate:
+        async with sit() as terminal:
+            terminal.keys("set 2001 name=Begun --yes\r")
+            await gate.there.wait()
+            terminal.keys("\x03")
+            await terminal.until("^C")
+            await terminal.until(PROMPT)
+            gate.open.set()
+            # One writer at a time: the next change is done after the one that nobody waits for any more.
+            assert "Next" in await terminal.line("set 2002 name=Next --yes", PROMPT)
+    assert person(demo)["name"] == "Begun"
+    assert await states(demo) == ["done", "done"]
 
 
 async def test_last_words_stand_in_lines_of_their_own(demo: Demo, sit: Sit) -> None:
