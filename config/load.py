@@ -20,6 +20,7 @@ from config.settings import FILE_KEYS, SECRET_KEYS, Settings
 
 PREFIX = "FRAMEROOM_"
 _RECEIVERS_FILES: Final = ("ca_file", "certificate", "key")
+_OTHER_FILES: Final = (("mail", "ca_file"), ("portal", "provider_ca_file"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def _with_files(settings: Settings, folder: Path, lines: Mapping[str, int], problems: list[Problem]) -> Settings:
-    """The receivers' files, beside the configuration unless their path is absolute; each has to be there."""
+    """The files that are named, beside the configuration unless their path is absolute; each has to be there."""
+    for section, name in _OTHER_FILES:
+        if (named := getattr(getattr(settings, section), name)) is None:
+            continue
+        file, key = folder / named, f"{section}.{name}"
+        settings = settings.model_copy(update={section: getattr(settings, section).model_copy(update={name: file})})
+        if not file.is_file():
+            problems.append(Problem(key, lines.get(key), f"{file!s:.200} is not there".replace("\0", "?")))
     receivers = []
     for number, receiver in enumerate(settings.streams.receivers):
         found = {name: folder / file for name in _RECEIVERS_FILES if (file := getattr(receiver, name)) is not None}

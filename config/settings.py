@@ -18,7 +18,7 @@ class Deployment(_Section):
     """Whose Frameroom this is."""
 
     name: str = Field(
-        "frameroom.example", pattern=r"[a-z0-9.-]+", description="origin of the logs, a DNS name of yours"
+        "frameroom.example", pattern=r"^[a-z0-9.-]+$", description="origin of the logs, a DNS name of yours"
     )
     company: str = Field("The maintenance company", description="as customers read it")
     company_domains: tuple[str, ...] = Field((), description="your own mail domains: they cannot approve")
@@ -42,6 +42,14 @@ class Storage(_Section):
         description="the same database as the role that owns its tables, for `db upgrade`; without it database_url",
         examples=["file:keys/owner-url"],
     )
+
+    @model_validator(mode="after")
+    def _of_a_kind_that_is_known(self) -> Self:
+        """Two kinds of database are."""
+        for name in ("database_url", "owner_url"):
+            if not (getattr(self, name) or "sqlite:").startswith(("postgresql:", "sqlite:")):
+                raise ValueError(f"storage.{name} begins with postgresql://")
+        return self
 
 
 class Keys(_Section):
@@ -71,7 +79,7 @@ class Bucket(_Section):
     """An S3-compatible bucket for recordings and the log's tiles, instead of a folder."""
 
     name: str | None = Field(None, description="without it objects lie in data_dir", examples=["frameroom-records"])
-    prefix: str = Field("", pattern=r"([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?", description="folder in the bucket")
+    prefix: str = Field("", pattern=r"^([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?$", description="folder in the bucket")
     region: str = Field("eu-west-2", description="where it is, as the store names it")
     endpoint: str | None = Field(
         None, description="address of the store; without it Amazon's", examples=["https://s3.company.example"]
@@ -107,6 +115,12 @@ class Ssh(_Section):
     proxy_from: tuple[str, ...] = Field((), description="networks of balancers that send PROXY v2, and must")
     max_channels: int = Field(10, ge=1, le=100, description="channels a connection")
 
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        """What the door would not open with is said before."""
+        _known_networks("ssh.proxy_from", self.proxy_from)
+        return self
+
 
 def _known_networks(key: str, networks: tuple[str, ...]) -> None:
     for network in networks:
@@ -138,6 +152,8 @@ class Portal(_Section):
     def _usable(self) -> Self:
         """What a sign-in would fail on is said at the start."""
         _known_networks("portal.provider_networks", self.provider_networks)
+        if self.url is not None and not self.url.startswith("https://") and not _is_here(self.url):
+            raise ValueError("portal.url is https, or an http address of this machine")
         return self
 
 
@@ -154,7 +170,7 @@ class Mail(_Section):
     host: str = Field("localhost", description="SMTP server")
     port: int = Field(587, ge=1, le=65535, description="its port")
     tls: Literal["starttls", "tls", "none"] = Field("starttls", description='"none" is for this machine only')
-    sender: str = Field("frameroom@localhost", description="From address")
+    sender: str = Field("frameroom@localhost", pattern=r"^[^@\s<>]+@[^@\s<>]+$", description="From address")
     username: str | None = Field(None, description="login, where the server wants one", examples=["frameroom"])
     password: str | None = Field(
         None, repr=False, description='secret: "file:PATH"', examples=["file:keys/smtp-password"]

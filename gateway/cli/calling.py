@@ -31,7 +31,8 @@ def settings_of(path: Path) -> Settings:
         return loading.load(path, os.environ)
     except loading.ConfigError as error:
         for problem in error.problems:
-            click.echo(harmless(f"{path}: {problem}"), err=True)
+            of_the_whole = problem.key == str(path)
+            click.echo(harmless(str(problem) if of_the_whole else f"{path}: {problem}"), err=True)
         sys.exit(2)
 
 

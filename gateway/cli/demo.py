@@ -27,6 +27,7 @@ from config.settings import Settings
 from connectors.contract import Operation
 from connectors.lab import server as lab_server
 from gateway.cli import story, story_record, story_yes
+from gateway.errors import UsageError
 from gateway.model import Request
 from gateway.wiring.app import App
 from gateway.wiring.asking import ask
@@ -241,6 +242,12 @@ def _write_state(demo: Demo, path: Path, invitation: str) -> None:
 
 async def run(name: str | None, folder: Path | None, state_file: Path | None) -> int:
     """The command: 0 when all went well."""
+    if folder is not None and (folder / "data").exists():
+        raise UsageError(f"{folder} holds a demo already.", next_step="Name another folder, or take that one away.")
+    # Secrets are in it, and whoever waits for it reads it whole: it gets its name when it is written.
+    draft = None if state_file is None else state_file.with_name(f".{state_file.name}.new")
+    if draft is not None:
+        draft.touch(0o600)
     place = folder or Path(tempfile.mkdtemp(prefix="frameroom-demo-"))
     place.mkdir(parents=True, exist_ok=True)
     try:
@@ -254,9 +261,10 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             demo.mails.folder = place / "mails"
             await permit(demo, "find,view,alter,remove,reset-voicemail,reset-sip,diag,console-look,console-act")
             link = await _opening(demo)
-            if state_file is not None:
-                _write_state(demo, state_file, link)
-            _instructions(demo, link)
+            if state_file is not None and draft is not None:
+                _write_state(demo, draft, link)
+                draft.replace(state_file)
+            _instructions(demo, link, kept=folder is not None)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -265,9 +273,11 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
     finally:
         if folder is None:
             shutil.rmtree(place)
+        if draft is not None:
+            draft.unlink(missing_ok=True)
 
 
-def _instructions(demo: Demo, invitation: str) -> None:
+def _instructions(demo: Demo, invitation: str, *, kept: bool) -> None:
     frameroom = f"{Path(sys.prefix) / 'bin' / 'frameroom'} -c {demo.folder / 'frameroom.toml'}"
     click.echo(
         f"Frameroom is running, with a training phone system of 40 people ({CUSTOMER}, {SYSTEM}).\n\n"
@@ -279,5 +289,5 @@ def _instructions(demo: Demo, invitation: str) -> None:
         "As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n"
         f"  {invitation}\n\n"
         f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
-        f"Files: {demo.folder} (gone at the end). Ctrl-C ends it.\n"
+        f"Files: {demo.folder} ({'kept' if kept else 'gone'} at the end). Ctrl-C ends it.\n"
     )

@@ -112,13 +112,29 @@ def _completion(shell: str) -> None:
     click.echo(made(root.command, {}, "frameroom", "_FRAMEROOM_COMPLETE").source())
 
 
+def _told_as_json() -> None:
+    """What is wrong with the configuration, for a program; `settings_of` says it in words and ends."""
+    from config import load as loading
+
+    try:
+        loading.load(_config(), os.environ)
+    except loading.ConfigError as error:
+        problems = [{"key": p.key, "line": p.line, "words": p.words} for p in error.problems]
+        show({"config": str(_config()), "ok": False, "problems": problems}, True)
+
+
 def _check() -> None:
+    from gateway.session.door_keys import parse_ca_key
     from gateway.wiring.masters import check as check_master
     from gateway.wiring.streams import contexts
 
+    if as_json():
+        _told_as_json()
     settings = settings_of(_config())
-    # What only they can tell who use it: certificates, kinds of event.
+    # What only they can tell who use it: certificates, keys, kinds of event.
     contexts(settings)
+    for line in settings.ssh.user_ca_keys:
+        parse_ca_key(line)
     know_named(_config())
     told = check_master(settings.storage.data_dir / "keys", settings.keys)
     if as_json():

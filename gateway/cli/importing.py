@@ -224,7 +224,7 @@ class _Spool:
                     f"{place:>6}  {kind:<9}  {result or 'not reached':<8}  {what}{'  ' + words if words else ''}"
                 )
         totals = self._db.execute("select result, count(*) from row group by result order by result").fetchall()
-        told = ", ".join(f"{count:,} {result or 'not reached'}" for result, count in totals)
+        told = ", ".join(f"{count:,} {result or 'not reached'}" for result, count in totals) or "The file has no rows"
         click.echo(f"{told}.{' Nothing was written.' if plan else ''}", err=True)
 
 

@@ -18,6 +18,7 @@ import click
 import pyotp
 
 from connectors.lab import sip
+from gateway.cli.terminal import shell
 
 if TYPE_CHECKING:
     from gateway.cli.demo import Demo
@@ -170,16 +171,21 @@ async def _reset(demo: Demo, master: Master) -> None:
 
 
 async def _revocation(demo: Demo, master: Master, grant: str) -> None:
-    # A request that waits keeps a channel of the visit's connection open while the permission ends.
-    live = next(iter(demo.app.visits.all()))
-    begun = time.monotonic()
-    await demo.admin("grant revoke", grant=grant, reason="that was all")
+    async with shell(demo) as engineer:
+        engineer.type(f"show {PERSON}")
+        await engineer.wait_for("Grace Bell")
+        (live,) = demo.app.visits.all()
+        begun = time.monotonic()
+        await demo.admin("grant revoke", grant=grant, reason="that was all")
+        code = await engineer.process.wait()
+        took = time.monotonic() - begun
+        await engineer.wait_for("The visit has ended: the permission was ended by staff.")
+    require(code == 3 and took < 1, f"the engineer's shell took {took:.2f} s to end, with exit {code}")
     await live.over.wait()
-    took = time.monotonic() - begun
-    require(took < 1, f"the visit took {took:.2f} s to end")
     refused = await master.run(f"show {PERSON}")
     require(refused.code == 3, "the engineer still could look after the permission was ended")
-    tell("revoked in mid-visit", f"the visit ended after {took * 1000:.0f} ms; the next command → exit 3")
+    proof = f"the engineer's shell was told why and ended after {took * 1000:.0f} ms; the next command → exit 3"
+    tell("revoked in mid-visit", proof)
 
 
 async def _afterwards(demo: Demo) -> None:

@@ -71,10 +71,10 @@ class _EditorChannel(SSHLineEditorChannel):
     """asyncssh's, making our editor."""
 
     def create_editor(self) -> SSHLineEditor | None:
-        """The editor, where there is a terminal."""
+        """The editor, where there is a terminal; asyncssh makes none for one of no name."""
         term = self._orig_chan.get_terminal_type()
-        if term:
-            known = "xterm" if term not in ("dumb", "unknown") and not term.startswith("emacs") else "dumb"
+        if term is not None:
+            known = "xterm" if term not in ("", "dumb", "unknown") and not term.startswith("emacs") else "dumb"
             self._editor = Editor(
                 self._orig_chan, self._orig_session, self._line_echo, self._history_size, self._max_line_length,
                 known, self._orig_chan.get_terminal_size()[0],

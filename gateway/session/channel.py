@@ -248,13 +248,13 @@ class Channel(asyncssh.SSHServerSession[str]):
         elif text:
             self.write_err(f"{text}\n")
 
-    def notify_line(self, text: str) -> None:
-        """A line above whatever is being typed, with a bell."""
-        if not self.terminal:
+    def notify_line(self, text: str, *, last: bool = False) -> None:
+        """A line above whatever is being typed, with a bell. After the `last` one nothing is asked any more."""
+        if self.terminal is None:
             self.write_err(f"{text}\n")
             return
         start = "\r\x1b[K" if self.redraws else "\n"
-        self.write(f"{start}\x07{text}\n{self._prompt or self._status}")
+        self.write(f"{start}\x07{text}\n{'' if last else self._prompt or self._status}")
 
     async def read_line(self, prompt: str) -> str | None:
         """One line; None at the end of input. Interrupted at Ctrl-C."""
@@ -267,6 +267,8 @@ class Channel(asyncssh.SSHServerSession[str]):
         if isinstance(got, BaseException):
             self.write("^C\n")
             raise got
+        if got is None and self.terminal is not None:
+            self.write("\n")  # Ctrl-D moves no cursor: what is said next stands in a line of its own
         return got
 
     async def ask_key(self, prompt: str, keys: str) -> str:

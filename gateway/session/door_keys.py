@@ -15,6 +15,8 @@ import asyncssh
 from asyncssh.packet import PacketDecodeError, SSHPacket, String
 from asyncssh.public_key import CERT_TYPE_USER, SSHOpenSSHCertificate, decode_ssh_certificate, decode_ssh_public_key
 
+from gateway.errors import UsageError
+
 _USER_PRESENT, _USER_VERIFIED = 1, 4
 MIN_RSA_BITS: Final = 3072
 _SIGNED_AS: Final = {
@@ -55,16 +57,16 @@ class Proof:
 
 
 def parse_ca_key(line: str) -> bytes:
-    """The wire form of a configured user CA key; ValueError for RSA (asyncssh takes its SHA-1 signatures)."""
+    """The wire form of a configured user CA key; UsageError for RSA (asyncssh takes its SHA-1 signatures)."""
     try:
         key = asyncssh.import_public_key(line)
     except asyncssh.KeyImportError as error:
-        raise ValueError("a user CA key is one line of an OpenSSH .pub file") from error
+        raise UsageError("ssh.user_ca_keys: a user CA key is one line of an OpenSSH .pub file") from error
     if key.get_algorithm() not in (
         "ssh-ed25519",
         *(a.decode() for a in _SIGNED_AS if a.startswith((b"ecdsa", b"sk-"))),
     ):
-        raise ValueError(f"{key.get_algorithm()} cannot be a user CA here; use Ed25519 or ECDSA")
+        raise UsageError(f"ssh.user_ca_keys: {key.get_algorithm()} cannot be a user CA here; use Ed25519 or ECDSA")
     return key.public_data
 
 

@@ -292,7 +292,7 @@ class Visits:
         visit.ending.set()
         self._closing.add(visit)
         for channel in tuple(visit.channels):
-            channel.notify_line(f"The visit has ended: {reason}.")
+            channel.notify_line(f"The visit has ended: {reason}.", last=True)
             channel.exit(code)
         self._group.create_task(self._contained("closing a visit", self._close(visit, reason, failed)))
 

@@ -118,9 +118,10 @@ class _Owner(asyncssh.SSHServer):
         self._until(self._door.settings.login_grace_s, "no valid signature in time")
 
     def _until(self, seconds: float, why: str) -> None:
+        end = self._conn.refuse if self.identity is None else self.end
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._conn.refuse, f"Time is up: {why}")
+        self._timer = asyncio.get_running_loop().call_later(seconds, end, f"Time is up: {why}")
 
     def _first_step(self) -> None:
         self._until(self._door.settings.factor_grace_s, "no second factor in time")
@@ -188,7 +189,8 @@ class _Owner(asyncssh.SSHServer):
         )
         self._door.admission.signed_in(self.network)
         self._door.connections[id(self)] = self
-        self._until(self._door.settings.max_connection_s, "a connection lasts so long and no longer; sign in again")
+        hours = self._door.settings.max_connection_s / 3600
+        self._until(3600 * hours, f"a connection lasts {hours:.3g} h and no longer; sign in again")
 
     def opens_session(self) -> bool:
         """DoorPolicy."""
@@ -204,7 +206,7 @@ class _Owner(asyncssh.SSHServer):
         """Hang up, telling every visit why."""
         for channel in tuple(self.channels):
             with suppress(OSError, asyncssh.Error):  # the peer may be gone or choked: it is hung up on all the same
-                channel.notify_line(message)
+                channel.notify_line(message, last=True)
         self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, message)
 
 

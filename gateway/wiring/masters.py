@@ -56,7 +56,8 @@ def make_master(folder: Path, keys: Keys) -> None:
     FileExistsError when there is one; UnavailableError when the token's cannot be used.
     """
     tried = None if keys.master == "file" else in_token(folder, keys)
-    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # whose database no other account here may read
+    folder.mkdir(mode=0o700)
     if tried is None:
         create_file(folder)
     else:

@@ -76,6 +76,12 @@ def test_a_file_of_secrets_is_refused_whole_with_exit_2(deployment: Path, tmp_pa
     assert "CANARY" not in said
 
 
+def test_a_header_alone_is_said_to_be_one(deployment: Path, tmp_path: Path) -> None:
+    file = tmp_path / "none.csv"
+    file.write_text("kind,customer\n")
+    assert imported(deployment, str(file), "--plan") == (0, [], "The file has no rows. Nothing was written.\n")
+
+
 def test_a_customer_of_more_rows_than_one_transaction_takes(deployment: Path, tmp_path: Path) -> None:
     file = tmp_path / "large.csv"
     with file.open("w", newline="") as out:

@@ -202,3 +202,25 @@ def test_one_setting_is_changed_and_all_else_stays(tmp_path: Path, text: str) ->
 def test_what_only_a_person_should_change_is_left_to_one() -> None:
     with pytest.raises(ConfigError, match="changed by hand"):
         with_value('storage = {data_dir = "/var/lib/live"}\n', "storage.data_dir", "data")
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "key"),
+    [
+        ("deployment", 'name = "two words"', "deployment.name"), ("bucket", 'prefix = "../elsewhere"', "bucket.prefix"),
+        ("storage", 'database_url = "mysql://db.example/f"', "storage.database_url"),
+        ("ssh", 'proxy_from = ["the balancer"]', "ssh.proxy_from"), ("portal", 'url = "ftp://x.example"', "portal.url"),
+        ("portal", 'provider_ca_file = "none.pem"', "portal.provider_ca_file"),
+        ("mail", 'ca_file = "none.pem"', "mail.ca_file"), ("mail", 'sender = "Frameroom"', "mail.sender"),
+    ],
+)  # fmt: skip
+def test_what_nothing_could_be_served_with_is_said_before(tmp_path: Path, section: str, line: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        load(written(tmp_path, f"[{section}]\n{line}\n"), {})
+
+
+def test_files_that_are_named_stand_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    path = written(tmp_path, '[mail]\nca_file = "ca.pem"\n[portal]\nprovider_ca_file = "ca.pem"\n')
+    settings = load(path, {})
+    assert settings.mail.ca_file == settings.portal.provider_ca_file == tmp_path / "ca.pem"

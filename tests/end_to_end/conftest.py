@@ -17,7 +17,14 @@ from gateway.session.deliver import ResetServer
 from tests.support.need import need_tool
 from tests.support.postgres import Postgres
 
-_ON_BOTH = ("test_visit", "test_link", "test_once_page", "test_bad_databases", "test_neighbours_seen")
+_ON_BOTH = (
+    "test_visit",
+    "test_link",
+    "test_once_page",
+    "test_bad_databases",
+    "test_neighbours_seen",
+    "test_two_engineers",
+)
 """What a database may decide. The rest is the command line's and the recorder's, and plays on one."""
 _OWN_RESETS = ("test_link",)
 """What looks at the process that makes new passwords, or ends it. The rest shares one: its start is a second's work."""

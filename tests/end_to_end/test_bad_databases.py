@@ -13,8 +13,10 @@ import psycopg
 import pytest
 
 from audit.steps import Step
+from gateway.access.permission import Permission
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
+from gateway.store.engine import Store
 from tests.end_to_end.test_bad_days import EVERYTHING, Gate, states, whole
 
 
@@ -42,6 +44,49 @@ async def test_3_a_permission_that_ends_while_an_operation_runs(
     assert len(revoked["data"]["in_flight"]) == 1
     assert kinds.index("grant.revoked") < kinds.index("operation.done") < kinds.index("session.closed")
     assert (await ssh.run("show 2001")).code == 3
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["an operation", "a visit"])
+async def test_3_a_revocation_elsewhere_waits_for_what_is_being_decided(
+    demo: Demo, ssh: Master, monkeypatch: pytest.MonkeyPatch, database_of_demo: tuple[str, str] | None, opened: bool
+) -> None:
+    """Policy is being asked, and nothing is written yet: whoever revokes on another node comes after it."""
+    grant = await permit(demo, EVERYTHING)
+    if opened:
+        assert (await ssh.run("show 2001")).code == 0
+    (customer,) = [row["id"] for row in await demo.admin("customer list")]
+    asked, go, usual = asyncio.Event(), asyncio.Event(), demo.app.parts.permission.facts
+
+    async def stalled(*given: Any) -> Any:
+        facts = await usual(*given)
+        if not asked.is_set():
+            asked.set()
+            await go.wait()
+        return facts
+
+    elsewhere = Store(database_of_demo[1] if database_of_demo else demo.app.parts.store.url)
+    with Gate(demo, monkeypatch, Step.INTENDED):
+        monkeypatch.setattr(demo.app.parts.permission, "facts", stalled)
+        acting = asyncio.ensure_future(ssh.run("set 2001 name=Begun"))
+        await asked.wait()
+        there = Permission(elsewhere, demo.app.parts.audit)
+        revoking = asyncio.ensure_future(there.revoke("t", customer, grant, "enough"))
+        done, _ = await asyncio.wait({revoking}, timeout=0.3)
+        go.set()
+        assert not done, "it came between the question and what was decided"
+        in_flight = await revoking
+    await elsewhere.close()
+    # An operation that was permitted is listed; of a visit that has just been opened none may have begun.
+    assert in_flight == 1 or not opened
+    assert (await acting).code == 3 or in_flight == 1
+    for visit in demo.app.visits.all():
+        await visit.over.wait()
+    assert [state for state in await states(demo) if state == "intended"] == []
+    grace = demo.lab.store.get("2001")
+    assert grace is not None
+    assert (grace["name"] == "Begun") is (in_flight == 1)
+    assert (await ssh.run("set 2001 name=After")).code == 3
+    await whole(demo)
 
 
 @asynccontextmanager

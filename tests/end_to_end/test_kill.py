@@ -42,6 +42,8 @@ async def test_kill_9_in_a_visit(tmp_path: Path) -> None:
     assert gateway.stdout is not None
     while b"Ctrl-C ends it" not in (line := await gateway.stdout.readline()):
         assert line, "the demo ended before it was ready"
+    assert b" (kept at the end)" in line
+    assert state_file.stat().st_mode & 0o077 == 0, "it holds secrets"
     state = json.loads(state_file.read_text())
     askpass = tmp_path / "askpass"
     askpass.write_text(f"#!/bin/sh\necho {pyotp.TOTP(state['totp']).now()}\n")
@@ -55,6 +57,11 @@ async def test_kill_9_in_a_visit(tmp_path: Path) -> None:
     assert (code, "Grace Bell" in out) == (0, True)
     gateway.send_signal(signal.SIGKILL)
     await gateway.wait()
+
+    # What is left of it is no place for another one.
+    code, out = await run(sys.executable, "-m", "gateway.cli.main", "demo", "--dir", str(folder))
+    assert code == 2
+    assert "holds a demo already" in out
 
     settings = loading.load(folder / "frameroom.toml", {})
     resets = ResetServer()
@@ -75,3 +82,12 @@ async def test_kill_9_in_a_visit(tmp_path: Path) -> None:
             app.recorder.close()
     finally:
         resets.stop()
+
+
+async def test_a_state_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+    nowhere = tmp_path / "no such folder" / "state.json"
+    code, out = await run(sys.executable, "-m", "gateway.cli.main", "demo", "--state-file", str(nowhere))
+    assert code == 1
+    assert "No such file or directory" in out
+    assert str(nowhere.parent) in out
+    assert "Tell the maintainer" not in out

@@ -61,6 +61,7 @@ def test_init_makes_a_deployment_and_overwrites_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "fr"
     made = frameroom("init", str(folder))
     assert made.returncode == 0, made.stderr
+    assert (folder / "data").stat().st_mode & 0o077 == 0, "people's names and addresses stand in the database"
     key = (folder / "data" / "keys" / "master.key").read_bytes()
     again = frameroom("init", str(folder))
     assert again.returncode == 2
@@ -88,6 +89,15 @@ def test_a_wrong_configuration_is_said_without_a_traceback(tmp_path: Path) -> No
     assert "line 2" in done.stderr
     assert "did you mean ssh.port?" in done.stderr
     assert "Traceback" not in done.stderr
+    for_a_program = json.loads(frameroom("-c", str(file), "config", "check", "--json").stdout)
+    assert for_a_program["ok"] is False
+    assert [(p["key"], p["line"]) for p in for_a_program["problems"]] == [("ssh.prot", 2)]
+    file.write_text('[ssh]\nuser_ca_keys = ["nonsense"]\n')
+    done = frameroom("-c", str(file), "config", "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ssh.user_ca_keys: a user CA key is one line" in done.stderr
+    missing = frameroom("-c", str(tmp_path / "y.toml"), "config", "check")
+    assert missing.stderr.count("y.toml") == 1
 
 
 async def test_check_and_explain(demo: Demo) -> None:

@@ -89,6 +89,12 @@ class Commands:
             hint = f"Did you mean `{near[0]}`? " if near else ""
             raise UsageError(f"{shown(words[0])[:40]} is not a command.", next_step=f"{hint}`help` lists them.")
         caller.words = words[1:]
+        if caller.words and found.usage == found.name:
+            # `users smith` must not list everybody.
+            raise UsageError(
+                f"{found.name} takes no words; {shown(caller.words[0])[:40]} is one.",
+                next_step="`help` lists the commands.",
+            )
         await found.run(caller)
 
     async def _take_flags(self, caller: Caller, words: list[str]) -> list[str]:
@@ -110,7 +116,7 @@ class Commands:
         if not caller.words:
             caller.say(f"For example: {self.table['reset'].example}")
             caller.out([{"command": command.name, "does": command.does} for command in self.table.values()])
-            caller.say("Every command takes --json; `help COMMAND` tells how one is written.")
+            caller.say("Every command takes --json and --system NAME; `help COMMAND` tells how one is written.")
             return
         found = self.table.get(caller.words[0])
         if found is None:

@@ -12,7 +12,7 @@ from gateway.model import PhoneSystem
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import Desk
-from gateway.session.commands.text import clock
+from gateway.session.commands.text import clock, options
 
 _NOTES: Final = 20
 _LONGEST_NOTE: Final = 2000
@@ -52,7 +52,7 @@ class About:
     async def systems(self, caller: Caller) -> None:
         """Phone systems, the last visited first, with what may be done there now."""
         who = caller.identity.engineer_id
-        found = await self._desk.places.places_for(who, " ".join(caller.words), recent=True)
+        found = await self._desk.places.places_for(who, " ".join(options(caller.words)[0]), recent=True)
         grants = {g.system_id: g for g in reversed(await self._desk.permission.open_grants(who))}
         now = self._desk.permission.now
         rows = []
@@ -71,7 +71,7 @@ class About:
 
     async def use(self, caller: Caller) -> None:
         """Choose a phone system."""
-        place, grant = await self._desk.choose(caller, " ".join(caller.words))
+        place, grant = await self._desk.choose(caller, " ".join(options(caller.words)[0]))
         row = {"customer": place.customer, "system": place.system.name, "site": place.site, "town": place.town}
         caller.out([row])
         _weakened(caller, place.system)
@@ -84,8 +84,9 @@ class About:
 
     async def note(self, caller: Caller) -> None:
         """Leave a note, or list the newest."""
+        text = " ".join(options(caller.words)[0]).strip()
         place = await self._desk.here(caller)
-        system, text = place.system, " ".join(caller.words).strip()
+        system = place.system
         if caller.words and not text:
             raise UsageError("A note has words.", next_step="`note` alone lists what others left.")
         if not text:

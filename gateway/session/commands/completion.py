@@ -113,6 +113,8 @@ def _choices(commands: Collection[str], caller: Caller, words: Sequence[str], la
             return _same(complete_line(" ".join([*plain[1:], last]), listed))
         case "visit" if not plain:
             return _same(("done", "start"))
+        case "job" if not plain:
+            return _same(("done", "take"))
         case "visit" if plain == ["start"]:
             return _same(caller.systems)
         case "set" if plain:

@@ -54,7 +54,7 @@ class People:
 
     async def find(self, caller: Caller) -> None:
         """Look people up."""
-        words = " ".join(caller.words)
+        words = " ".join(options(caller.words)[0])
         if not words.strip():
             raise UsageError("Say what to look for: find WORDS", next_step="`users` lists everyone, where permitted.")
         visit = await self._desk.visit(caller, Operation.FIND)
@@ -92,7 +92,7 @@ class People:
 
     async def show(self, caller: Caller) -> None:
         """One person."""
-        words = self._whom("show USER", caller.words)
+        words = self._whom("show USER", options(caller.words)[0])
         visit = await self._desk.visit(caller, Operation.VIEW)
 
         async def work(_: str) -> Did:
@@ -128,7 +128,7 @@ class People:
 
     async def set(self, caller: Caller) -> None:
         """Alter a person. On a terminal what it was and becomes is shown first, and it is written only if it still is
-        that."""
+        that; where nobody is asked, it is told afterwards."""
         plain, _, _ = options(caller.words)
         values: dict[str, str] = {}
         while plain and "=" in plain[-1]:
@@ -161,6 +161,8 @@ class People:
         altered = await self._acts.alter(visit, meant, words, change)
         if not altered.changes:
             caller.say("It was so already; nothing was written.")
+        elif meant is whom:  # nobody was asked, and so nobody was shown
+            show_changes(caller, altered.before, dict(altered.changes))
         caller.remember((altered.after,))
         caller.out([person_row(altered.after)])
 

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -67,11 +67,19 @@ def moved(changes: Mapping[str, tuple[str | None, str | None]]) -> str:
     return "; ".join(f"{name} from {old or 'nothing'} to {new or 'nothing'}" for name, (old, new) in changes.items())
 
 
-def clock(at_ms: int, zone: str, *, date: bool = True) -> str:
+class Moment(str):
+    """A moment as people read it; a program gets `iso`, which has a year and no zone to be looked up."""
+
+    iso: str
+
+
+def clock(at_ms: int, zone: str) -> Moment:
     """A moment (Unix ms) as the customer's clocks say it: "25 Nov 14:00 London"."""
-    local = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone))
+    at = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone))
     place = zone.rpartition("/")[2].replace("_", " ")
-    return local.strftime("%d %b %H:%M " if date else "%H:%M ") + place
+    moment = Moment(at.strftime("%d %b %H:%M ") + place)
+    moment.iso = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment
 
 
 def e164(text: str) -> str:

@@ -40,6 +40,17 @@ def test_one_address_cannot_hold_all_pending_places() -> None:
     assert door.ask("a", 0) is None
 
 
+def test_one_address_holds_so_many_connections_and_no_more() -> None:
+    door = Admission(Limits(connections_per_address=2), lambda: 0.0)
+    for _ in range(2):
+        door.enter("a", 0)
+        door.signed_in("a")
+    assert door.ask("a", 0) == "too-many-from-address"
+    assert door.ask("b", 0) is None
+    door.leave("a", 0, signed_in=True)
+    assert door.ask("a", 0) is None
+
+
 def test_pending_connections_are_dropped_at_random_and_then_all() -> None:
     limits = Limits(pending_begin=2, pending_rate=0.5, pending_full=4, pending_per_address=100)
     lucky, unlucky = Admission(limits, lambda: 0.6), Admission(limits, lambda: 0.4)

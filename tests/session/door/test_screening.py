@@ -106,6 +106,37 @@ async def test_channels_over_the_limit_are_refused_and_their_neighbours_live(tmp
         assert await refused(here) == {"channel over the limit": 1}
 
 
+async def test_an_engineer_holds_so_many_connections_and_a_colleague_none_of_them(
+    tmp_path: Path, template: Path
+) -> None:
+    async with world(tmp_path, DoorSettings(per_engineer=2), template=template) as here:
+        colleagues = asyncssh.generate_private_key("ssh-ed25519")
+        secret = await here.enrol("lee.other", colleagues, "other")
+        async with signed_in(here) as first, signed_in(here):
+            with pytest.raises(asyncssh.Error, match="You have 2 connections open already; close one first"):
+                async with signed_in(here):
+                    pass
+            client = Client(colleagues, [here.totp(secret)])
+            connection, _ = await asyncssh.create_connection(
+                lambda: client, "127.0.0.1", here.port, known_hosts=None, username="lee.other", config=None,
+                agent_path=None,
+            )  # fmt: skip
+            connection.close()
+            first.close()
+            async with asyncio.timeout(10):
+                await here.handler.left.get()
+            async with signed_in(here) as again:
+                assert (await again.run("code 0")).exit_status == 0
+
+
+async def test_a_connection_ends_when_its_hours_are_over_and_says_so(tmp_path: Path, template: Path) -> None:
+    async with world(tmp_path, DoorSettings(max_connection_s=0.5), template=template) as here, signed_in(here) as mine:
+        process = await mine.create_process("wait")
+        async with asyncio.timeout(10):
+            assert "sign in again" in await process.stderr.read()
+            await mine.wait_closed()
+
+
 async def test_no_more_sessions_is_honoured(here: World) -> None:
     async with signed_in(here) as connection:
         assert (await connection.run("code 0")).exit_status == 0

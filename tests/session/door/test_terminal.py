@@ -46,6 +46,23 @@ async def test_a_line_is_edited_and_the_tap_sees_what_the_terminal_saw(
     assert bytes(here.handler.shown) == seen
 
 
+async def test_a_terminal_of_no_name_has_its_lines_read_and_its_neighbours_live(here: World) -> None:
+    # What OpenSSH asks for where TERM is not set, as in a container or under cron.
+    async with signed_in(here) as connection:
+        neighbour = await connection.create_process("wait")
+        await neighbour.stdout.readline()
+        process = await connection.create_process(request_pty="force", term_type="", encoding=None)
+        await shown_until(process, b"echo> ")
+        process.stdin.write(b"hullo\x7f\x7fo\r")
+        assert (await shown_until(process, b"echo> ")).rstrip().endswith(b"you said hulo\r\necho>")
+        here.handler.channels[1].notify_line("An answer has come.")
+        assert b"\x07An answer has come.\r\necho> " in await shown_until(process, b"echo> ")
+        process.stdin.write(b"exit\r")
+        await process.wait_closed()
+        assert process.exit_status == 0
+        assert neighbour.exit_status is None
+
+
 async def test_ctrl_c_gives_up_the_line_and_ctrl_d_leaves(here: World) -> None:
     async with signed_in(here) as connection:
         process = await connection.create_process(term_type="xterm", encoding=None)

@@ -179,6 +179,16 @@ def test_a_certificate_counts_only_for_its_principals_its_time_and_its_addresses
     assert _certified(policy, stranger, **mine) is None, "an authority nobody configured"
 
 
+def test_a_hosts_certificate_of_the_same_authority_lets_nobody_in() -> None:
+    authority, key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    certificate = authority.generate_host_certificate(key, "c", principals=[LOGIN])
+    request = _request(LOGIN, b"ssh-ed25519-cert-v01@openssh.com", certificate.public_data)
+    from gateway.session.door_keys import read_proof
+
+    signature = key.sign(String(b"session") + request, b"ssh-ed25519")
+    assert read_proof(LOGIN, certificate.public_data, b"session", request, signature, _Policy(authority)) is None
+
+
 def test_a_certificate_with_a_critical_option_that_is_not_known_is_refused() -> None:
     authority = asyncssh.generate_private_key("ssh-ed25519")
     key = asyncssh.generate_private_key("ssh-ed25519")
@@ -208,3 +218,19 @@ async def test_a_certificates_force_command_survives_the_second_step(tmp_path: P
         )
         async with connection:
             assert (await connection.run("whoami")).exit_status == 4
+
+
+async def test_a_certificate_without_permit_pty_gets_commands_and_no_terminal(tmp_path: Path, template: Path) -> None:
+    authority = asyncssh.generate_private_key("ssh-ed25519")
+    settings = DoorSettings(user_ca_keys=(authority.export_public_key().decode(),))
+    async with world(tmp_path, settings, template=template) as here:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        certificate = authority.generate_user_certificate(key, "c", principals=[LOGIN], permit_pty=False)
+        client = Client(asyncssh.load_keypairs([(key, certificate)])[0], [here.totp()])
+        connection, _ = await asyncssh.create_connection(
+            lambda: client, "127.0.0.1", here.port, known_hosts=None, username=LOGIN, config=None, agent_path=None
+        )
+        async with connection:
+            assert (await connection.run("code 4")).exit_status == 4
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await connection.create_process(term_type="xterm")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -79,7 +80,9 @@ async def test_systems_are_found_by_whatever_is_known_of_them(demo: Demo, ssh: M
 async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo, ssh: Master) -> None:
     await permit(demo, EVERYTHING)
     assert "Nothing was changed" in (await ssh.run("changes")).err
-    await ssh.run('set 2001 name="Grace Bell" ddi="020 7946 0900"')
+    told = (await ssh.run('set 2001 name="Grace Bell" ddi="020 7946 0900"')).err
+    assert "name: Grace Okonkwo → Grace Bell" in told
+    assert "This is told to the approvers at once." in told
     await ssh.run("reset 2002 voicemail --yes")
     await ssh.run("remove 2003 --yes")
     listed = json.loads((await ssh.run("changes --json")).out)
@@ -88,7 +91,7 @@ async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo,
     ]  # fmt: skip
     assert listed[0]["from"] == "name: Grace Okonkwo; ddi: +442079460000"
     assert listed[0]["to"] == "name: Grace Bell; ddi: +442079460900"
-    assert "London" in listed[0]["when"]
+    assert "London" in (await ssh.run("changes")).out
     assert "nobody knows the old password" in (await ssh.run("undo 2 --yes")).err
     assert "does not add users" in (await ssh.run("undo 3 --yes")).err
     assert (await ssh.run("undo 9 --yes")).code == 2
@@ -204,8 +207,12 @@ async def test_times_are_the_customers(demo: Demo, ssh: Master) -> None:
     await demo.admin("agreement set", customer="Brook & Sons", terms=terms)
     await demo.admin("agreement confirm", customer="Brook & Sons", by="Kate Brook", how="letter")
     await permit(demo, "view")
-    assert "Tokyo" in (await ssh.run("grants")).out
-    assert "Tokyo" in (await ssh.run("requests")).out
+    await ssh.run("note 'Mailbox 2001 is full'")
+    for command, name in (("grants", "until"), ("requests", "asked"), ("note", "when"), ("handover", "when")):
+        assert "Tokyo" in (await ssh.run(command)).out
+        (row, *_) = json.loads((await ssh.run(f"{command} --json")).out)
+        at = datetime.fromisoformat(row[name])
+        assert abs(at - datetime.now(UTC)) < timedelta(days=1), "a program is told the year and the offset too"
 
 
 # fmt: off
@@ -226,6 +233,10 @@ BAD = [
     ("reset 2001 everything", 2, "voicemail"),
     ("reset 2001 voicemail --hard", 2, "--hard is not an option"),
     ("undo first", 2, "undo N"),
+    ("users smith", 2, "users takes no words"), ("whoami --jsn", 2, "takes no words"), ("grants 2001", 2, "no words"),
+    ("show 2001 --jsn", 2, "--jsn is not an option"), ("find --all grace", 2, "--all is not an option"),
+    ("systems --recent", 2, "--recent is not an option"), ("note --list", 2, "--list is not an option"),
+    ("use 'Head office' --wait", 2, "--wait is not an option"),
     ("apply changes.csv", 2, "ssh gw apply - < changes.csv"),
     ("shwo 2001", 2, "Did you mean `show`"),
     ("request 'Head office' --ops fly --reason x", 2, "not an operation"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 
+import pytest
 from rich.cells import cell_len
 
+from audit.steps import Step
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from gateway.model import MINUTE
+from tests.end_to_end.test_bad_days import Gate, states
 from tests.session.shell.conftest import Sit
 from tests.session.shell.test_commands import person
 
@@ -64,6 +67,8 @@ async def test_tab_completes_from_what_was_seen(demo: Demo, sit: Sit) -> None:
         await terminal.until("email=")
         terminal.keys("\x03diag pj\t")
         await terminal.until("pjsip ")
+        terminal.keys("\x03job ta\t")
+        await terminal.until("job take ")
         terminal.keys("\x03request hea\t--ops fi\t,reset-v\t")
         await terminal.until("find,reset-voicemail")
 
@@ -121,6 +126,8 @@ async def test_it_warns_before_the_permitted_time_ends(demo: Demo, sit: Sit) -> 
         clock = demo.app.parts.audit.clock
         clock.observe(clock.now() + 5 * MINUTE + 1000)
         await terminal.until("The permitted time ends in 5 min.")
+        clock.observe(clock.now() + 4 * MINUTE)
+        await terminal.until("The permitted time ends in 1 min.")
 
 
 async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> None:
@@ -133,6 +140,43 @@ async def test_ctrl_c_stops_waiting_and_ctrl_d_leaves(demo: Demo, sit: Sit) -> N
         terminal.keys("\x04")
         async with asyncio.timeout(30):
             assert await terminal.process.wait() == 0
+
+
+async def test_ctrl_c_leaves_an_operation_to_come_to_its_outcome(
+    demo: Demo, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await permit(demo, EVERYTHING)
+    with Gate(demo, monkeypatch, Step.INTENDED) as gate:
+        async with sit() as terminal:
+            terminal.keys("set 2001 name=Begun --yes\r")
+            await gate.there.wait()
+            terminal.keys("\x03")
+            await terminal.until("^C")
+            await terminal.until(PROMPT)
+            gate.open.set()
+            # One writer at a time: the next change is done after the one that nobody waits for any more.
+            assert "Next" in await terminal.line("set 2002 name=Next --yes", PROMPT)
+    assert person(demo)["name"] == "Begun"
+    assert await states(demo) == ["done", "done"]
+
+
+async def test_last_words_stand_in_lines_of_their_own(demo: Demo, sit: Sit) -> None:
+    grant = await permit(demo, EVERYTHING)
+    async with sit() as terminal:
+        await terminal.line("remove 2001", "[y/N] ")
+        terminal.keys("\x04")
+        assert await terminal.until("Nothing was removed.") == "\r\nNothing was removed."
+        await terminal.until(PROMPT)
+        await demo.admin("grant revoke", grant=grant, reason="enough")
+        await terminal.until("The visit has ended: the permission was ended by staff.")
+        assert "closed." in await terminal.until("closed.")
+        after = terminal.seen.rpartition("ended by staff.")[2]
+        assert "Head office" not in after, "no prompt, and no time that were left"
+        async with asyncio.timeout(30):
+            assert await terminal.process.wait() == 3
+    async with sit() as terminal:
+        terminal.keys("\x04")
+        assert (await terminal.until("closed.")).startswith("\r\n")
 
 
 async def test_arrow_up_brings_back_what_was_typed_before(demo: Demo, sit: Sit) -> None:
