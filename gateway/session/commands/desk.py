@@ -14,7 +14,7 @@ from gateway.access.places import Place
 from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
 from gateway.model import Grant, PhoneSystem, Terms
 from gateway.session.commands.caller import Caller
-from gateway.session.commands.text import e164, shown
+from gateway.session.commands.text import as_number, shown
 from gateway.session.session import Visit, Visits
 from gateway.session.visit import SeveralPeople
 
@@ -146,12 +146,14 @@ class Desk:
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
-        wanted = e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
         digits = _DIGITS.fullmatch(words) is not None
-        found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
-        exact = [p for p in found if _is(p, wanted)]
+        found: tuple[Person, ...] = ()
+        exact: list[Person] = []
+        for wanted in _meanings(words):
+            found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
+            exact += [p for p in found if _is(p, wanted) and p not in exact]
         if not exact and digits:
-            exact = await self._by_key(connector, wanted)
+            exact = [p for wanted in _meanings(words) for p in await self._by_key(connector, wanted)]
         # Digits mean exactly one extension or number: part of somebody's number must never pick who is removed.
         found = tuple(exact) or (() if digits else found)
         if not found:
@@ -195,6 +197,14 @@ def _naming(grants: Collection[Grant], system: PhoneSystem, wanted: Sequence[Ope
     """The grants for a phone system that name any of the operations, by the first that they name."""
     here = [grant for grant in grants if grant.system_id == system.id]
     return [grant for operation in wanted for grant in here if operation in grant.operations]
+
+
+def _meanings(words: str) -> tuple[str, ...]:
+    """What may be meant: a telephone number, and the same digits as they stand, for an extension can be as long."""
+    number = as_number(words)
+    if number is None or number == words:
+        return (words,)
+    return (number,) if re.search("[+ ()/]", words) else (words, number)
 
 
 def _is(person: Person, wanted: str) -> bool:
