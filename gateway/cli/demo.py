@@ -194,7 +194,7 @@ async def _furnish(demo: Demo) -> None:
     await demo.admin(
         "system add", customer=CUSTOMER, name=SYSTEM, connector="lab", host="127.0.0.1", port=demo.lab.ssh_port,
         pin=demo.lab.host_key, login="frameroom", password=None, private_key=demo.lab.client_key, settings="{}",
-        site="Leeds", asset="",
+        site="Leeds", asset="", untried=True,
     )  # fmt: skip
     host_key = (demo.settings.storage.data_dir / "keys" / "ssh_host_ed25519").read_bytes()
     public = asyncssh.import_private_key(host_key).export_public_key().decode()
@@ -256,7 +256,7 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             link = await _opening(demo)
             if state_file is not None:
                 _write_state(demo, state_file, link)
-            _instructions(demo, link)
+            _instructions(demo, link, passing=folder is None)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -267,7 +267,7 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
             shutil.rmtree(place)
 
 
-def _instructions(demo: Demo, invitation: str) -> None:
+def _instructions(demo: Demo, invitation: str, *, passing: bool) -> None:
     frameroom = f"{Path(sys.prefix) / 'bin' / 'frameroom'} -c {demo.folder / 'frameroom.toml'}"
     click.echo(
         f"Frameroom is running, with a training phone system of 40 people ({CUSTOMER}, {SYSTEM}).\n\n"
@@ -279,5 +279,5 @@ def _instructions(demo: Demo, invitation: str) -> None:
         "As the customer's Kate, in a browser on this machine: make a passkey, then answer what waits:\n"
         f"  {invitation}\n\n"
         f"As the operator, in another terminal:\n  {frameroom} grant list\n  {frameroom} audit verify\n\n"
-        f"Files: {demo.folder} (gone at the end). Ctrl-C ends it.\n"
+        f"Files: {demo.folder} ({'gone' if passing else 'kept'} at the end). Ctrl-C ends it.\n"
     )
