@@ -184,6 +184,8 @@ def test_what_settings_weaken_stands_where_the_phone_system_is_shown(
     )  # fmt: skip
     shown = furnished.json("system", "show", "Old one")
     assert "1024 bits" in shown["WEAKENED"]
+    listed = {row["name"]: row["WEAKENED"] for row in furnished.json("system", "list", "--customer", BROOK)}
+    assert listed == {"Old one": shown["WEAKENED"], "Head office": ""}
     assert "keeps no addresses" in " ".join(shown["cannot"])
     assert "WEAKENED" not in furnished.json("system", "show", "Head office", "--customer", BROOK)
 

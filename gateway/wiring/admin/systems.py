@@ -123,12 +123,13 @@ class SystemCommands(EndingCommands):
             query = query.where(systems.c.removed_ms.is_(None))
         async with self._parts.store.look_at_everyone() as scope:
             rows = (await scope.execute(query)).all()
+        weaker = [weakens(r.connector, r.settings) for r in rows]
         return [
             {
                 "id": r.id, "customer": r.customer, "name": r.name, "site": r.site or "", "town": r.town or "",
                 "connector": r.connector, "host": r.host, "port": r.port,
-            } | ({"removed": when(r.removed_ms)} if removed else {})
-            for r in rows
+            } | ({"removed": when(r.removed_ms)} if removed else {}) | ({"WEAKENED": words} if any(weaker) else {})
+            for r, words in zip(rows, weaker, strict=True)
         ]  # fmt: skip
 
     async def do_system_show(self, actor: str, system: str, customer: str | None = None) -> Row:

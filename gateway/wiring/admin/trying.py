@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.contract import CheckLine, Credential, Family, ReadsLogins, Target
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Unreachable
 from gateway.access.dials import new_dial
 from gateway.errors import InvalidError, StateError
 
@@ -48,9 +48,7 @@ async def tried(
         finally:
             await connector.close()
     except ConnectorError as error:
-        raise StateError(
-            f"it was tried, and nothing was saved: {error.message}",
-            next_step=f"{error.next_step} With --untried it is saved as it is.",
-        ) from error
+        step = "Where it is not in place yet: --untried." if isinstance(error, Unreachable) else error.next_step
+        raise StateError(f"it was tried, and nothing was saved: {error.message}", next_step=step) from error
     row = {"id": dial.id, "session_id": None, "why": "check", "mark": mark, "login": login, "begun_ms": now}
     return lines, row if recorded else None
