@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
@@ -39,7 +40,7 @@ async def _connected(port: int, pin: str) -> CucmConnector:
 
 
 async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
-    """The same question on one TLS connection, written and read with nothing between."""
+    """The same question on one TLS connection, with nothing between but XML, read as such."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=identity(pin, None))
     call = render(GUARD.render("user", axl="14.0", userid="000077"), _TOKEN)
     lines = [f"{call.method} {call.path} HTTP/1.1", "Host: x", f"Content-Length: {len(call.body or b'')}"]
@@ -52,7 +53,7 @@ async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
         length = _LENGTH.search(head)
         if length is None or not head.startswith(b"HTTP/1.1 200 "):
             raise RuntimeError("the bare request was not answered")
-        await reader.readexactly(int(length[1]))
+        ElementTree.fromstring(await reader.readexactly(int(length[1])))  # noqa: S314  our own stand-in's
 
     return show
 

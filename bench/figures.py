@@ -138,7 +138,7 @@ async def _measure(folder: Path) -> Measured:
         _, target = stack.enter_context(gateway.process("bench.target", str(MEGABYTES)))
         _, lab = stack.enter_context(gateway.process("connectors.lab", "--data", str(folder / "lab")))
         peer = None if openssh.lacking() else stack.enter_context(openssh.running(folder / "peer", target["port"]))
-        async with gateway.running(folder / "gateway", lab, target) as ours:
+        async with gateway.running(folder / "gateway", gateway.labs(lab, target)) as ours:
             direct = load.Target(target["port"], "bench", ours.engineers[0].key)
             # Warm: the first session of a process pays for what all later ones share.
             await load.set_ups(ours.engineers[0], 3)

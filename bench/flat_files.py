@@ -142,7 +142,7 @@ class _Bare:
         """Milliseconds."""
         before = time.perf_counter()
         self._process.stdin.write(b'{"do": "nothing", "n": 1}\n')
-        await self._process.stdout.readuntil(b"\n")
+        json.loads(await self._process.stdout.readuntil(b"\n"))
         return (time.perf_counter() - before) * 1000
 
 

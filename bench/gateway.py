@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,29 @@ from tests.support.fido import SoftwareFido
 
 LAB, BULK = "Lab", "Bulk"
 ENGINEERS = 40
+LOOKS = frozenset({Operation.FIND, Operation.VIEW, Operation.DIAG})
 SHOW, DIAG = f"--system {LAB} show 2001", f"--system {BULK} diag pjsip show aors"
-_OPERATIONS = frozenset({Operation.FIND, Operation.VIEW, Operation.DIAG})
+
+
+@dataclass(frozen=True)
+class System:
+    """A phone system as an operator adds it."""
+
+    name: str
+    connector: str
+    port: int
+    pin: str
+    credential: Credential
+    settings: str = "{}"
+
+
+def labs(lab: dict[str, Any], target: dict[str, Any]) -> tuple[System, System]:
+    """The training phone system, and one whose output has no end."""
+    credential = Credential("frameroom", None, Path(lab["private_key_file"]).read_text())
+    return (
+        System(LAB, "lab", lab["ssh_port"], lab["host_key"], credential),
+        System(BULK, "lab", target["port"], target["host_key"], credential),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,33 +103,36 @@ def settings_in(folder: Path, port: int = 0, mail_port: int = 0, portal_port: in
     return loading.load(file, {})
 
 
-async def _furnish(opened: Parts, lab: dict[str, Any], target: dict[str, Any], keys: list[SoftwareFido]) -> None:
-    """A customer with a contact, two phone systems, and engineers who all have a yes given by telephone."""
+async def _furnish(
+    opened: Parts, systems: Sequence[System], operations: frozenset[Operation], keys: list[SoftwareFido]
+) -> None:
+    """A customer with a contact, phone systems, and engineers who all have a yes given by telephone."""
     directory: Directory = opened.directory
     customer = await directory.add_customer("bench", "Brook & Sons")
-    # As most customers wish it: mail about changes. Nothing changes here, so no mail goes.
+    # As most customers wish it: mail about changes.
     await directory.add_contact(
         "bench", customer,
         {"name": "Kate", "email": "kate@customer.example", "phone": "", "position": "", "notices": "changes"},
     )  # fmt: skip
     approver = await directory.add_approver("bench", customer, "Kate", "kate@customer.example", "")
-    terms = Terms(operations=_OPERATIONS, consent_by_phone=True, ticket_required=False)
+    terms = Terms(
+        operations=operations, consent_by_phone=True, ticket_required=False, mail_domains=("customer.example",)
+    )
     await directory.set_agreement("bench", customer, terms)
     await directory.confirm_agreement("bench", customer, "Kate", "letter")
-    credential = Credential("frameroom", None, Path(lab["private_key_file"]).read_text())  # noqa: ASYNC240
-    for name, port, pin in ((LAB, lab["ssh_port"], lab["host_key"]), (BULK, target["port"], target["host_key"])):
+    for one in systems:
         values = {
-            "name": name, "connector": "lab", "host": "127.0.0.1", "port": port, "pin": pin, "settings": "{}",
-            "site": "", "asset": "",
+            "name": one.name, "connector": one.connector, "host": "127.0.0.1", "port": one.port, "pin": one.pin,
+            "settings": one.settings, "site": "", "asset": "",
         }  # fmt: skip
-        await directory.add_system("bench", customer, values, credential, [])
+        await directory.add_system("bench", customer, values, one.credential, [])
     for number, key in enumerate(keys):
         login = f"engineer{number}"
         engineer = await opened.engineers.add("bench", login, login, f"{login}@company.example", frozenset())
         await opened.engineers.add_key("bench", login, key.line().strip())
         await directory.name_engineer("bench", customer, engineer.id)
         for _, system in await directory.systems_for(engineer.id):
-            request = await opened.permission.submit(engineer.id, system, _OPERATIONS, 120, "", "bench")
+            request = await opened.permission.submit(engineer.id, system, operations, 120, "", "bench")
             now = opened.permission.now
             await opened.permission.record_consent("bench", "bench", customer, request.id, approver, now, "yes")
 
@@ -137,7 +161,9 @@ def _all_told(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> AsyncIterator[Gateway]:
+async def running(
+    folder: Path, systems: Sequence[System], operations: frozenset[Operation] = LOOKS, engineers: int = ENGINEERS
+) -> AsyncIterator[Gateway]:
     """`frameroom serve` with a mail catcher; ended with the block, by SIGTERM, as an operator ends it."""
     mails = Mails()
     catcher = await asyncio.get_running_loop().create_server(lambda: SMTP(mails, hostname="localhost"), "127.0.0.1", 0)
@@ -145,9 +171,9 @@ async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> 
     settings = settings_in(folder, port, catcher.sockets[0].getsockname()[1])
     make_keys(settings.storage.data_dir / "keys")
     await asyncio.to_thread(migrate, settings)
-    keys = [SoftwareFido(1 | 4) for _ in range(ENGINEERS)]
+    keys = [SoftwareFido(1 | 4) for _ in range(engineers)]
     async with parts(settings) as opened:
-        await _furnish(opened, lab, target, keys)
+        await _furnish(opened, systems, operations, keys)
     said = folder / "serve.log"
     with said.open("wb") as log:
         child = await asyncio.create_subprocess_exec(
@@ -157,7 +183,7 @@ async def running(folder: Path, lab: dict[str, Any], target: dict[str, Any]) -> 
     try:
         await listening(port, child, said)
         await asyncio.to_thread(_all_told, settings)
-        enter = (f"use {LAB}", "show 2001")
+        enter = (f"use {systems[0].name}", "show 2001")
         yield Gateway([Target(port, f"engineer{n}", key, enter) for n, key in enumerate(keys)], child.pid)
     finally:
         if child.returncode is None:

@@ -6,6 +6,7 @@ What is measured is what Frameroom does, the wire and TLS between included; the 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import ssl
 import sys
@@ -44,19 +45,19 @@ async def _connected(told: dict[str, Any]) -> TcxConnector:
 
 
 async def _bare(told: dict[str, Any]) -> Callable[[], Awaitable[object]]:
-    """The same two questions on one TLS connection, written and read with nothing between: less than two cannot be
-    asked, for the second names the extension that the first tells. A client has one token, and a newer one would end
-    ours: theirs is the same."""
+    """The same two questions on one TLS connection, with nothing between but JSON, read as such: less than two cannot
+    be asked, for the second names the extension that the first tells. A client has one token, and a newer one would
+    end ours: theirs is the same."""
     tls: ssl.SSLContext = identity(told["pin"], None)
     reader, writer = await asyncio.open_connection("127.0.0.1", told["port"], ssl=tls)
 
-    async def asked(data: bytes) -> None:
+    async def asked(data: bytes) -> object:
         writer.write(data)
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         if length is None or not head.startswith(b"HTTP/1.1 200 "):
             raise RuntimeError("the bare request was not answered")
-        await reader.readexactly(int(length[1]))
+        return json.loads(await reader.readexactly(int(length[1])))
 
     def wire(name: str, token: str, **values: object) -> bytes:
         call = render(GUARD.render(name, **values), token)

@@ -337,6 +337,20 @@ class ReadsLogins(Protocol):
         shown however long ago it began. Never more than the record has."""
 
 
+MOST_NAMES: Final = 100
+"""How many are asked for at once by `FindsByName.named`."""
+
+
+@runtime_checkable
+class FindsByName(Protocol):
+    """A connector that can find many people at once, each by what is theirs alone: for a file of a thousand changes
+    `find` would look through everybody a thousand times."""
+
+    async def named(self, names: Sequence[str]) -> Sequence[Person]:
+        """Everybody whose id, extension or direct number (E.164) is one of these, at most `MOST_NAMES` of them, each
+        person once and as `view` shows them. Who answers to several names, or shares one, is told all the same."""
+
+
 @runtime_checkable
 class MayBeWeakened(Protocol):
     """A family whose settings can turn on something weaker than is usual, for one phone system."""

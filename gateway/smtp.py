@@ -1,15 +1,16 @@
-"""One message over SMTP, with TLS that is verified wherever it leaves this machine."""
+"""Messages over SMTP, with TLS that is verified wherever it leaves this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import email.policy
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import aiosmtplib
 
@@ -42,31 +43,89 @@ def _context(settings: MailSettings) -> ssl.SSLContext | None:
     return None
 
 
-async def send(settings: MailSettings, address: str, subject: str, body: str, message_id: str) -> None:
-    """One message over SMTP, to exactly one address.
+class Way:
+    """A connection to the server that messages go over, one after another: opened with the first, and anew where it
+    was lost. Belongs to one task; leaving the block closes it."""
 
-    `message_id` is the same whenever the same message is sent again, so that a duplicate can be told. aiosmtplib's
-    errors and OSError pass through; ValueError when `address` is not one plain address.
-    """
-    if not is_address(address):
-        raise ValueError("not one plain mail address")
-    domain = settings.sender.rpartition("@")[2]
-    message = EmailMessage(policy=_POLICY)
-    message["From"], message["To"] = settings.sender, address
-    message["Subject"] = " ".join(subject.split())
-    message["Message-ID"] = f"<{message_id}@{domain}>"
-    message["Date"] = datetime.now(UTC)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body)
-    # The envelope is ours: what a header's text could be read as counts for nothing.
-    await aiosmtplib.send(
-        message, sender=settings.sender, recipients=[address], hostname=settings.host, port=settings.port,
-        use_tls=settings.tls == "tls", start_tls=settings.tls == "starttls", username=settings.username,
-        password=settings.password, tls_context=_context(settings), local_hostname=domain, timeout=_TIMEOUT_S,
-    )  # fmt: skip
+    def __init__(self, settings: MailSettings) -> None:
+        self._settings = settings
+        self._domain = settings.sender.rpartition("@")[2]
+        self._client: aiosmtplib.SMTP | None = None
+
+    async def send(self, address: str, subject: str, body: str, message_id: str) -> None:
+        """One message, to exactly one address.
+
+        `message_id` is the same whenever the same message is sent again, so that a duplicate can be told. aiosmtplib's
+        errors and OSError pass through; ValueError when `address` is not one plain address.
+        """
+        if not is_address(address):
+            raise ValueError("not one plain mail address")
+        message = EmailMessage(policy=_POLICY)
+        message["From"], message["To"] = self._settings.sender, address
+        message["Subject"] = " ".join(subject.split())
+        message["Message-ID"] = f"<{message_id}@{self._domain}>"
+        message["Date"] = datetime.now(UTC)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(body)
+        try:
+            client = await self._open()
+            # The envelope is ours: what a header's text could be read as counts for nothing.
+            await client.send_message(message, sender=self._settings.sender, recipients=[address])
+        except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPRecipientsRefused):
+            raise  # about this message: the next one may go over the same connection
+        except BaseException:
+            self._abort()
+            raise
+        _cancelled()
+
+    async def _open(self) -> aiosmtplib.SMTP:
+        if self._client is not None:
+            try:
+                await self._client.rset()
+            except (OSError, aiosmtplib.SMTPException):
+                self._abort()  # servers hang up on whoever is silent for a while, or has sent enough
+            else:
+                return self._client
+        settings = self._settings
+        self._client = client = aiosmtplib.SMTP(
+            hostname=settings.host, port=settings.port, use_tls=settings.tls == "tls",
+            start_tls=settings.tls == "starttls", username=settings.username, password=settings.password,
+            tls_context=_context(settings), local_hostname=self._domain, timeout=_TIMEOUT_S,
+        )  # fmt: skip
+        try:
+            await client.connect()
+        except BaseException:
+            self._abort()
+            raise
+        _cancelled()
+        return client
+
+    def _abort(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Whoever is stopped, or failed, does not wait for a server to say goodbye.
+        if self._client is not None and kind is None:
+            with suppress(OSError, aiosmtplib.SMTPException):
+                await self._client.quit()
+        self._abort()
+
+
+def _cancelled() -> None:
+    """Up to Python 3.11 the `wait_for` that aiosmtplib stands on swallows a cancellation that meets an answer."""
     if (task := asyncio.current_task()) is not None and task.cancelling():
-        # Up to Python 3.11 the `wait_for` that aiosmtplib stands on swallows a cancellation that meets an answer.
         raise asyncio.CancelledError
+
+
+async def send(settings: MailSettings, address: str, subject: str, body: str, message_id: str) -> None:
+    """One message over a connection of its own: see `Way.send`."""
+    async with Way(settings) as way:
+        await way.send(address, subject, body, message_id)
 
 
 def is_final(error: Exception) -> bool:

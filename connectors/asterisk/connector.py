@@ -132,36 +132,49 @@ class AsteriskConnector:
             raise NotFound("there is no such person on the phone system")
         return person(rows[0], self._settings)
 
+    async def named(self, names: Sequence[str]) -> Sequence[Person]:
+        """Those with one of these ids, extensions or direct numbers."""
+        table = self._settings.ddi
+        numbers = [table.word(name) for name in names] if table else []
+        rows = await self._link.read("named", names=list(names), numbers=numbers, **self._scope)
+        return tuple(person(row, self._settings) for row in rows)
+
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """Caller id on all of the person's devices, mailbox name and email, direct number: all or nothing."""
         async with self._link.transaction() as work:
             own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
             boxes = await work.read("lock-box", **own.box) if own.mailbox else []
+            in_box = boxes and not (change.name is UNSET and change.email is UNSET)
+            sharers = await self._sharers(work, own) if in_box else []
             if change.name is not UNSET:
-                await self._rename(work, own, boxes, change.name, expected)
+                await self._rename(work, own, boxes, sharers, change.name, expected)
             if change.email is not UNSET:
-                await self._mail(work, own, boxes, change.email, expected)
+                await self._mail(work, own, boxes, sharers, change.email, expected)
             if change.ddi is not UNSET:
                 await self._number(work, own, change.ddi, expected)
         with looking_again():
             return await self.view(person_id)
 
-    async def _rename(self, work: Transaction, own: _Own, boxes: list[Row], name: str, expected: Person) -> None:
+    async def _rename(
+        self, work: Transaction, own: _Own, boxes: list[Row], sharers: list[str], name: str, expected: Person
+    ) -> None:
         fullname = boxes[0][1] if boxes else None
         if name_of(own.callerids[0], fullname) != expected.name:
             raise Conflict("the name changed since it was shown; nothing was written")
         for endpoint, callerid in zip(own.ids, own.callerids, strict=True):
             made = renamed(callerid, name, own.extension, CALLERID_LENGTH)
             await work.write("set-callerid", id=endpoint, callerid=made)
-        if boxes and not await self._sharers(work, own):
+        if boxes and not sharers:
             await work.write("set-fullname", name=name, **own.box)
 
-    async def _mail(self, work: Transaction, own: _Own, boxes: list[Row], email: str | None, expected: Person) -> None:
+    async def _mail(
+        self, work: Transaction, own: _Own, boxes: list[Row], sharers: list[str], email: str | None, expected: Person
+    ) -> None:
         if not boxes:
             raise Refused("this person has no mailbox, and an address is kept there", next_step="Have one made first.")
         if (boxes[0][2] or None) != expected.email:
             raise Conflict("the email changed since it was shown; nothing was written")
-        if sharers := await self._sharers(work, own):
+        if sharers:
             raise Refused(
                 f"the mailbox also belongs to {', '.join(sharers)}", next_step="Change it at the phone system."
             )

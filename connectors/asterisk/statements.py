@@ -11,6 +11,7 @@ from typing import Final
 from psycopg import sql
 
 from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.contract import MOST_NAMES
 from connectors.guard import Guard, Template, listed, number, optional, secret, text
 from connectors.transport.postgres_role import TEMPLATES as ROLE_TEMPLATES
 from connectors.transport.postgres_role import TEXTS as ROLE_TEXTS
@@ -33,16 +34,20 @@ _DDI = text(20, pattern=r"\+?[0-9]{6,16}")
 
 
 _IDS = listed(_ID, 64)
-_PEOPLE = {"contexts": listed(text(40), 64), "vmcontext": _BOX, "limit": number(1, MAX_PAGE)}
+_SCOPE = {"contexts": listed(text(40), 64), "vmcontext": _BOX}
+_PEOPLE = _SCOPE | {"limit": number(1, MAX_PAGE)}
 _MAILBOX = {"context": _BOX, "mailbox": _BOX}
 
 GUARD: Final = Guard(
     *ROLE_TEMPLATES,
     Template("people", False, _PEOPLE | {"cursor": text(255)}),
     Template("find", False, _PEOPLE | {"words": listed(text(200), 16)}),
-    Template("view", False, {"contexts": _PEOPLE["contexts"], "vmcontext": _BOX, "id": _ID}),
-    Template("own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
-    Template("lock-own", False, {"id": _ID, "vmcontext": _BOX, "contexts": _PEOPLE["contexts"]}),
+    Template(
+        "named", False, _SCOPE | {"names": listed(text(255), MOST_NAMES), "numbers": listed(text(255), MOST_NAMES)}
+    ),
+    Template("view", False, _SCOPE | {"id": _ID}),
+    Template("own", False, _SCOPE | {"id": _ID}),
+    Template("lock-own", False, _SCOPE | {"id": _ID}),
     Template("box", False, _MAILBOX),
     Template("lock-box", False, _MAILBOX),
     Template("box-others", False, _MAILBOX | {"vmcontext": _BOX, "ids": _IDS}),
@@ -99,16 +104,23 @@ _NUMBERS: Final = """left join (
     select d.{ext}::text as extension, array_agg(d.{number}::text order by d.{number}::text) as numbers
     from {ddi} d {where} group by d.{ext}::text) n
     on n.extension = p.extension"""
-# Two endpoints with one caller id and one mailbox are one person's two devices; the first stands for both.
-# Concatenated from constants of this file, never from values: hence the noqa of S608.
-_PERSONS: Final = (
-    "with u as ("  # noqa: S608
-    + _USER
-    + """), persons as (select u.* from u where not exists (select 1 from u o
+
+
+def _persons(more: str = "") -> str:
+    """Two endpoints with one caller id and one mailbox are one person's two devices; the first stands for both."""
+    # Concatenated from constants of this file, never from values: hence the noqa of S608.
+    return (
+        "with u as ("  # noqa: S608
+        + _USER
+        + more
+        + """), persons as (select u.* from u where not exists (select 1 from u o
     where o.callerid = u.callerid and o.mailboxes = u.mailboxes and o.mailboxes <> ''
       and o.id collate "C" < u.id collate "C"))
 """
-)
+    )
+
+
+_PERSONS: Final = _persons()
 _OWN: Final = (
     "select p.id, p.callerid, p.auth, p.aors, p.extension, p.box, p.boxcontext from ("  # noqa: S608
     + _USER
@@ -122,6 +134,9 @@ _BOX_ROW: Final = (
     "where x.context = %(context)s and x.mailbox = %(mailbox)s order by x.uniqueid"
 )
 _DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
+_OR_NUMBER: Final = (
+    "or {extension} in (select d.{ext}::text from {ddi} d where d.{number}::text = any(%(numbers)s::text[]))"
+)
 # Quotes and brackets are how a caller id is written, and nobody's name: whoever looks for one finds not everybody.
 _HAY: Final = (
     "concat_ws(' ', p.id, p.extension, translate(p.callerid, '\"<>\\', '    '), v.fullname, v.email, "
@@ -139,6 +154,8 @@ _TEXTS: Final[Mapping[str, str]] = {
         "persons", ", lower(normalize(" + _HAY + "){collate}) as hay", "all") + """offset 0) f
         where not exists (select 1 from words where position(words.word in f.hay) = 0)
         order by f.id collate "C" limit %(limit)s""",
+    "named": _persons("and (e.id = any(%(names)s::text[]) or {extension} = any(%(names)s::text[]) {or_number})")
+        + _shown("persons") + 'order by p.id collate "C"',
     "view": "with persons as (" + _USER + "and e.id = %(id)s)" + _shown("persons"),
     "own": _OWN,
     "lock-own": _OWN + " for update",
@@ -196,6 +213,7 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
         "extension": sql.SQL(_EXTENSION),
         "box": sql.SQL(f"trim({first.format(1)})" if in_column else _EXTENSION),
         "boxcontext": sql.SQL(f"coalesce(nullif(trim({first.format(2)}), ''), %(vmcontext)s::text)"),
+        "or_number": sql.SQL(""),
         "collate": sql.SQL(" collate {}").format(sql.Identifier(collation)) if collation else sql.SQL(""),
         "ddis": sql.SQL("null::text[]"),
         "numbers_of_all": sql.SQL(""),
@@ -209,6 +227,7 @@ def statements(settings: AsteriskRealtimeSettings, collation: str | None = None)
         parts["number"] = sql.Identifier(settings.ddi.number_column)
         parts["ext"] = sql.Identifier(settings.ddi.extension_column)
         parts["ddis"] = sql.SQL("coalesce(n.numbers, array[]::text[])")
+        parts["or_number"] = sql.SQL(_OR_NUMBER).format(**parts)
         table = {key: parts[key] for key in ("number", "ddi", "ext")}
         parts["numbers_of_all"] = sql.SQL(_NUMBERS).format(where=sql.SQL(""), **table)
         for source in ("page", "persons"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from html import escape
 from typing import Any, Final
 from urllib.parse import quote
@@ -83,6 +84,7 @@ GUARD: Final = Guard(
 )  # fmt: skip
 
 
+@cache
 def since(axl: str, first: str) -> bool:
     """Whether that schema has what came with the schema `first`."""
     return float(axl) >= float(first)

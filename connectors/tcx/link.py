@@ -106,7 +106,7 @@ class Link:
             raise failure
 
     async def _asked(self, request: Allowed, choose: Choose) -> Answer:
-        token = await self.sign_in()
+        token = self._tokens.good() or await self.sign_in()
         answer = await self._web.ask(request, token, choose=choose)
         if answer.status == UNAUTHORIZED:
             answer = await self._web.ask(request, await self.sign_in(refused=token), choose=choose)

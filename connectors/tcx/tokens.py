@@ -37,15 +37,14 @@ class Tokens:
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    def _is_good(self, refused: str) -> bool:
-        return bool(self._token) and self._token != refused and self._now() < self._until
+    def good(self) -> str:
+        """The token, or "" when there is none, or its time is over."""
+        return self._token if self._now() < self._until else ""
 
     async def get(self, make: Make, *, refused: str = "") -> str:
         """The token, a new one if there is none, if its time is over, or if it is the one that was `refused`."""
-        if self._is_good(refused):
-            return self._token
         async with self._lock:
-            if not self._is_good(refused):
+            if self.good() in ("", refused):
                 self._token = ""
                 made = await make()
                 # What says nothing of its time is used for a while; if it is refused before, the request is not lost.

@@ -66,16 +66,17 @@ class Exchange:
     async def _exchange(self, request: Allowed, data: bytes) -> bytes:
         sent = False
         within = self._timeout_ms + (self._speech.patience_ms if request.writes else 0)
+        # Whoever takes too long is hung up on, which ends the wait: `asyncio.timeout` takes as long as the answer does.
+        timer = asyncio.get_running_loop().call_later(within / 1000, self._connection.abort)
         try:
-            async with asyncio.timeout(within / 1000):
-                if self._process is None:
-                    self._process = await self._connection.create_process(
-                        self._speech.command, encoding=None, stderr=asyncssh.DEVNULL, window=MAX_ANSWER
-                    )
-                self._process.stdin.write(data)
-                sent = True
-                return await _line(self._process)
-        except (OSError, EOFError, TimeoutError, asyncssh.Error):
+            if self._process is None:
+                self._process = await self._connection.create_process(
+                    self._speech.command, encoding=None, stderr=asyncssh.DEVNULL, window=MAX_ANSWER
+                )
+            self._process.stdin.write(data)
+            sent = True
+            return await _line(self._process)
+        except (OSError, EOFError, asyncssh.Error):
             self._connection.abort()
         except asyncio.CancelledError:
             # The answer is still on its way: nothing else may be asked on this channel.
@@ -83,6 +84,8 @@ class Exchange:
                 self._process.channel.abort()
                 self._process = None
             raise
+        finally:
+            timer.cancel()
         # Raised out here: the error that was caught holds half an answer, and goes no further.
         if sent and request.writes:
             raise OutcomeUnknown("the connection was lost before the phone system answered")

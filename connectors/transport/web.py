@@ -20,6 +20,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from connectors.contract import Target
@@ -57,6 +58,19 @@ _REDIRECTS: Final = range(300, 400)
 _ERRORS: Final = 400
 """From here on a status says it all, and a body that nobody reads is often a page of HTML."""
 
+# Names and types are few, and the same in every request: looked at once. Values are looked at each time, and not kept.
+
+
+@lru_cache(maxsize=64)
+def _is_a_familys(header: str) -> bool:
+    return _HEADER.fullmatch(header) is not None and header.lower() not in _OURS
+
+
+@lru_cache(maxsize=64)
+def _are_types(takes: tuple[str, ...]) -> bool:
+    return all(map(_VALUE.fullmatch, takes))
+
+
 Sink = Callable[[bytes], None]
 """Takes a body, piece by piece; raises a ConnectorError to have no more of it."""
 Choose = Callable[[int], Sink | None]
@@ -74,11 +88,10 @@ class Call:
     takes: tuple[str, ...] = ("application/json",)
 
     def __post_init__(self) -> None:
-        whole = self.method in _METHODS and _PATH.fullmatch(self.path) is not None
+        whole = self.method in _METHODS and _PATH.fullmatch(self.path) is not None and _are_types(self.takes)
         for name, value in self.headers.items():
-            whole = whole and _HEADER.fullmatch(name) is not None and name.lower() not in _OURS
-            whole = whole and _VALUE.fullmatch(value) is not None
-        if not whole or not all(map(_VALUE.fullmatch, self.takes)):
+            whole = whole and _is_a_familys(name) and _VALUE.fullmatch(value) is not None
+        if not whole:
             raise RequestNotAllowed("a request that cannot be one line of HTTP was made")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 
 from audit.tables import entries
 from connectors.contract import Person
@@ -245,44 +245,61 @@ HELD_MS: Final = 10 * MINUTE
 class Held:
     """What approvers are told of a file that never came to its end: waiting in the outbox, `due_ms`, by message id."""
 
+    names: Names
     due_ms: int
-    lines: list[str]
+    lines: list[str] = field(default_factory=list)
     more: int = 0
     ids: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        """One change more."""
+        if len(self.lines) < LINES:
+            self.lines.append(bullets([line]))  # made harmless once, and not again with each that follows
+        else:
+            self.more += 1
+
+    def body(self) -> str:
+        """What is told as it stands."""
+        names = self.names
+        return (
+            f"{names.who} is changing users of {names.system} ({names.customer}) from a file:\n"
+            f"{''.join(self.lines)}{bullets(at_most((), self.more))}\nIf nobody asked for this, ring us now.\n"
+        )
+
+
+_HELD: Final = (outbox.c.customer_id == bindparam("of_customer")) & (outbox.c.due_ms == bindparam("of_due"))
+_HELD_ONES: Final = _HELD & outbox.c.id.in_(bindparam("of_ids", expanding=True))
+# Built once: a file of a thousand changes asks it a thousand times.
+_REWRITTEN: Final = update(outbox).where(_HELD_ONES).values(body=bindparam("of_body"))
+_TAKEN_BACK: Final = delete(outbox).where(_HELD_ONES)
 
 
 async def hold_for_approvers(scope: Scope, held: Held | None, grant: Grant, line: str, now: int) -> Held:
     """One change more of a file that goes on. It waits for the file's end, or HELD_MS: then it goes out as it is."""
-    if held is not None and not await _taken_back(scope, held):
-        held = None  # it has gone out: what follows is a mail of its own
-    held = held or Held(now + HELD_MS, [])
-    if len(held.lines) < LINES:
-        held.lines.append(line)
-    else:
-        held.more += 1
-    names = await names_of(scope, grant.engineer_id, grant.system_id)
-    body = (
-        f"{names.who} is changing users of {names.system} ({names.customer}) from a file:\n"
-        f"{bullets(at_most(held.lines, held.more))}\nIf nobody asked for this, ring us now.\n"
-    )
+    if held is not None:
+        held.add(line)
+        done = await scope.execute(_REWRITTEN, _of(scope, held) | {"of_body": held.body()})
+        if held.ids and done.rowcount == len(held.ids):
+            return held
+    # The first one, or some of it is on its way already (its time was put off): what follows is a mail of its own.
+    names = held.names if held is not None else await names_of(scope, grant.engineer_id, grant.system_id)
+    held = Held(names, now + HELD_MS)
+    held.add(line)
     addresses = await approvers_of(scope)
     held.ids = await queue(
-        scope, addresses, "file applied", "Telephone users are being changed", body, now, due_ms=held.due_ms
+        scope, addresses, "file applied", "Telephone users are being changed", held.body(), now, due_ms=held.due_ms
     )
     return held
 
 
-async def _taken_back(scope: Scope, held: Held) -> bool:
-    """Take what waits out of the outbox; False when it is on its way already (its time was put off), or gone."""
-    here = (outbox.c.customer_id == scope.customer_id) & outbox.c.id.in_(held.ids) & (outbox.c.due_ms == held.due_ms)
-    done = await scope.execute(delete(outbox).where(here))
-    return bool(done.rowcount)
+def _of(scope: Scope, held: Held) -> dict[str, Any]:
+    return {"of_customer": scope.customer_id, "of_due": held.due_ms, "of_ids": held.ids}
 
 
 async def let_go(scope: Scope, held: Held | None) -> None:
     """The file came to its end, and file_applied tells of it: what was held for that is not sent."""
     if held is not None:
-        await _taken_back(scope, held)
+        await scope.execute(_TAKEN_BACK, _of(scope, held))
 
 
 async def reset_told(scope: Scope, addresses: Sequence[str], kind: str, went_to: str, now: int) -> None:

@@ -64,6 +64,15 @@ _WISHES: Final = union_all(
 """Built once: every visit's beginning and end ask it."""
 
 
+_PUT: Final = insert(outbox)
+_TERMS: Final = (
+    select(agreements.c.terms)
+    .where(agreements.c.customer_id == bindparam("of_customer"))
+    .order_by(agreements.c.version.desc())
+    .limit(1)
+)
+
+
 async def queue(
     scope: Scope, addresses: Sequence[str], what: str, subject: str, body: str, now: int, *, due_ms: int | None = None
 ) -> list[str]:
@@ -78,12 +87,11 @@ async def put(
     """One message, by mail or by a channel; its id."""
     # Ids that grow, so that what happened first is told first, also within the mail of a day.
     message_id = f"msg_{now:012x}{secrets.token_hex(8)}"
-    await scope.execute(
-        insert(outbox).values(
-            customer_id=scope.customer_id, id=message_id, address=address, what=what, subject=subject, body=body,
-            batch=batch, tries=0, due_ms=now if due_ms is None else due_ms, channel_id=channel_id,
-        )
-    )  # fmt: skip
+    values = {
+        "customer_id": scope.customer_id, "id": message_id, "address": address, "what": what, "subject": subject,
+        "body": body, "batch": batch, "tries": 0, "due_ms": now if due_ms is None else due_ms, "channel_id": channel_id,
+    }  # fmt: skip
+    await scope.execute(_PUT, values)
     return message_id
 
 
@@ -165,13 +173,7 @@ async def is_present(scope: Scope, address: str) -> bool:
 
 async def zone_of(scope: Scope) -> ZoneInfo:
     """The customer's zone, as the newest agreement names it."""
-    query = (
-        select(agreements.c.terms)
-        .where(agreements.c.customer_id == scope.customer_id)
-        .order_by(agreements.c.version.desc())
-        .limit(1)
-    )
-    terms: Any = (await scope.execute(query)).scalar_one_or_none()
+    terms: Any = (await scope.execute(_TERMS, {"of_customer": scope.customer_id})).scalar_one_or_none()
     return ZoneInfo(json.loads(terms)["zone"] if terms else "Europe/London")
 
 

@@ -15,6 +15,7 @@ from connectors.contract import (
     Connector,
     Device,
     DiagCommand,
+    FindsByName,
     MakesSecrets,
     Page,
     Person,
@@ -28,7 +29,10 @@ from connectors.errors import NotFound, NotSupported
 
 
 class Frozen:
-    """A `Connector` and `MakesSecrets`. `hidden(person id)` says who is restricted, `anybody()` whether somebody is."""
+    """A `Connector`, `FindsByName` and `MakesSecrets`.
+
+    `hidden(person id)` says who is restricted, `anybody()` whether somebody is.
+    """
 
     def __init__(self, inner: Connector, hidden: Callable[[str], bool], anybody: Callable[[], bool]) -> None:
         self._inner, self._hidden, self._anybody = inner, hidden, anybody
@@ -52,6 +56,12 @@ class Frozen:
     async def people(self, cursor: str | None, limit: int) -> Page:
         """Without those who are restricted."""
         return self._without(await self._inner.people(cursor, limit))
+
+    async def named(self, names: Sequence[str]) -> Sequence[Person]:
+        """Without those who are restricted. NotSupported where many cannot be asked for at once."""
+        if not isinstance(self._inner, FindsByName):
+            raise NotSupported("this phone system finds one person at a time")
+        return [person for person in await self._inner.named(names) if not self._hidden(person.id)]
 
     async def view(self, person_id: str) -> Person:
         """NotFound for one who is restricted, and so in everything below."""

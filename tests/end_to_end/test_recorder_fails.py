@@ -18,8 +18,8 @@ from audit.sealing import KeyStoreAway
 from audit.storage import StorageError
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
-from gateway.notify import postman
 from gateway.session.visit import Visit
+from gateway.smtp import Way
 
 Break = Callable[[Demo, threading.Event], None]
 
@@ -141,19 +141,19 @@ async def test_1_a_key_that_cannot_be_kept_opens_nothing(
 ) -> None:
     """The volume with the keys goes away in the middle of a mail: nothing opens, and nothing else ends."""
     sending, go_on, met = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    usual, away, loop = postman.send, keystore._away, asyncio.get_running_loop()
+    usual, away, loop = Way.send, keystore._away, asyncio.get_running_loop()
 
-    async def held(*given: Any) -> None:
+    async def held(way: Way, *given: Any) -> None:
         sending.set()
         await go_on.wait()
-        await usual(*given)
+        await usual(way, *given)
 
     def noticed(error: OSError) -> KeyStoreAway:
         if go_on.is_set():
             loop.call_soon_threadsafe(met.set)
         return away(error)
 
-    monkeypatch.setattr(postman, "send", held)
+    monkeypatch.setattr(Way, "send", held)
     monkeypatch.setattr(keystore, "_away", noticed)
     await permit(demo, "view")
     await sending.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiosmtplib
 import pytest
 
-from gateway.smtp import MailSettings, is_final, send
+from gateway.smtp import MailSettings, Way, is_final, send
 from tests.support.post import certificate, post_office
 
 FROM = "frameroom@company.example"
@@ -99,3 +99,31 @@ async def test_a_refusal_for_good_is_told_from_one_for_now() -> None:
             with pytest.raises(aiosmtplib.SMTPResponseException) as refused:
                 await deliver(MailSettings("127.0.0.1", post.port, FROM, "none"))
             assert is_final(refused.value) is final
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls", "tls"])
+async def test_several_messages_go_over_one_connection(tmp_path: Path, tls: str) -> None:
+    ca, context = certificate(tmp_path, "127.0.0.1")
+    async with (
+        post_office(tls=tls, context=context) as post,
+        Way(MailSettings("127.0.0.1", post.port, FROM, tls, ca_file=ca)) as way,
+    ):
+        post.answers = ["250 kept", "554 never", "250 kept"]
+        await way.send("kate@customer.example", "S", "B", "msg_1")
+        with pytest.raises(aiosmtplib.SMTPResponseException):
+            await way.send("omar@customer.example", "S", "B", "msg_2")
+        await way.send("ann@customer.example", "S", "B", "msg_3")
+    assert post.recipients == [["kate@customer.example"], ["ann@customer.example"]], "each to one address alone"
+    assert len(post.connections) == 1
+
+
+async def test_a_server_that_hung_up_meanwhile_is_dialled_again() -> None:
+    async with (
+        post_office() as post,
+        Way(MailSettings("127.0.0.1", post.port, FROM, "none")) as way,
+    ):
+        await way.send("kate@customer.example", "S", "B", "msg_1")
+        post.connections[0].transport.close()
+        await way.send("omar@customer.example", "S", "B", "msg_2")
+    assert [m["Message-ID"] for m in post.kept] == ["<msg_1@company.example>", "<msg_2@company.example>"]
+    assert len(post.connections) == 2

@@ -16,7 +16,7 @@ from audit.storage import LocalObjects
 from gateway.model import DAY, MINUTE
 from gateway.notify import Postman, queue
 from gateway.notify.outbox import tell_contacts
-from gateway.smtp import MailSettings
+from gateway.smtp import MailSettings, Way
 from gateway.store.tables import contacts, outbox
 from tests.support.furnished import Furnished
 from tests.support.post import Post, post_office
@@ -192,8 +192,9 @@ async def test_two_nodes_do_not_both_send(brook: Furnished, post: Post) -> None:
         seen = (await scope.execute(outbox.select().order_by(outbox.c.id))).all()
     # The second looked before the first sent: what it saw is taken by the time it comes to it.
     await first.send_due()
-    for row in seen:
-        await second._attend(row, brook.clock.now())
+    async with Way(MailSettings("127.0.0.1", post.port, "frameroom@company.example", "none")) as way:
+        for row in seen:
+            await second._attend(row, brook.clock.now(), way)
     assert len(post.kept) == 10
 
 

@@ -14,8 +14,8 @@ from tests.support.postgres import Postgres
 
 
 @contextmanager
-def tls_server() -> Iterator[tuple[Postgres, int, str]]:
-    """The server, its port and its certificate. It holds nothing yet."""
+def tls_server(*, durable: bool = False) -> Iterator[tuple[Postgres, int, str]]:
+    """The server, its port and its certificate. It holds nothing yet. `durable`: a commit waits for the disk."""
     pem, key = certificate()
     made = Postgres()
     folder = made._folder
@@ -37,7 +37,7 @@ def tls_server() -> Iterator[tuple[Postgres, int, str]]:
     pg_ctl = [*made._prefix, str(made._bin / "pg_ctl"), "-D", str(folder / "data"), "-m", "fast"]
     subprocess.run([*pg_ctl, "stop"], check=True, capture_output=True)
     subprocess.run(
-        [*pg_ctl, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -c fsync=off", "start"],
+        [*pg_ctl, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -c fsync={'on' if durable else 'off'}", "start"],
         check=True,
         stdout=subprocess.DEVNULL,
     )

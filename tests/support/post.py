@@ -30,6 +30,7 @@ class Post:
     kept: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
+    connections: list[SMTP] = field(default_factory=list)
     port: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -90,10 +91,12 @@ async def post_office(
     starttls = context if tls == "starttls" else None
 
     def make() -> SMTP:
-        return SMTP(
+        made = SMTP(
             post, hostname="localhost", tls_context=starttls, require_starttls=starttls is not None,
             authenticator=post.log_in if login else None, auth_required=login, auth_require_tls=login,
         )  # fmt: skip
+        post.connections.append(made)
+        return made
 
     factory: Callable[[], SMTP] = make
     server = await asyncio.get_running_loop().create_server(

@@ -70,7 +70,10 @@ def checked(values: Mapping[str, str], terms: Terms | None) -> Change:
 def _within(email: str, terms: Terms | None) -> str:
     domains = terms.mail_domains if terms is not None else ()
     if email.rpartition("@")[2].lower() not in domains:
-        raise NotPermittedError(f"The agreement allows addresses at {', '.join(domains) or 'no domain'} only.")
+        where = (
+            f"addresses at {', '.join(domains)} only" if domains else "no change of addresses: it names no mail domain"
+        )
+        raise NotPermittedError(f"The agreement allows {where}.")
     return email
 
 

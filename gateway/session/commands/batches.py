@@ -7,8 +7,10 @@ the operation's own outcome. Rows are numbered by their line in the file, which 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.log import AuditLog
 from gateway.lifecycle import OperationState
@@ -18,6 +20,19 @@ from gateway.store.tables import batch_rows, batches, operations
 
 BEGUN, DONE, UNKNOWN = "begun", "done", "unknown"
 _OVER = "over"
+
+
+def _putting(insert_into: Any) -> Any:
+    """What became of a row; its operation is the one that it was begun with, unless another is told."""
+    row = insert_into(batch_rows)
+    operation = func.coalesce(row.excluded.operation_id, batch_rows.c.operation_id)
+    return row.on_conflict_do_update(
+        index_elements=[batch_rows.c.customer_id, batch_rows.c.batch_id, batch_rows.c.number],
+        set_={"operation_id": operation, "state": row.excluded.state, "code": row.excluded.code},
+    )
+
+
+_PUT: Final = {"sqlite": _putting(sqlite.insert), "postgresql": _putting(postgresql.insert)}
 
 
 @dataclass(slots=True)
@@ -116,10 +131,8 @@ class Batches:
     async def _put(
         scope: Scope, batch: Batch, number: int, operation_id: str | None, state: str, code: str
     ) -> None:  # fmt: skip
-        key = {"customer_id": batch.customer_id, "batch_id": batch.id, "number": number}
-        here = [batch_rows.c[name] == value for name, value in key.items()]
-        if operation_id is None:
-            held = select(batch_rows.c.operation_id).where(*here)
-            operation_id = (await scope.execute(held)).scalar_one_or_none()
-        await scope.execute(delete(batch_rows).where(*here))
-        await scope.execute(insert(batch_rows).values(operation_id=operation_id, state=state, code=code, **key))
+        values = {
+            "customer_id": batch.customer_id, "batch_id": batch.id, "number": number, "operation_id": operation_id,
+            "state": state, "code": code,
+        }  # fmt: skip
+        await scope.execute(_PUT[scope.connection.dialect.name], values)

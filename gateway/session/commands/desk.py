@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from connectors.contract import Operation, Person
-from connectors.errors import InvalidValue, NotFound
+from connectors.contract import MOST_NAMES, FindsByName, Operation, Person
+from connectors.errors import InvalidValue, NotFound, NotSupported
 from gateway.access.directory import Directory, agreement_of
 from gateway.access.permitted import places_and_grants
 from gateway.access.places import Place
@@ -138,22 +139,42 @@ class Desk:
 
     # --- the person ---
 
-    async def person(self, visit: Visit, words: str) -> Person:
-        """The one person meant by an extension, a number however typed, an email or part of a name.
+    async def named(self, visit: Visit, words: Sequence[str]) -> tuple[Person, ...]:
+        """Everybody whom one of these can mean by its digits, asked for at once; nobody where the phone system cannot
+        be asked so. Called inside an operation."""
+        connector = await self.visits.connector(visit)
+        names = [name for one in words if _DIGITS.fullmatch(one) and one.strip() for name in _meanings(one)]
+        if not names or not isinstance(connector, FindsByName):
+            return ()
+        found: dict[str, Person] = {}
+        with suppress(NotSupported, InvalidValue):
+            for at in range(0, len(names), MOST_NAMES):
+                found |= {one.id: one for one in await connector.named(names[at : at + MOST_NAMES])}
+            return tuple(found.values())
+        return ()
+
+    async def person(self, visit: Visit, words: str, known: Collection[Person] = ()) -> Person:
+        """The one person meant by an extension, a number however typed, an email or part of a name. `known`: what
+        `named` told of it.
 
         Called inside an operation. NotFoundError, or SeveralPeople with those that match.
         """
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
-        digits = _DIGITS.fullmatch(words) is not None
+        meanings, digits = _meanings(words), _DIGITS.fullmatch(words) is not None
+        if digits:
+            told = known or await self.named(visit, (words,))
+            meant = [person for person in told if any(_is(person, wanted) for wanted in meanings)]
+            if len(meant) == 1:
+                return meant[0]
         found: tuple[Person, ...] = ()
         exact: list[Person] = []
-        for wanted in _meanings(words):
+        for wanted in meanings:
             found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
             exact += [p for p in found if _is(p, wanted) and p not in exact]
         if not exact and digits:
-            exact = [p for wanted in _meanings(words) for p in await self._by_key(connector, wanted)]
+            exact = [p for wanted in meanings for p in await self._by_key(connector, wanted)]
         # Digits mean exactly one extension or number: part of somebody's number must never pick who is removed.
         found = tuple(exact) or (() if digits else found)
         if not found:

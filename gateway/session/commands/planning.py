@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from connectors.contract import Operation, Person, SecretKind
+from connectors.contract import MOST_NAMES, Operation, Person, SecretKind
 from connectors.errors import ConnectorError
 from gateway.errors import AmbiguousError, FrameroomError, InvalidError, NotFoundError
 from gateway.session.commands.acts import Acts, differences
@@ -19,7 +19,7 @@ from gateway.session.commands.progress import Progress
 from gateway.session.commands.text import moved, sealed_person
 from gateway.session.session import Did, Visit
 
-_AT_ONCE: Final = 100
+_SIZE: Final = 16
 _SHOWN: Final = 20
 # About one person: the next row may go through all the same.
 _OF_ONE_PERSON: Final = frozenset(
@@ -29,7 +29,7 @@ _OF_ONE_PERSON: Final = frozenset(
 
 @dataclass(slots=True)
 class Plan:
-    """What would happen. `seen` holds, by line, a digest of each person as planned for; memory stays small."""
+    """What would happen. `seen` holds, by line, whom it was planned for as they were; memory stays small."""
 
     to_do: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -38,9 +38,19 @@ class Plan:
     seen: dict[int, bytes] = field(default_factory=dict)
 
 
-def fingerprint(person: Person) -> bytes:
+def _fingerprint(person: Person) -> bytes:
     """Stands for a person as they were."""
-    return hashlib.blake2b(json.dumps(sealed_person(person)).encode(), digest_size=16).digest()
+    return hashlib.blake2b(json.dumps(sealed_person(person)).encode(), digest_size=_SIZE).digest()
+
+
+def planned_id(seen: bytes) -> str:
+    """Under which id somebody can be looked at again; "" where only what was typed finds them."""
+    return seen[_SIZE:].decode()
+
+
+def is_as_planned(person: Person, seen: bytes) -> bool:
+    """Whether somebody still is as they were seen."""
+    return _fingerprint(person) == seen[:_SIZE]
 
 
 def is_of_one_person(error: Exception) -> bool:
@@ -82,11 +92,15 @@ class Planner:
         operation = lines[0].operation
         visit = self._visits[operation]
 
+        known: tuple[Person, ...] = ()
+
         async def work(_: str) -> Did:
-            found: list[tuple[Line, Person | None, str]] = []
+            nonlocal known
+            found = list[tuple[Line, Person | None, str]]()
+            known = await self._desk.named(visit, [line.user for line in lines])
             for line in lines:
                 try:
-                    person = await self._desk.person(visit, line.user)
+                    person = await self._desk.person(visit, line.user, known)
                     found.append((line, person, await self._objection(visit, line, person)))
                 except (FrameroomError, ConnectorError) as error:
                     if not is_of_one_person(error):
@@ -95,7 +109,7 @@ class Planner:
             return Did(found, len(found), [person for _, person, _ in found if person is not None])
 
         did = await self._desk.visits.act(visit, operation, work, fields=("plan",))
-        return [self._row(file, plan, *one) for one in did.result]
+        return [self._row(file, plan, *one, by_id=one[1] in known) for one in did.result]
 
     async def _objection(self, visit: Visit, line: Line, person: Person) -> str:
         earlier = self._people.setdefault(person.id, line.number)
@@ -108,14 +122,16 @@ class Planner:
         return ""
 
     @staticmethod
-    def _row(file: ChangeFile, plan: Plan, line: Line, person: Person | None, objection: str) -> dict[str, Any]:
+    def _row(
+        file: ChangeFile, plan: Plan, line: Line, person: Person | None, objection: str, *, by_id: bool
+    ) -> dict[str, Any]:
         changes = ""
         if person is None or objection:
             plan.problems.append(f"line {line.number}: {objection}")
             plan.unfit.add(line.number)
             changes = f"cannot be done: {objection}"
         else:
-            plan.seen[line.number] = fingerprint(person)
+            plan.seen[line.number] = _fingerprint(person) + (person.id.encode() if by_id else b"")
             moves = differences(person, line.change(file.terms)) if line.do == "set" else {}
             same = line.do == "set" and not moves
             plan.counts["same" if same else line.do] += 1
@@ -127,10 +143,10 @@ class Planner:
 
 
 def _together(lines: Iterable[Line]) -> Iterable[list[Line]]:
-    """Runs of rows that need the same permission, at most a hundred each."""
+    """Runs of rows that need the same permission, as many as can be asked for at once."""
     held: list[Line] = []
     for line in lines:
-        if held and (held[0].operation is not line.operation or len(held) >= _AT_ONCE):
+        if held and (held[0].operation is not line.operation or len(held) >= MOST_NAMES):
             yield held
             held = []
         held.append(line)

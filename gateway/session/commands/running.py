@@ -14,7 +14,7 @@ from gateway.session.commands.acts import Acts, Around
 from gateway.session.commands.batches import UNKNOWN, Batch, Batches
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.change_file import ChangeFile, Line
-from gateway.session.commands.planning import Plan, fingerprint, is_of_one_person
+from gateway.session.commands.planning import Plan, is_as_planned, is_of_one_person, planned_id
 from gateway.session.commands.progress import Progress
 from gateway.session.commands.run_telling import RunTelling
 from gateway.session.commands.text import moved
@@ -113,8 +113,12 @@ class Run:
         around = Around(begun, done, self._telling.line, self._telling.to_approvers(visit))
 
         async def whom() -> Person:
-            person = await self._desk.person(visit, line.user)
-            if fingerprint(person) != self._plan.seen[line.number]:
+            seen = self._plan.seen[line.number]
+            if known := planned_id(seen):
+                person = await (await self._desk.visits.connector(visit)).view(known)
+            else:
+                person = await self._desk.person(visit, line.user)
+            if not is_as_planned(person, seen):
                 raise Conflict("it changed since it was shown; nothing was written")
             return person
 

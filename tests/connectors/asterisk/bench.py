@@ -176,6 +176,7 @@ class AsteriskBench:
                      "secrets": ["password"]},
         "missing": {"rights": ["SELECT public.ps_auths id"]},
         "people": {**_SCOPE, "cursor": "20001", "limit": 50}, "find": {**_SCOPE, "words": ["grace"], "limit": 50},
+        "named": {**_SCOPE, "names": ["20001", "+442079460123"], "numbers": ["20001", "442079460123"]},
         "view": _ONE, "own": _ONE, "lock-own": _ONE, "box": _BOX, "lock-box": _BOX, "delete-box": _BOX,
         "box-others": {**_BOX, **_IDS, "vmcontext": "default"}, "extension-others": {**_IDS, **_EXTENSION},
         "parts-others": _IDS, "lock-auths": _IDS, "devices": _IDS, "delete-contacts": _IDS, "delete-endpoints": _IDS,
@@ -226,7 +227,7 @@ class AsteriskBench:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(f"create database {name} template asterisk".encode())
         pbx = Pbx(self._url(name), name, self._port, self._pem)
-        _plant(self._url(name), people)
+        plant(self._url(name), people)
         told = " ".join(secret for person in people for secret in person.secrets.values())
         enemy = Enemy(self._port, self._made._folder, self._pem, [person.name for person in people], told)
         async with enemy.running():
@@ -239,7 +240,7 @@ class AsteriskBench:
         self._stack.close()
 
 
-def _plant(url: str, people: Sequence[Planted]) -> None:
+def plant(url: str, people: Sequence[Planted]) -> None:
     """As rows: an endpoint, its address of record, its password entry, a mailbox, direct numbers."""
 
     def secret(person: Planted, field: str) -> str | None:

@@ -65,9 +65,9 @@ class Pbx:
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[Postgres, int, str]]:
+def running_server(*, durable: bool = False) -> Iterator[tuple[Postgres, int, str]]:
     """The server: TLS on a loopback port, SCRAM alone. Its database `asterisk` is copied, never used."""
-    with tls_server() as (made, port, pem):
+    with tls_server(durable=durable) as (made, port, pem):
         with psycopg.connect(f"{made.url('postgres', 'owner')}&port={port}", autocommit=True) as connection:
             connection.execute("create database asterisk")
         with psycopg.connect(f"{made.url('asterisk', 'owner')}&port={port}", autocommit=True) as connection:

@@ -1,0 +1,155 @@
+"""Asterisk realtime beside its goals, on a real PostgreSQL that waits for its disk: `python -m bench.realtime`.
+
+Looks at 50,000 people are asked of the connector itself; the bare round trip beside `show` is the same statement by
+psycopg alone. `apply` is what an engineer runs: a file of 1,000 changes through the SSH door of a whole gateway, with
+policy, audit log, recording and mail as an operator has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import psycopg
+import uvloop
+from psycopg import sql
+
+from bench import gateway
+from bench.load import Target
+from bench.measuring import from_here, memory, ms, paged
+from bench.record import line
+from connectors.asterisk.settings import AsteriskRealtimeSettings
+from connectors.asterisk.statements import statements
+from connectors.conformance.bench import Planted
+from connectors.contract import Credential, Operation
+from tests.connectors.asterisk.bench import plant
+from tests.connectors.asterisk.database import DDI, PASSWORD, Pbx, running_server
+from tests.support.postgres import Postgres
+
+PEOPLE = 50_000
+CHANGES = 1_000
+PAGE = 50
+ROUNDS = 7
+SHOWS = 400
+_FIRST = 100_000
+
+
+@contextmanager
+def _pbx(server: tuple[Postgres, int, str], name: str, people: int) -> Iterator[Pbx]:
+    """A database of its own, with so many people in it and nobody else."""
+    made, port, pem = server
+
+    def url(database: str) -> str:
+        return f"{made.url(database, 'owner')}&port={port}"
+
+    with psycopg.connect(url("postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name} template asterisk".encode())
+    with psycopg.connect(url(name), autocommit=True) as connection:
+        for table in ("ps_endpoints", "ps_auths", "ps_aors", "ps_contacts", "voicemail", "site_ddi"):
+            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(table)))
+    names = range(_FIRST, _FIRST + people)
+    plant(
+        url(name),
+        [Planted(str(n), str(n), f"Person {n}", f"p{n}@customer.example", (f"+44207{n + 10**6}",)) for n in names],
+    )
+    yield Pbx(url(name), name, port, pem)
+
+
+async def _bare(pbx: Pbx, person: str) -> Callable[[], Awaitable[object]]:
+    connection = await psycopg.AsyncConnection.connect(
+        host="127.0.0.1", port=pbx.port, dbname=pbx.database, user="gateway", password=PASSWORD, autocommit=True
+    )
+    settings = pbx.target().settings_as(AsteriskRealtimeSettings)
+    text = statements(settings)["view"]
+    values = {"id": person, "contexts": list(settings.user_contexts), "vmcontext": settings.voicemail_context}
+
+    async def show() -> object:
+        return await (await connection.execute(text, values)).fetchall()
+
+    return show
+
+
+async def looks(pbx: Pbx) -> bool:
+    """The three figures of whoever looks, printed; whether all were met."""
+    connector = await pbx.connect()
+    await connector.people(None, 500)
+    before = await asyncio.to_thread(from_here)
+    if await paged(connector) != PEOPLE:
+        raise RuntimeError("not everybody came")
+    grown = memory("VmHWM") - before
+    met = line(
+        "Asterisk realtime: memory grown, MiB", f"{grown:.1f}, all {PEOPLE:,} paged through", "≤ 20", grown <= 20
+    )
+    await connector.close()
+
+    first = []
+    for _ in range(ROUNDS):
+        connector = await pbx.connect()
+        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
+        await connector.close()
+    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {PEOPLE:,}, a page of {PAGE}"
+    met &= line("Asterisk realtime: first row, ms", words, "≤ 300", median(first) <= 300)
+
+    connector = await pbx.connect()
+    someone = str(_FIRST + 77)
+    bare, ours, theirs = await _bare(pbx, someone), [], []
+    for _ in range(SHOWS):
+        ours.append(await ms(lambda: connector.view(someone)))
+        theirs.append(await ms(bare))
+    await connector.close()
+    ratio = median(ours) / median(theirs)
+    words = f"{median(ours):.2f} ms against {median(theirs):.2f}: {ratio:.2f} ×"
+    return met & line("Asterisk realtime: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+
+
+async def _applied(engineer: Target) -> float:
+    """Changes a second: a new name and address each."""
+    rows = "".join(f"{n},Someone {n},s{n}@customer.example\n" for n in range(_FIRST, _FIRST + CHANGES))
+    connection = await engineer.connect()
+    before = time.perf_counter()
+    done = await connection.run("--system Pbx apply - --yes --json", input=f"user,name,email\n{rows}")
+    taken = time.perf_counter() - before
+    connection.abort()
+    if done.exit_status != 0:
+        raise RuntimeError(f"apply: {done.stderr!r}")
+    if [row["result"] for row in json.loads(str(done.stdout))] != ["done"] * CHANGES:
+        raise RuntimeError("not every row was done")
+    return CHANGES / taken
+
+
+async def apply(pbx: Pbx) -> bool:
+    """The figure of whoever changes many."""
+    system = gateway.System(
+        "Pbx", "asterisk-realtime", pbx.port, pbx.pin, Credential("gateway", PASSWORD),
+        json.dumps({"database": pbx.database, "ddi": DDI}),
+    )  # fmt: skip
+    operations = gateway.LOOKS - {Operation.DIAG} | {Operation.ALTER}
+    with tempfile.TemporaryDirectory() as folder:
+        async with gateway.running(Path(folder), (system,), operations, engineers=1) as ours:
+            a_second = await _applied(ours.engineers[0])
+    changed = pbx.sql("select count(*) from voicemail where fullname like 'Someone %' and email like 's1%'")[0][0]
+    if changed != CHANGES:
+        raise RuntimeError(f"only {changed} people have their new name and address")
+    words = (
+        f"{a_second:,.0f} a second: {CHANGES:,} rows, a name and an address each, from the file sent to the last result"
+    )
+    return line("Asterisk realtime: `apply`", words, f"≥ 200 a second of {CHANGES:,}", a_second >= 200)
+
+
+def main() -> bool:
+    """All of it; whether every goal was met."""
+    with running_server(durable=True) as server:
+        with _pbx(server, "many", PEOPLE) as pbx:
+            met = uvloop.run(looks(pbx))
+        with _pbx(server, "changed", CHANGES) as pbx:
+            return met & uvloop.run(apply(pbx))
+
+
+if __name__ == "__main__":
+    main()
