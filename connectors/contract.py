@@ -186,6 +186,8 @@ class Capabilities:
     then `cannot["logins"]` says why."""
     made_there: frozenset[SecretKind] = frozenset()
     """Kinds of password that the phone system makes and mails itself (`MakesSecrets`): Frameroom never holds one."""
+    credential: Mapping[str, bool] = field(default_factory=lambda: {"password": False, "key": False})
+    """What our credential there is made of, besides the login ("password", "key"), and whether it has to be there."""
 
 
 @dataclass(frozen=True, slots=True)

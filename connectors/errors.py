@@ -53,7 +53,7 @@ class CredentialRefused(ConnectorError):
 
     code = "credential-refused"
     fault = Fault.OPERATOR
-    default_next = "The operator must store the current credential (`frameroom system add --replace`)."
+    default_next = "The operator must store the current credential (`frameroom system credential`)."
 
 
 class SecretReadable(ConnectorError):

@@ -40,6 +40,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
+        credential={"password": True},
         proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
         "of that Asterisk, live",
         cannot=cannot,

@@ -76,6 +76,7 @@ def capabilities(settings: AsteriskAmiSettings | None = None) -> Capabilities:
         secrecy={SecretKind.VOICEMAIL: Secrecy.SELECTED, SecretKind.SIP: Secrecy.SELECTED},
         secrecy_why=WHY,
         proven=(Proof.TRANSCRIPTS,),
+        credential={"password": True},
         proven_how="transcripts of a live Asterisk 22.10.1; the conformance kit on a stand-in that answers as they do",
         cannot=cannot,
     )

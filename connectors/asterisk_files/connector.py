@@ -235,6 +235,7 @@ class AsteriskFilesFamily:
             secrecy_why="the phone system's own sshd binds our key to a helper that tells no password, and asks "
             "Asterisk's prompt only what is on its own list; that it reaches nothing else is tried at each connect",
             proven=(Proof.LIVE, Proof.TRANSCRIPTS),
+            credential={"key": True},
             proven_how="a live Asterisk 22.10.1, resets by REGISTER (`make test-vendor`, where one is named); files "
             "captured from Asterisk 22.10.1 behind a real OpenSSH server (always)",
             cannot={

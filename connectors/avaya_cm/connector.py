@@ -238,6 +238,7 @@ class AvayaCmFamily:
             secrecy={},
             secrecy_why=_WHY,
             proven=(Proof.TRANSCRIPTS,),
+            credential={"password": True},
             proven_how="answers as public programs for it read and test them, never a phone system; the conformance "
             "kit on a stand-in made from those",
             cannot={

@@ -7,6 +7,7 @@ is left behind, and prints what it found (JSON). It is not told the secrets that
 from __future__ import annotations
 
 import asyncio
+import collections
 import gc
 import importlib
 import io
@@ -230,6 +231,21 @@ def _held_by(start: object) -> str:
     return "\n".join(texts)
 
 
+_KEEPERS: Final = (str, bytes, bytearray, list, dict, set, collections.deque)
+
+
+def _kept_by(kind: Family) -> list[object]:
+    """What the family's modules and their classes hold besides a connection: whatever is kept there outlives it."""
+    top = type(kind).__module__.partition(".")[0]
+    kept: list[object] = []
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in (top, "connectors") and not name.startswith("connectors.conformance"):
+            classes = [made for made in vars(module).values() if isinstance(made, type) and made.__module__ == name]
+            for held in (module, *classes):
+                kept += [one for word, one in vars(held).items() if isinstance(one, _KEEPERS) and word[:2] != "__"]
+    return kept
+
+
 async def run(job: dict[str, Any]) -> dict[str, Any]:
     """Connect, do it, search."""
     kind, told, search = family(job["family"]), _Told(), Search(job["needles"])
@@ -251,7 +267,7 @@ async def run(job: dict[str, Any]) -> dict[str, Any]:
         "results": search.of("".join(map(repr, told.results)).encode()),
         "errors": search.of("\n".join(told.errors).encode()),
         "logs": search.of(_logged.getvalue().encode()),
-        "objects": search.of(_held_by([connector, told.results]).encode()),
+        "objects": search.of(_held_by([connector, told.results, *_kept_by(kind)]).encode()),
         "memory": search.memory() if job.get("memory") else set(),
     }
     if connector is not None:

@@ -52,6 +52,7 @@ def capabilities(settings: CucmSettings | None = None) -> Capabilities:
         secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
         secrecy_why=WHY,
         proven=(Proof.SCHEMA,),
+        credential={"password": True},
         proven_how=(
             "every request, and every answer of the stand-in, against Cisco's own AXL schemas of nine versions from "
             "8.5 to 14.0; Unity Connection after Cisco's documentation alone; the conformance kit on the stand-in; "

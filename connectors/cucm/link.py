@@ -209,7 +209,7 @@ async def connect(target: Target, settings: CucmSettings, unseal: Unseal) -> Lin
         if credential.password is None or ":" in credential.login:
             raise CredentialRefused(
                 "this phone system wants a name without a colon, and a password",
-                next_step="The operator stores them with --login and --password-file (`system add --replace`).",
+                next_step="The operator stores them with --login and --password-file (`frameroom system credential`).",
             )
         token = base64.b64encode(f"{credential.login}:{credential.password}".encode()).decode()
         link = Link(axl, unity, token, target.answer_timeout_ms)

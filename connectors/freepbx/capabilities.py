@@ -41,6 +41,7 @@ OURS: Final = Capabilities(
     "Asterisk's prompt and fwconsole only what is on its own list; that it reaches nothing else is tried at each "
     "connect. Where the settings name FreePBX's API it is `selected`: its client's secret could do more",
     proven=(Proof.SCHEMA,),
+    credential={"key": True, "password": False},
     proven_how="the kit on the helper itself, in a real PHP on a real MariaDB with FreePBX's tables, where a stand-in "
     "takes the place of FreePBX's classes; each call checked against FreePBX's own source (`make test-vendor`). "
     "Never run on a live FreePBX",

@@ -55,6 +55,7 @@ def capabilities(settings: FusionPbxSettings | None = None, findings: Findings |
         secrecy=dict.fromkeys((SecretKind.VOICEMAIL, SecretKind.SIP, SecretKind.PORTAL), secrecy),
         secrecy_why=why,
         proven=(Proof.SCHEMA,),
+        credential={"password": True},
         proven_how="the conformance kit on a real PostgreSQL with the columns that FusionPBX 5.6 defines (an "
         "extract; its own definitions and its own PHP with `make test-vendor`); no live FusionPBX or FreeSWITCH",
         cannot=cannot,

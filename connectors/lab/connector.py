@@ -277,6 +277,7 @@ class LabFamily:
             secrecy_why="people are reached through a forced helper that knows no request for a secret; the prompt, "
             "used for a fixed list of commands, could print passwords; that list, below the connector, stops it",
             proven=(Proof.LAB,),
+            credential={"key": True},
             proven_how="the conformance kit and tests of its own, over real SSH and SIP",
             login_record="every SSH login with our key, from the lab's own record, also one that has ended",
         )

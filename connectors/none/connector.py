@@ -35,6 +35,7 @@ class NoConnectorFamily:
             secrecy_why="Frameroom has no credential, and sends and records nothing; what an engineer sees there with "
             "the phone system's own programs is between them and the customer",
             proven=(),
+            credential={},
             proven_how="there is nothing to prove",
             cannot={
                 "operations": "none: what may be permitted is `visit`, which is not recorded here",

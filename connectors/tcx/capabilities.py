@@ -30,6 +30,7 @@ def capabilities() -> Capabilities:
         secrecy=dict.fromkeys(SecretKind, Secrecy.SELECTED),
         secrecy_why=_WHY,
         proven=(Proof.SCHEMA,),
+        credential={"password": True},
         proven_how=(
             "the vendor's own OpenAPI file (`make test-vendor`, where it is named): every request of ours, and every "
             "answer of the stand-in that the conformance kit runs on. It was never run against a live 3CX"

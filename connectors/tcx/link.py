@@ -34,7 +34,7 @@ _DONE: Final = frozenset({OK, 201, 204})
 _TOKEN_BYTES: Final = 1 << 16
 _CLIENT: Final = (
     "The operator looks at Integrations → API of this 3CX (client, key, department and role), and stores the current "
-    "key (`frameroom system add --replace`)."
+    "key (`frameroom system credential`)."
 )
 _PAUSE_MS: Final = 5_000
 

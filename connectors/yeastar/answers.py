@@ -162,7 +162,7 @@ def no_sign_in(code: int) -> ConnectorError:
     return CredentialRefused(
         "the phone system refused our Client ID or Client Secret",
         next_step="Do not try again before it is right: after five refusals the phone system blocks our address "
-        "(Security > Security Rules > Blocked IPs). The operator stores it with `frameroom system add --replace`.",
+        "(Security > Security Rules > Blocked IPs). The operator stores it with `frameroom system credential`.",
     )
 
 

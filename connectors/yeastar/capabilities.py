@@ -44,6 +44,7 @@ def capabilities(settings: YeastarSettings | None = None) -> Capabilities:
         secrecy={SecretKind.SIP: Secrecy.SELECTED, SecretKind.PORTAL: Secrecy.SELECTED},
         secrecy_why=WHY,
         proven=(Proof.DOCUMENTATION,),
+        credential={"password": True},
         proven_how="the vendor's developer guide, never a phone system; the conformance kit on a stand-in made from it",
         cannot=cannot,
     )

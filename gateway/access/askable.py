@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from connectors.contract import NO_CONNECTOR, OUTSIDE, Operation
+from connectors.registry import families
 from gateway.access.directory import agreement_of
 from gateway.access.persons import persons
 from gateway.errors import InvalidError, NotPermittedError, StateError
@@ -40,11 +41,22 @@ async def _check_in_service(scope: Scope, system_id: str) -> str:
 
 
 def check_reached(connector: str, operations: Collection[Operation]) -> None:
-    """InvalidError for what needs a connector, of a phone system that has none."""
+    """InvalidError for what needs a connector, of a phone system that has none, and for what its connector cannot do:
+    nobody is asked for a yes that would be worth nothing."""
     if connector == NO_CONNECTOR and (beyond := set(operations) - OUTSIDE):
         raise InvalidError(
             f"Frameroom does not reach this phone system, so nobody can be permitted {_names(beyond)} there.",
             next_step="What can be permitted is visit (not recorded here).",
+        )
+    family = families().get(connector)
+    if family is None or connector == NO_CONNECTOR:
+        return
+    can = family.capabilities()
+    if beyond := set(operations) - OUTSIDE - can.operations:
+        why = "; ".join(f"{one.value}: {can.cannot[one.value]}" for one in sorted(beyond) if one.value in can.cannot)
+        raise InvalidError(
+            f"This phone system cannot be asked for {_names(beyond)}{f' ({why})' if why else ''}; nobody was asked.",
+            next_step=f"What can be permitted there is {_names(can.operations | OUTSIDE)}.",
         )
 
 

@@ -21,6 +21,7 @@ from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermit
 from gateway.lifecycle import AgreementState, advance
 from gateway.model import Agreement, PhoneSystem, Terms, new_id, same_address
 from gateway.store.engine import Scope, Store
+from gateway.store.login_tables import dials
 from gateway.store.portal_tables import ANY_KEY, BY_OPERATOR, BY_RECOVERY
 from gateway.store.tables import agreements, approvers, customers, roster, sites, systems
 from gateway.vault import Vault
@@ -279,11 +280,17 @@ class Directory:
                 await notify.engineer_named(scope, engineer_id, self._audit.clock.now())
 
     async def add_system(
-        self, actor: str, customer_id: str, values: dict[str, Any], credential: Credential | None, secrecy: list[str]
+        self,
+        actor: str,
+        customer_id: str,
+        values: dict[str, Any],
+        credential: Credential | None,
+        secrecy: list[str],
+        dial: dict[str, Any] | None = None,
     ) -> str:
         """A phone system: name, connector, host, port, pin, settings (JSON), asset, ddi_range, and the name of its
         site, which is added when the customer has none of that name (town, postcode); its credential sealed, or
-        none."""
+        none. `dial`: the use of the credential with which it was tried, to be known as ours."""
         system_id = new_id("sys")
         plain = dict(values)
         site = {key: plain.pop(key, "") for key in ("site", "town", "postcode")}
@@ -300,6 +307,8 @@ class Directory:
                     customer_id=customer_id, id=system_id, credential=sealed, site_id=site_id, **plain
                 )
             )  # fmt: skip
+            if dial is not None:
+                await scope.execute(insert(dials).values(customer_id=customer_id, system_id=system_id, **dial))
             key = f"customer:{customer_id}"
             await self._log(
                 scope, "system.added", actor, system=system_id,

@@ -136,7 +136,12 @@ class Reconciler:
             await scope.execute(delete(dials).where(dials.c.begun_ms < self._audit.clock.now() - KEPT_MS))
 
     async def _ours(self, scope: Scope, system: PhoneSystem, now: int) -> list[Dialled]:
-        here = (dials.c.customer_id == system.customer_id) & (dials.c.system_id == system.id)
+        # What was removed and added again has a new id, and its record still shows what we did under the old one.
+        same = select(systems.c.id).where(
+            systems.c.customer_id == system.customer_id, systems.c.connector == system.connector,
+            systems.c.host == system.host, systems.c.port == system.port,
+        )  # fmt: skip
+        here = (dials.c.customer_id == system.customer_id) & dials.c.system_id.in_(same)
         query = select(dials.c.id, dials.c.mark, dials.c.login, dials.c.begun_ms)
         found = await scope.execute(query.where(here, dials.c.begun_ms >= now - KEPT_MS))
         return [Dialled(row.id, row.mark, row.login, row.begun_ms) for row in found]

@@ -195,7 +195,7 @@ async def _furnish(demo: Demo) -> None:
     await demo.admin(
         "system add", customer=CUSTOMER, name=SYSTEM, connector="lab", host="127.0.0.1", port=demo.lab.ssh_port,
         pin=demo.lab.host_key, login="frameroom", password=None, private_key=demo.lab.client_key, settings="{}",
-        site="Leeds", asset="",
+        site="Leeds", asset="", untried=True,
     )  # fmt: skip
     host_key = (demo.settings.storage.data_dir / "keys" / "ssh_host_ed25519").read_bytes()
     public = asyncssh.import_private_key(host_key).export_public_key().decode()

@@ -6,10 +6,11 @@ import contextlib
 import io
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from connectors.operations import NO_CONNECTOR
 from gateway.cli import helpers
 from gateway.cli.calling import run, settings_of, simple
 from gateway.cli.render import show
@@ -23,6 +24,11 @@ _PIN = (
     "x509 -noout -fingerprint -sha256`), or `system-cas`: whatever name `server_name` of the settings says, as this "
     "machine's authorities vouch for it."
 )
+_ASKED: Final = {
+    "host": "Its address",
+    "pin": "Its host key line or certificate (or a file)",
+    "login": "Our login there",
+}
 
 
 def know_named(config: Path) -> None:
@@ -69,7 +75,22 @@ def whose() -> click.Option:
     return may("customer", help="Whose, where two customers have one of that name.")
 
 
+def _ask_for(given: dict[str, Any]) -> None:
+    """On a terminal: what a phone system of this kind needs and was not said."""
+    from connectors.registry import families
+
+    if given["connector"] == NO_CONNECTOR or not sys.stdin.isatty():
+        return
+    for name, words in _ASKED.items():
+        given[name] = given[name] or click.prompt(words, err=True)
+    for kind, needed in families()[given["connector"]].capabilities().credential.items():
+        if needed and given[f"{kind}_file"] is None:
+            words = "File with its password" if kind == "password" else "File with the private key"
+            given[f"{kind}_file"] = click.prompt(words, type=FILE_TEXT, err=True)
+
+
 def _added(given: dict[str, Any]) -> dict[str, Any]:
+    _ask_for(given)
     password, key = given.pop("password_file"), given.pop("key_file")
     settings = given.pop("settings_file")
     return given | {
@@ -84,7 +105,8 @@ def register(main: click.Group) -> None:
     main.add_command(system)
     simple(
         system, "add", "Add one. The credential is read from a file and sealed; it never stands on a command line. "
-        "Nothing is fetched: what proves its identity is given with --pin.",
+        "Nothing is fetched: what proves its identity is given with --pin. It is tried before it is saved: reached, "
+        "known by its pin, come in to. On a terminal it asks for what was left out and this connector needs.",
         "system add 'Brook & Sons' --name 'Head office' --connector lab --host 192.0.2.7 --pin head-office.pub "
         "--login frameroom --key-file head-office.key",
         argument("customer"), option("name"),
@@ -97,6 +119,7 @@ def register(main: click.Group) -> None:
         option("site", default="", help="Name of the customer's site."), option("town", default=""),
         option("postcode", default=""), option("asset", default="", help="Asset number."),
         click.Option(["--numbers", "ddi_range"], default="", help="Direct numbers, like +442079460000-99."),
+        click.Option(["--untried"], is_flag=True, help="Save it without trying it: it is not in place yet."),
         call="system add", change=_added,
     )  # fmt: skip
     simple(

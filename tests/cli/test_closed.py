@@ -180,10 +180,12 @@ def test_what_settings_weaken_stands_where_the_phone_system_is_shown(
     furnished.json(
         "system", "add", BROOK, "--name", "Old one", "--connector", "avaya-cm", "--host", "h", "--pin", f"{key}.pub",
         "--login", "frameroom", "--password-file", str(tmp_path / "password"),
-        "--settings-file", str(tmp_path / "settings.json"),
+        "--settings-file", str(tmp_path / "settings.json"), "--untried",
     )  # fmt: skip
     shown = furnished.json("system", "show", "Old one")
     assert "1024 bits" in shown["WEAKENED"]
+    listed = {row["name"]: row["WEAKENED"] for row in furnished.json("system", "list", "--customer", BROOK)}
+    assert listed == {"Old one": shown["WEAKENED"], "Head office": ""}
     assert "keeps no addresses" in " ".join(shown["cannot"])
     assert "WEAKENED" not in furnished.json("system", "show", "Head office", "--customer", BROOK)
 
@@ -213,12 +215,16 @@ def test_a_system_that_cannot_be_added(furnished: Closed, key: Path) -> None:
 
     assert "neither a host key line nor a PEM certificate" in add(pin="ssh-ed25519 AAAA")
     assert "ssh-keyscan" in add(pin="a b c")
-    assert "no credential" in add(key_file=None)
+    assert "it has no key\nGive --key-file." in add(key_file=None)
+    (furnished.folder / "secret").write_text("CANARY-secret")
+    assert "lab takes no password" in add(password_file=str(furnished.folder / "secret"))
+    assert "cisco-cucm takes no key" in add(connector="cisco-cucm", password_file=str(furnished.folder / "secret"))
     assert "cannot be read" in add(key_file="/no/such/file")
     assert "not one of" in add(connector="nonesuch")
     settings = furnished.folder / "settings.json"
     settings.write_text('{"databse": "x"}')
-    assert "no such key; did you mean database?" in add(connector="asterisk-realtime", settings_file=str(settings))
+    other = {"connector": "asterisk-realtime", "key_file": None, "password_file": str(furnished.folder / "secret")}
+    assert "no such key; did you mean database?" in add(**other, settings_file=str(settings))
     settings.write_text("{")
     assert "the settings cannot be taken" in add(settings_file=str(settings))
     assert len(furnished.json("system", "list")) == 2
@@ -228,7 +234,7 @@ def test_a_line_of_ssh_keyscan_is_a_pin(furnished: Closed, key: Path) -> None:
     line = Path(f"{key}.pub").read_text().split()
     furnished.ok(
         "system", "add", BROOK, "--name", "Depot", "--connector", "lab", "--host", "h", "--login", "x", "--key-file",
-        str(key), "--pin", f"pbx.customer.example {line[0]} {line[1]}",
+        str(key), "--pin", f"pbx.customer.example {line[0]} {line[1]}", "--untried",
     )  # fmt: skip
     assert furnished.json("system", "show", "Depot")["pin"] == f"{line[0]} {line[1]}"
 
@@ -250,7 +256,7 @@ def test_a_removed_system_keeps_no_credential_and_frees_its_name(furnished: Clos
     assert "out of service" in furnished.refused("system", "check", told["id"], code=1)
     furnished.ok(
         "system", "add", BROOK, "--name", "Head office", "--connector", "lab", "--host", "h2", "--pin", f"{key}.pub",
-        "--login", "frameroom", "--key-file", str(key),
+        "--login", "frameroom", "--key-file", str(key), "--untried",
     )  # fmt: skip
     assert furnished.json("system", "show", "Head office", "--customer", BROOK)["host"] == "h2"
     assert len(furnished.json("system", "list", "--customer", BROOK, "--removed")) == 2

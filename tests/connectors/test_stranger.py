@@ -114,6 +114,14 @@ FAULTY = {
         ],
         {_TOLD},
     ),
+    "keeps in its module what the answer to a write tells": (
+        [
+            ("        return {} if request.writes else answer",
+             "        KEPT.append(repr(answer))\n        return {} if request.writes else answer"),
+            ('SHOWN = ["id"', 'KEPT: list[str] = []\nSHOWN = ["id"'),
+        ],
+        {_TOLD},
+    ),
     "sends what is on no list": (
         [('        await self._line.ask("list", after=None, limit=1)\n',
           '        await self._line.ask("list", after=None, limit=1)\n'

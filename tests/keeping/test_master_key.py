@@ -27,15 +27,15 @@ from tests.cli.conftest import Closed
 from tests.keeping.deployment import Deployment, make, serving
 from tests.support.token import KEY, LABEL, SoftToken, make_token
 
-SECRET = "a password that is sealed"
+SECRET = "a key that is sealed"
 
 
 def furnish(deployment: Deployment) -> None:
     deployment.do("customer add", name="Brook")
     deployment.do(
         "system add", customer="Brook", name="Head office", connector="lab", host="127.0.0.1", port=9, pin="",
-        login="frameroom", password=SECRET, private_key=None, settings="{}", site="", town="",
-        postcode="", asset="", ddi_range="",
+        login="frameroom", password=None, private_key=SECRET, settings="{}", site="", town="",
+        postcode="", asset="", ddi_range="", untried=True,
     )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ async def test_moved_while_it_serves_and_the_old_key_is_taken_away(deployment: D
         assert (await asked(deployment, "keys retire"))[0]["id"] == before["id"]
         assert not old.exists()
         assert await gateway.stop() == 0, gateway.said
-    assert (await asyncio.to_thread(credential, deployment)).password == SECRET
+    assert (await asyncio.to_thread(credential, deployment)).private_key == SECRET
     tail = await asyncio.to_thread(deployment.do, "audit tail", customer=None, count=20, why="t")
     assert {"keys.rewrapped", "keys.retired"} <= {row["kind"] for row in tail}
 
@@ -102,7 +102,7 @@ def test_moved_when_nothing_serves_and_again_and_again(embedded: Deployment) -> 
     assert len(places) == 3
     assert len(embedded.do("keys retire")) == 3
     assert len(list((embedded.data / "keys").glob("master*.key"))) == 1
-    assert credential(embedded).password == SECRET
+    assert credential(embedded).private_key == SECRET
 
 
 def _one_more(deployment: Deployment) -> Path:
@@ -166,7 +166,7 @@ async def test_from_file_to_token_and_on_while_it_serves(embedded: Deployment, t
         assert done["place"].startswith("file master-"), done
         assert len(await asked(embedded, "keys retire")) == 2
         assert await gateway.stop() == 0, gateway.said
-    assert (await asyncio.to_thread(credential, embedded)).password == SECRET
+    assert (await asyncio.to_thread(credential, embedded)).private_key == SECRET
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_an_old_backup_of_the_records_opens_with_newer_keys(embedded: Deployment
     for number, files in enumerate([(records, keys), (whole,)]):
         new = embedded.folder.parent / f"new{number}"
         restore(Wanted(files, embedded.identity_file(), new, None), Restored())
-        assert credential(Deployment(new, embedded.database)).password == SECRET
+        assert credential(Deployment(new, embedded.database)).private_key == SECRET
 
 
 def test_the_configuration_of_another_deployment_moves_nothing(embedded: Deployment, tmp_path: Path) -> None:
@@ -297,4 +297,4 @@ def test_a_key_store_without_the_key_of_credentials_is_said_and_gets_no_other(em
     assert "backup of the keys" in done.stderr
     assert not vault.exists()
     vault.write_bytes(held)
-    assert credential(embedded).password == SECRET
+    assert credential(embedded).private_key == SECRET

@@ -44,7 +44,7 @@ async def opened(tmp_path: Path, database: tuple[str, str], pbx: Pbx) -> AsyncIt
                              "phone": "", "notices": "changes"}),
             ("system add", {"customer": BROOK, "name": "Exchange", "connector": "asterisk-realtime",
                             "host": "127.0.0.1", "port": pbx.port, "pin": pbx.pin, "login": "gateway",
-                            "password": PASSWORD, "private_key": None, "site": "", "asset": "",
+                            "password": PASSWORD, "private_key": None, "site": "", "asset": "", "untried": True,
                             "settings": json.dumps({"database": pbx.database, "ddi": DDI})}),
         ):  # fmt: skip
             await admin.call(name, "t", given)

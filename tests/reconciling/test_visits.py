@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from gateway.access.reconciling import Reconciler
-from gateway.cli.demo import SYSTEM, Demo, permit
+from gateway.cli.demo import CUSTOMER, SYSTEM, Demo, permit
 from gateway.cli.story import Master
 from gateway.store.login_tables import dials, foreign_logins
 from gateway.wiring.admin.base import Base
@@ -75,6 +75,19 @@ async def test_visits_and_resets_are_ours_and_a_thief_with_the_key_is_not(demo: 
     mail = await demo.mails.wait_for("it was none of our visits", count=2)
     assert "from 127.0.0.1" in mail
     assert (await demo.admin("audit verify"))["ok"]
+
+
+async def test_visits_of_before_it_was_removed_and_added_again_are_no_alarm(demo: Demo, ssh: Master) -> None:
+    await permit(demo, "view")
+    assert (await ssh.run("show 2001")).code == 0
+    await demo.admin("system remove", system=SYSTEM)
+    await demo.admin(
+        "system add", customer=CUSTOMER, name=SYSTEM, connector="lab", host="127.0.0.1", port=demo.lab.ssh_port,
+        pin=demo.lab.host_key, login="frameroom", password=None, private_key=demo.lab.client_key, settings="{}",
+    )  # fmt: skip
+    (line,) = (row for row in await demo.admin("system check", system=SYSTEM) if row["what"] == "login record")
+    assert line["ok"], line
+    assert await told(demo) == 0
 
 
 async def test_more_logins_than_one_answer_holds_are_all_told_of(demo: Demo) -> None:

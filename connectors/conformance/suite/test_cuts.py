@@ -10,10 +10,17 @@ from dataclasses import dataclass, replace
 import pytest
 
 from connectors.conformance.bench import Bench, Planted, System
-from connectors.conformance.people import generated, planted
+from connectors.conformance.people import DOMAIN, generated, planted
 from connectors.conformance.relay import Relay, relayed
-from connectors.conformance.suite.trying import LONGEST_S, needs, renew, renewable, resettable
-from connectors.contract import Change, Connector, Operation, Person, Secret, Target
+from connectors.conformance.suite.trying import (
+    LONGEST_S,
+    needs,
+    renew,
+    renewable,
+    resettable,
+    shown,
+)
+from connectors.contract import UNSET, Change, Connector, Operation, Person, Secret, Target
 from connectors.errors import ConnectorError, OutcomeUnknown
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900)]
@@ -40,7 +47,19 @@ def _writes(bench: Bench, system: System) -> dict[str, _Write]:
     async def removed(person: Planted) -> bool:
         return await system.now(person.id) is None
 
+    def everything(person: Person) -> Change:
+        fields = bench.traits.alters
+        email = f"new-{person.extension}@{DOMAIN}" if "email" in fields else UNSET
+        return Change("Another Name", email, None if "ddi" in fields else UNSET)
+
+    async def touched(person: Planted) -> bool:
+        now = await system.now(person.id)
+        assert now is not None
+        return shown(bench, now) != shown(bench, person)
+
     found = {
+        # Where each field is a request of its own, half of it may be done.
+        "alter everything": _Write(Operation.ALTER, lambda c, p: c.alter(p.id, everything(p), p), touched),
         "alter": _Write(Operation.ALTER, lambda c, p: c.alter(p.id, Change(name="Another Name"), p), renamed),
         "remove": _Write(Operation.REMOVE, lambda c, p: c.remove(p.id, p), removed),
     }
@@ -117,7 +136,7 @@ async def _cut(bench: Bench, system: System, write: _Write, person: Planted, pla
     return said if not happened or said == "ok" else f"{said}, and it was done"
 
 
-@pytest.mark.parametrize("name", ["alter", "remove", "reset"])
+@pytest.mark.parametrize("name", ["alter", "alter everything", "remove", "reset"])
 async def test_what_is_said_of_the_outcome_is_true_wherever_the_answer_is_cut(
     bench: Bench, name: str, request: pytest.FixtureRequest
 ) -> None:

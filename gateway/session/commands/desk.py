@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from connectors.contract import FindsByName, Operation, Person
+from connectors.contract import MOST_NAMES, FindsByName, Operation, Person
 from connectors.errors import InvalidValue, NotFound, NotSupported
 from gateway.access.directory import Directory, agreement_of
 from gateway.access.permitted import places_and_grants
@@ -15,7 +15,7 @@ from gateway.access.places import Place
 from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
 from gateway.model import Grant, PhoneSystem, Terms
 from gateway.session.commands.caller import Caller
-from gateway.session.commands.text import e164, shown
+from gateway.session.commands.text import as_number, shown
 from gateway.session.session import Visit, Visits
 from gateway.session.visit import SeveralPeople
 
@@ -143,14 +143,14 @@ class Desk:
         """Everybody whom one of these can mean by its digits, asked for at once; nobody where the phone system cannot
         be asked so. Called inside an operation."""
         connector = await self.visits.connector(visit)
-        names = list[str]()
-        for one in words:
-            with suppress(InvalidValue):  # said when that one is looked for
-                names += [_meant(one)] if _DIGITS.fullmatch(one) and one.strip() else []
+        names = [name for one in words if _DIGITS.fullmatch(one) and one.strip() for name in _meanings(one)]
         if not names or not isinstance(connector, FindsByName):
             return ()
+        found: dict[str, Person] = {}
         with suppress(NotSupported, InvalidValue):
-            return tuple(await connector.named(names))
+            for at in range(0, len(names), MOST_NAMES):
+                found |= {one.id: one for one in await connector.named(names[at : at + MOST_NAMES])}
+            return tuple(found.values())
         return ()
 
     async def person(self, visit: Visit, words: str, known: Collection[Person] = ()) -> Person:
@@ -162,15 +162,19 @@ class Desk:
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
-        wanted, digits = _meant(words), _DIGITS.fullmatch(words) is not None
+        meanings, digits = _meanings(words), _DIGITS.fullmatch(words) is not None
         if digits:
-            meant = [person for person in known or await self.named(visit, (words,)) if _is(person, wanted)]
+            told = known or await self.named(visit, (words,))
+            meant = [person for person in told if any(_is(person, wanted) for wanted in meanings)]
             if len(meant) == 1:
                 return meant[0]
-        found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
-        exact = [p for p in found if _is(p, wanted)]
+        found: tuple[Person, ...] = ()
+        exact: list[Person] = []
+        for wanted in meanings:
+            found = (await connector.find(wanted, _LOOK_AT if digits else FIND_LIMIT)).people
+            exact += [p for p in found if _is(p, wanted) and p not in exact]
         if not exact and digits:
-            exact = await self._by_key(connector, wanted)
+            exact = [p for wanted in meanings for p in await self._by_key(connector, wanted)]
         # Digits mean exactly one extension or number: part of somebody's number must never pick who is removed.
         found = tuple(exact) or (() if digits else found)
         if not found:
@@ -216,9 +220,12 @@ def _naming(grants: Collection[Grant], system: PhoneSystem, wanted: Sequence[Ope
     return [grant for operation in wanted for grant in here if operation in grant.operations]
 
 
-def _meant(words: str) -> str:
-    """A direct number as E.164, however it was typed; other words as they are."""
-    return e164(words) if re.fullmatch(r"[+0-9 ()./-]{7,}", words) else words
+def _meanings(words: str) -> tuple[str, ...]:
+    """What may be meant: a telephone number, and the same digits as they stand, for an extension can be as long."""
+    number = as_number(words)
+    if number is None or number == words:
+        return (words,)
+    return (number,) if re.search("[+ ()/]", words) else (words, number)
 
 
 def _is(person: Person, wanted: str) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from connectors.contract import UNSET, Change, Device, Operation, Person, SecretKind, SecretRules
+from connectors.contract import UNSET, Change, Device, Operation, Page, Person, SecretKind, SecretRules
 from gateway.errors import UsageError
 from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import FIND_LIMIT
-from gateway.session.commands.text import options, person_row, shown
+from gateway.session.commands.text import as_number, options, person_row, shown
 from gateway.session.recipients import masked
 from gateway.session.session import Did, Visit
 
@@ -60,7 +60,9 @@ class People:
         visit = await self._desk.visit(caller, Operation.FIND)
 
         async def work(_: str) -> Did:
-            page = await (await self._visits.connector(visit)).find(words, FIND_LIMIT)
+            connector, number = await self._visits.connector(visit), as_number(words)
+            page = Page((), None) if number is None else await connector.find(number, FIND_LIMIT)
+            page = page if page.people else await connector.find(words, FIND_LIMIT)
             return Did(page.people, len(page.people), page.people)
 
         people = (await self._visits.act(visit, Operation.FIND, work)).result

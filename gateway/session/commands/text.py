@@ -96,6 +96,17 @@ def e164(text: str) -> str:
 _NUMBER_LIKE: Final = "Write it like 020 7946 0123 or +442079460123."
 
 
+def as_number(text: str) -> str | None:
+    """+442079460123 of what looks like a telephone number, or the beginning of one (020 7946), however typed; None for
+    anything else, and what begins in the middle of a number comes out as none that there is."""
+    if not re.fullmatch(r"[+0-9 ()./-]{7,}", text):
+        return None
+    try:
+        return str(phonenumbers.format_number(phonenumbers.parse(text, "GB"), phonenumbers.PhoneNumberFormat.E164))
+    except phonenumbers.NumberParseException:
+        return None
+
+
 def mail_address(text: str) -> str:
     """A mail address, as typed. InvalidValue when it is none."""
     if not is_address(text):

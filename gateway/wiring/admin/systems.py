@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncssh
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -21,6 +22,7 @@ from gateway.store.tables import customers, grants, requests, sessions, sites, s
 from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
 from gateway.wiring.admin.logins import login_line, login_words
+from gateway.wiring.admin.trying import check_credential, tried
 from gateway.wiring.login_watch import LoginWatch
 
 _NO_PIN = "Read it with `ssh-keyscan -t ed25519 HOST`, compare it with the customer's own, and give the line or a file."
@@ -62,9 +64,9 @@ class SystemCommands(EndingCommands):
 
     async def do_system_add(
         self, actor: str, customer: str, login: str | None, password: str | None, private_key: str | None,
-        **values: Any,
+        untried: bool = False, **values: Any,
     ) -> Row:  # fmt: skip
-        """Add one; the settings are checked against the connector's own."""
+        """Add one that was tried, unless `untried`; the settings are checked against the connector's own."""
         family = families().get(values["connector"])
         if family is None:
             raise InvalidError(
@@ -75,8 +77,8 @@ class SystemCommands(EndingCommands):
             _check_nothing_given(**given, port=values["port"], credential=password or private_key)
         elif missing := [name for name, value in given.items() if value is None]:
             raise InvalidError(f"it has no {missing[0]}", next_step=f"Give --{missing[0]}.")
-        elif password is None and private_key is None:
-            raise InvalidError("it has no credential", next_step="Give --password-file or --key-file.")
+        else:
+            check_credential(family, {"key": private_key, "password": password})
         values |= {"host": given["host"] or "", "pin": given["pin"] or ""}
         if not values["name"].strip():
             raise InvalidError("a phone system has a name")
@@ -89,11 +91,19 @@ class SystemCommands(EndingCommands):
         values["port"] = values["port"] or family.default_port
         customer_id = await self._customer(customer)
         secrecy = [f"{k.value}:{s.value}" for k, s in family.capabilities().secrecy.items()]
-        system = await self._parts.directory.add_system(
-            actor, customer_id, values,
-            None if family.name == NO_CONNECTOR else Credential(login or "", password, private_key), secrecy,
-        )  # fmt: skip
-        told = {"id": system, "name": values["name"], "secrets": secrecy}
+        credential, dial = None, None
+        lines: list[CheckLine] = []
+        if family.name != NO_CONNECTOR:
+            credential = Credential(login or "", password, private_key)
+            if not untried:
+                now = self._parts.audit.clock.now()
+                lines, dial = await tried(family, customer_id, values, credential, now)
+        system = await self._parts.directory.add_system(actor, customer_id, values, credential, secrecy, dial)
+        told: Row = {"id": system, "name": values["name"], "secrets": secrecy}
+        if credential is not None:
+            told["tried"] = "no" if untried else "yes"
+        if wrong := [f"{line.what}: {line.words}" for line in lines if not line.ok]:
+            told["not as it should be"] = wrong
         if family.name == NO_CONNECTOR:
             told["what can be permitted"] = "visits, which are not recorded here"
         return told
@@ -113,12 +123,13 @@ class SystemCommands(EndingCommands):
             query = query.where(systems.c.removed_ms.is_(None))
         async with self._parts.store.look_at_everyone() as scope:
             rows = (await scope.execute(query)).all()
+        weaker = [weakens(r.connector, r.settings) for r in rows]
         return [
             {
                 "id": r.id, "customer": r.customer, "name": r.name, "site": r.site or "", "town": r.town or "",
                 "connector": r.connector, "host": r.host, "port": r.port,
-            } | ({"removed": when(r.removed_ms)} if removed else {})
-            for r in rows
+            } | ({"removed": when(r.removed_ms)} if removed else {}) | ({"WEAKENED": words} if any(weaker) else {})
+            for r, words in zip(rows, weaker, strict=True)
         ]  # fmt: skip
 
     async def do_system_show(self, actor: str, system: str, customer: str | None = None) -> Row:
@@ -132,7 +143,7 @@ class SystemCommands(EndingCommands):
             visits = (await scope.execute(was.order_by(sessions.c.opened_ms.desc()).limit(5))).all()
             told: Row = {
                 "id": found.id, "customer": owner.scalar_one(), "name": found.name, "host": found.host,
-                "port": found.port, "pin": found.pin, "asset": found.asset, "numbers": found.ddi_range,
+                "port": found.port, "pin": _pin_words(found.pin), "asset": found.asset, "numbers": found.ddi_range,
                 "in service": not found.removed, "credential": "sealed" if found.sealed_credential else "none",
             }  # fmt: skip
             told |= _secrecy(found) | {"login record": login_words(found, await watching(scope, found))}
@@ -177,7 +188,7 @@ class SystemCommands(EndingCommands):
                 # What this very connection can promise may be less than its family does.
                 told = getattr(connector, "capabilities", family.capabilities)()
                 kept = ", ".join(f"{kind.value} {secrecy.value}" for kind, secrecy in told.secrecy.items())
-                lines.append(CheckLine("how secrets are kept", True, f"{kept}: {told.secrecy_why}"))
+                lines.append(CheckLine("how secrets are kept", True, f"{kept}{': ' if kept else ''}{told.secrecy_why}"))
                 lines.append(await login_line(watch, found, connector))
             finally:
                 await connector.close()
@@ -218,6 +229,14 @@ class SystemCommands(EndingCommands):
             await notes.write(self._parts.store, self._parts.audit, found, None, actor, text)
         kept = await notes.read(self._parts.store, found.customer_id, found.id, 20)
         return [{"at": when(note.at_ms), "by": note.author, "text": note.text} for note in kept]
+
+
+def _pin_words(pin: str) -> str:
+    """A pin on one line: of a certificate its fingerprint, as a browser and openssl tell it."""
+    if "BEGIN CERTIFICATE" not in pin:
+        return pin
+    shown = x509.load_pem_x509_certificate(pin.encode()).fingerprint(hashes.SHA256())
+    return f"certificate, sha256:{shown.hex(':').upper()}"
 
 
 def _secrecy(system: PhoneSystem) -> Row:

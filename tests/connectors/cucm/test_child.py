@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -113,6 +114,7 @@ def test_an_account_as_documented_is_in_order_and_what_it_equals_is_said(typed: 
     table = closed.ok("system", "check", "Head office")
     assert PASSWORD not in table + json.dumps(lines)
     shown = closed.json("system", "show", "Head office")
+    assert re.fullmatch("certificate, sha256:([0-9A-F]{2}:){31}[0-9A-F]{2}", shown["pin"])
     assert "FULL CONTROL" in shown["secrets, why"], "wherever the system is shown"
     assert any(one.startswith("ddi: ") for one in shown["cannot"])
 
@@ -132,7 +134,10 @@ def test_settings_that_are_none_are_told_in_words(typed: tuple[Closed, dict[str,
 def test_a_wrong_password_and_another_certificate_are_told_in_words(typed: tuple[Closed, dict[str, Any]]) -> None:
     closed, told = typed
     (closed.folder / "password").write_text("CANARY-wrong")
-    closed.ok(*adding(closed, told, {}))
+    refused = closed.refused(*adding(closed, told, {}), code=1)
+    assert "nothing was saved" in refused
+    assert "CANARY" not in refused
+    closed.ok(*adding(closed, told, {}), "--untried")
     done = closed.run("system", "check", "Head office", "--json")
     assert done.exit_code == 1
     (line,) = json.loads(done.stdout)

@@ -77,9 +77,9 @@ class Terminal:
         await self.until("\n")
         return await self.until(answer)
 
-    def resize(self, columns: int) -> None:
-        """Make the window as wide as this."""
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    def resize(self, columns: int, rows: int = 24) -> None:
+        """Make the window as large as this."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         # ssh is in a session of its own, so that the kernel has nobody to tell.
         self.process.send_signal(signal.SIGWINCH)
 

@@ -76,6 +76,33 @@ async def test_systems_are_found_by_whatever_is_known_of_them(demo: Demo, ssh: M
     assert "No phone system matches" in none.err
 
 
+@pytest.mark.parametrize(
+    "typed", ["020 7946 0001", "'020 7946 0001'", "02079460001", "'(020) 7946-0001'", "'+44 (0)20 7946 0001'",
+              "0044 20 7946 0001", "442079460001", "7946 0001"],
+)  # fmt: skip
+async def test_a_number_is_found_however_it_is_typed(demo: Demo, ssh: Master, typed: str) -> None:
+    await permit(demo, EVERYTHING)
+    assert [row["extension"] for row in json.loads((await ssh.run(f"find {typed} --json")).out)] == ["2002"]
+
+
+async def test_an_extension_as_long_as_a_number_is_no_number(demo: Demo, ssh: Master) -> None:
+    """Not what +44… would make of it; and where it is one person's extension and another's number, nobody is meant."""
+    grace = demo.lab.store._people["2001"]
+    demo.lab.store._people |= {
+        one: {**grace, "id": one, "extension": one, "ddis": []} for one in ("2001234", "99999999")
+    }
+    await permit(demo, EVERYTHING)
+    for extension in ("2001234", "99999999"):
+        shown = await ssh.run(f"show {extension} --json")
+        assert [row["extension"] for row in json.loads(shown.out)] == [extension], shown.err
+    demo.lab.store._people["442079460001"] = {**grace, "id": "x", "extension": "442079460001", "ddis": []}
+    several = await ssh.run("remove 442079460001 --yes")
+    assert several.code != 0
+    assert {"2002", "442079460001"} <= set(several.err.split())
+    begun = json.loads((await ssh.run("find 020 7946 003 --json")).out)
+    assert {row["ddi"][:12] for row in begun} == {"+44207946003"}
+
+
 @BOTH
 async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo, ssh: Master) -> None:
     await permit(demo, EVERYTHING)

@@ -144,6 +144,21 @@ async def test_a_conversation(demo: Demo, sit: Sit) -> None:
         await terminal.line("whoami", "m> ")
 
 
+async def test_screens_follow_a_resize(demo: Demo, sit: Sit) -> None:
+    await permit(demo, BOTH_CLASSES)
+    async with sit() as terminal:
+        await terminal.line(f"console '{SYSTEM}'", CONSOLE)
+        assert (await terminal.line("voicemail show users", "-- more")).count("\n") > 12
+        terminal.resize(100, rows=12)
+        terminal.keys("q")
+        await terminal.until(CONSOLE)
+        # The window's new size is sent by ssh when it notices; a smaller screen is the proof that it came.
+        async with asyncio.timeout(30):
+            while (await terminal.line("voicemail show users", "-- more")).count("\n") > 12:
+                terminal.keys("q")
+                await terminal.until(CONSOLE)
+
+
 async def test_output_comes_a_screen_at_a_time(demo: Demo, sit: Sit) -> None:
     await permit(demo, BOTH_CLASSES)
     async with sit() as terminal:
@@ -238,7 +253,7 @@ async def test_an_asterisk_behind_its_helper_and_a_real_sshd(demo: Demo, ssh: Ma
         await demo.admin(
             "system add", customer=CUSTOMER, name="Branch", connector="asterisk-files", host="127.0.0.1",
             port=front.port, pin=front.pin, login=USER, password=None, private_key=front.key,
-            settings=json.dumps({"login": USER}), site="Leeds", asset="",
+            settings=json.dumps({"login": USER}), site="Leeds", asset="", untried=True,
         )  # fmt: skip
         await permit(demo, BOTH_CLASSES, system="Branch")
         shown = await ssh.run("console Branch voicemail show users")

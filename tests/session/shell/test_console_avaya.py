@@ -9,7 +9,7 @@ import asyncssh
 from gateway.cli.demo import CUSTOMER, Demo, permit
 from gateway.cli.story import Master
 from tests.session.shell.conftest import Sit
-from tests.session.shell.test_console import BOTH_CLASSES, CONSOLE, entries
+from tests.session.shell.test_console import CONSOLE, entries
 from tests.support.avaya.cm import LOGIN, PASSWORD, Cm, Station, running
 
 
@@ -24,7 +24,12 @@ async def test_what_looks_is_typed_shown_and_stopped_and_what_acts_is_not_to_be_
             port=server.get_port(), pin=key.export_public_key().decode().strip(), login=LOGIN, password=PASSWORD,
             private_key=None, settings=json.dumps({"login": LOGIN}), site="Leeds", asset="",
         )  # fmt: skip
-        await permit(demo, BOTH_CLASSES, system="Branch")
+        told = {row["what"]: row["in words"] for row in await demo.admin("system check", system="Branch")}
+        assert told["how secrets are kept"].startswith("no password is reset")
+        asked = await ssh.run("request Branch --ops view,console-act,visit --ticket T --reason why")
+        assert asked.code == 2
+        assert "cannot be asked for console-act (console-act: what busyout, release" in asked.err
+        await permit(demo, "console-look", system="Branch")
         cm.heard.clear()
         shown = await ssh.run("console Branch status station 10000 --json")
         assert shown.code == 0, shown.err

@@ -1,0 +1,54 @@
+"""A phone system is tried before it is saved: reached, known by its pin, come in to, with what was typed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.contract import CheckLine, Credential, Family, ReadsLogins, Target
+from connectors.errors import ConnectorError, Unreachable
+from gateway.access.dials import new_dial
+from gateway.errors import InvalidError, StateError
+
+_OPTIONS = {"key": "--key-file", "password": "--password-file"}
+
+
+def check_credential(family: Family, given: Mapping[str, str | None]) -> None:
+    """InvalidError for a kind of credential ("key", "password") that is missing, or that this family has no use for:
+    it would seem to be used."""
+    takes = family.capabilities().credential
+    needed = [kind for kind in takes if takes[kind]]
+    if missing := [kind for kind in needed if given[kind] is None]:
+        raise InvalidError(f"it has no {missing[0]}", next_step=f"Give {_OPTIONS[missing[0]]}.")
+    if beyond := [kind for kind in given if kind not in takes and given[kind] is not None]:
+        raise InvalidError(f"{family.name} takes no {beyond[0]}", next_step=f"Leave {_OPTIONS[beyond[0]]} out.")
+    if not any(given.values()):
+        raise InvalidError("it has no credential", next_step=f"Give {' or '.join(_OPTIONS[kind] for kind in takes)}.")
+
+
+async def tried(
+    family: Family, customer_id: str, values: Mapping[str, Any], credential: Credential, now: int
+) -> tuple[list[CheckLine], dict[str, Any] | None]:
+    """What `system check` would say, and the dial, where the phone system's record of logins will show it, to be
+    written with the phone system. StateError where it cannot be come in to."""
+    recorded = bool(family.capabilities().login_record)
+    dial = new_dial(customer_id)
+    settings = family.settings_model.model_validate_json(values["settings"])
+    mark = dial.mark if recorded else ""
+    target = Target("new", values["host"], values["port"], values["pin"], settings, mark=mark)
+
+    async def unseal() -> Credential:
+        return credential
+
+    try:
+        connector = await family.connect(target, unseal)
+        try:
+            login = await connector.own_login() if isinstance(connector, ReadsLogins) else None
+            lines = list(await connector.check())
+        finally:
+            await connector.close()
+    except ConnectorError as error:
+        step = "Where it is not in place yet: --untried." if isinstance(error, Unreachable) else error.next_step
+        raise StateError(f"it was tried, and nothing was saved: {error.message}", next_step=step) from error
+    row = {"id": dial.id, "session_id": None, "why": "check", "mark": mark, "login": login, "begun_ms": now}
+    return lines, row if recorded else None

@@ -1,0 +1,39 @@
+"""A phone system is tried before it is saved, and the trial is one of our own logins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncssh
+import pytest
+
+from gateway.cli.demo import CUSTOMER, Demo
+from tests.end_to_end.conftest import demo as demo
+from tests.session.shell.conftest import database_of_demo as database_of_demo
+
+
+def given(demo: Demo, **changed: Any) -> dict[str, Any]:
+    return {
+        "customer": CUSTOMER, "name": "Branch", "connector": "lab", "host": "127.0.0.1", "port": demo.lab.ssh_port,
+        "pin": demo.lab.host_key, "login": "frameroom", "password": None, "private_key": demo.lab.client_key,
+        "settings": "{}",
+    } | changed  # fmt: skip
+
+
+async def test_a_phone_system_is_saved_when_it_was_come_in_to_and_that_is_no_alarm(demo: Demo) -> None:
+    await demo.admin("system remove", system="Head office")
+    assert (await demo.admin("system add", **given(demo)))["tried"] == "yes"
+    (line,) = (row for row in await demo.admin("system check", system="Branch") if row["what"] == "login record")
+    assert line["ok"], line
+
+
+@pytest.mark.parametrize("wrong", ["pin", "private_key"])
+async def test_another_identity_or_a_wrong_credential_and_nothing_is_saved(demo: Demo, wrong: str) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    value = {"pin": other.export_public_key().decode(), "private_key": other.export_private_key().decode()}[wrong]
+    before = demo.lab.record._kept[:]
+    with pytest.raises(RuntimeError, match="it was tried, and nothing was saved") as told:
+        await demo.admin("system add", **given(demo, **{wrong: value}))
+    assert value not in str(told.value)
+    assert [row["name"] for row in await demo.admin("system list")] == ["Head office"]
+    assert demo.lab.record._kept == before, "nobody signed in"
