@@ -20,7 +20,7 @@ from audit.log import AuditLog
 from audit.sealing import KeyMissing
 from audit.storage import Objects, StorageError
 from audit.tables import entries, known_by, payloads
-from gateway.access.erasing import blank_rows
+from gateway.access.erasing import blank_rows, holds_over
 from gateway.access.proposals import HOLD
 from gateway.access.subjects import Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
@@ -170,16 +170,17 @@ class Retention:
         for table in (contacts, approvers):
             here = (table.c.customer_id == scope.customer_id) & table.c.removed_ms.is_not(None)
             for row in await scope.execute(select(table).where(here, table.c.name != "(erased)")):
-                if scope.customer_id in held or row.id in held:
-                    one.held.append(row.id)
-                    continue
-                ids.append(row.id)
-                times.append(row.removed_ms)
                 kind = "contact" if table is contacts else "approver"
                 subject = Subject(
                     row.id, scope.customer_id, kind, frozenset({row.name}), frozenset({row.email} - {""})
                 )  # fmt: skip
-                one.keys += sorted(await self._subjects.keys(scope, subject))
+                keys = await self._subjects.keys(scope, subject)
+                if held and await holds_over(scope, subject, keys):
+                    one.held.append(row.id)
+                    continue
+                ids.append(row.id)
+                times.append(row.removed_ms)
+                one.keys += sorted(keys)
         return _spanned(one, ids, times)
 
     async def _notes(self, scope: Scope, one: Due, held: frozenset[str], now: int) -> Due:

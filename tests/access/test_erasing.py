@@ -17,21 +17,18 @@ from audit.sealing import KeyDestroyed
 from audit.sequencer import Sequencer
 from audit.storage import LocalObjects
 from audit.tables import entries, payloads
-from connectors.contract import Operation, SecretKind
+from connectors.contract import Operation
 from gateway import notify
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
 from gateway.access.erasing import KEY_BACKUPS_MS, Erasing, floor_ms
 from gateway.access.proposals import HOLD, Proposals
-from gateway.access.subject_report import SubjectReports
 from gateway.access.subjects import Subjects
 from gateway.errors import AmbiguousError, ConflictError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import ProposalState
 from gateway.model import Grant, new_id
 from gateway.notify import Carrier, Ways
 from gateway.notify.outbox import put
-from gateway.session.links import Links, Reset
-from gateway.session.recipients import Recipient
 from gateway.store.engine import Store
 from gateway.store.sign_in_tables import code_links, oidc_accounts, reading_codes
 from gateway.store.tables import approvers, contacts, directory, engineers
@@ -192,14 +189,20 @@ async def test_it_takes_two_people(world: World) -> None:
     assert kinds[-2:] == ["proposal.made", "proposal.withdrawn"]
 
 
+async def held(world: World, target: str) -> str:
+    """A legal hold in force; its id."""
+    async with world.brook.store.scope(world.brook.customer) as scope:
+        hold = await world.two.make(scope, "tom", HOLD, target, "claim", {})
+        row = await world.two.second(scope, hold, "uma", HOLD)
+        await world.two.move(scope, row, ProposalState.ACTIVE)
+    return hold
+
+
 async def test_a_legal_hold_wins_and_says_so(world: World) -> None:
     b = world.brook
     subject = await world.subjects.find("2001", b.customer)
     proposal = await world.erasing.propose("tom", subject, "objection")
-    async with b.store.scope(b.customer) as scope:
-        hold = await world.two.make(scope, "tom", HOLD, subject.id, "claim", {})
-        row = await world.two.second(scope, hold, "uma", HOLD)
-        await world.two.move(scope, row, ProposalState.ACTIVE)
+    hold = await held(world, subject.id)
     with pytest.raises(StateError, match=f"a legal hold keeps it: {hold}"):
         await world.erasing.confirm("uma", proposal)
     assert "Grace Bell" in await world.readable()
@@ -275,50 +278,6 @@ async def test_an_approver_goes_from_lists_consents_and_mail(world: World) -> No
     assert "lee brook" in told
     assert sorted(row.name for row in await b.rows(approvers)) == ["(erased)", "Lee Brook"]
     assert all("kate" not in row.address.casefold() for row in await b.waiting())
-    assert (await world.verify()).ok
-
-
-async def a_password_to_kate(world: World) -> None:
-    """Grace's voicemail was reset and Kate got the new one; Kate was written to, and is about to be again."""
-    b = world.brook
-    kate = next(row.id for row in await b.rows(approvers) if row.name == "Kate Brook")
-    ids = (b.system.id, world.session, world.grant.id, b.engineer)
-    operation = await b.operation(world.grant, world.session, Operation.RESET_VOICEMAIL)
-    reset = Reset(b.customer, *ids, operation, world.subject(GRACE), SecretKind.VOICEMAIL, new_id("lnk"))
-    to = Recipient("kate@customer.example", "approver Kate Brook", kate)
-    async with b.store.scope(b.customer) as scope:
-        await Links(b.store, b.audit).made_there(scope, reset, to, "Grace Bell (extension 2001)")
-        key = b.audit.keys.alias(b.customer, "address", to.address)
-        sent = Event("notice.sent", b.customer, "postman", data={"what": "visit closed"},
-                     personal=(Personal("address", to.address, key),))  # fmt: skip
-        await b.audit.append(scope.connection, sent)
-        await notify.queue(scope, [to.address], "x", "s", "Dear Kate", b.clock.now())
-
-
-async def test_the_approver_who_got_somebodys_password_is_not_taken_for_them(world: World) -> None:
-    """Neither told of in their report, nor erased with them."""
-    b = world.brook
-    await a_password_to_kate(world)
-    grace = await world.subjects.find("Grace Bell", b.customer)
-    assert grace.addresses == {"grace@customer.example"}
-    told = await SubjectReports(b.store, world.subjects).of(grace)
-    assert "secret.issued" in [one["kind"] for one in told["events"]]
-    assert "notice.sent" not in [one["kind"] for one in told["events"]]
-    waiting = [row.address for row in await b.waiting()]
-    await world.erase("Grace Bell", b.customer)
-    left = await world.readable()
-    assert "grace" not in left.casefold()
-    assert left.count("kate@customer.example") == 3, "where she was added, the password's way, the mail to her"
-    assert [row.address for row in await b.waiting()] == waiting
-    assert (await world.verify()).ok
-
-
-async def test_an_approver_who_got_a_password_goes_from_the_users_entries_too(world: World) -> None:
-    await a_password_to_kate(world)
-    await world.erase("Kate Brook", world.brook.customer)
-    left = await world.readable()
-    assert "kate@customer.example" not in left
-    assert "'person': 'Grace Bell (extension 2001)'" in left
     assert (await world.verify()).ok
 
 
