@@ -134,7 +134,9 @@ class Base:
 
 
 def looked(log: str, kind: str, actor: str, why: str, **rest: Any) -> Event:
-    """Somebody looked: what a log says of it."""
+    """Somebody looked: what a log says of it. InvalidError without a reason."""
+    if not why.strip():
+        raise InvalidError("say why you look: it stands in the log", next_step='Add --why "…".')
     data = {"who": actor} | rest.pop("data", {})
     key = "operator" if log == OPERATOR_LOG else f"customer:{log}"
     return Event(kind, log, actor, data=data, personal=(Personal("why", why, key),), **rest)
