@@ -293,7 +293,11 @@ class Retention:
     def _remove_segments(self, folder: str) -> tuple[int, str]:
         """How many objects went, and why the rest did not ("" when all did)."""
         count, waits = 0, ""
-        for name in list(self._objects.list(folder)):
+        try:
+            names = list(self._objects.list(folder))
+        except StorageError as error:
+            return 0, f"scheduled: {error}"
+        for name in names:
             try:
                 self._objects.remove(name)
                 count += 1

@@ -132,6 +132,22 @@ async def test_what_is_locked_is_scheduled_and_goes_later(world: World) -> None:
     assert (await b.kinds()).count("retention.deleted") == 1
 
 
+async def test_a_store_that_is_away_ends_nothing_and_is_tried_again(world: World) -> None:
+    recorded(world)
+    engine = await over(world, RecordKind.RECORDINGS)
+    folder = world.objects.folder / "recordings"
+    folder.rename(folder.with_name("away"))
+    folder.write_bytes(b"in the way")
+    await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert row.waits.startswith("scheduled: could not list")
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+    await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert (row.waits, row.count) == ("", 3)
+
+
 async def test_the_personal_part_of_the_access_log_goes_and_every_proof_holds(world: World) -> None:
     engine = await over(world, RecordKind.ACCESS_LOG)
     assert "Grace Bell" in await world.readable()
