@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -85,8 +85,13 @@ class Plan:
 class Erasing:
     """Plans, proposes, carries out, and goes on after a crash."""
 
-    def __init__(self, store: Store, audit: AuditLog, subjects: Subjects, two: Proposals) -> None:
+    def __init__(
+        self, store: Store, audit: AuditLog, subjects: Subjects, two: Proposals,
+        being_backed_up: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        """`being_backed_up`: whether a backup is being written now, which may have the keys already."""
         self._store, self._audit, self._subjects, self._two = store, audit, subjects, two
+        self._being_backed_up = being_backed_up
 
     async def plan(self, subject: Subject) -> Plan:
         """What erasing would do now. Changes nothing."""
@@ -140,6 +145,8 @@ class Erasing:
             query = select(entries.c.entry, entries.c.time_ms).where(here, entries.c.time_ms > now - KEY_BACKUPS_MS)
             rows = (await scope.execute(query)).all()
         times = [r.time_ms for r in rows if "keyring" in parse_entry(r.entry).get("data", {}).get("parts", ())]
+        if await asyncio.to_thread(self._being_backed_up):
+            times.append(now)
         return max(times) + KEY_BACKUPS_MS if times else None
 
     async def propose(self, actor: str, subject: Subject, basis: str) -> str:
@@ -214,6 +221,11 @@ class Erasing:
                 await asyncio.to_thread(self._audit.keys.destroy, row.log_id, key, plan["at_ms"])
             except KeyMissing:
                 continue  # restored without it: it is gone, which is all that is wanted of it
+        if plan["pending_ms"] is None and await asyncio.to_thread(self._being_backed_up):
+            plan["pending_ms"] = now + KEY_BACKUPS_MS  # one that began in between
+            async with self._store.scope(row.log_id) as scope:
+                values = {"plan": json.dumps(plan), "due_ms": plan["pending_ms"]}
+                await scope.execute(update(proposals).where(_this(row)).values(values))
         if plan["pending_ms"] is not None and plan["pending_ms"] > now:
             return
         async with self._store.scope(row.log_id) as scope:
