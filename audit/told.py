@@ -14,6 +14,7 @@ from typing import Any, Final
 
 _LONGEST: Final = 300
 _SIGNED: Final = 1_200
+_SPANS: Final = ("behind_ms",)
 _IDS: Final = ("operation", "session", "system", "grant", "request", "subject")
 _ONLY_LOOKED: Final = (["plan"], ["changes"])
 """Of an operation that wrote nothing: what it would change was shown, or what was changed before."""
@@ -150,7 +151,7 @@ def agreement_words(text: str) -> str:
 
 def _agreement(signed: Any) -> str:
     terms = json.loads(signed["terms"])
-    told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+    told = "; ".join(f"{name.replace('_', ' ')}: {shown('', value)}" for name, value in sorted(terms.items()))
     return f"version {signed['agreement']}: {told}"
 
 
@@ -159,13 +160,14 @@ def visit_words(text: str) -> str:
     return harmless(text, _OWN_WORDS)
 
 
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_ms") and isinstance(value, int):
-        return at(value)
+def shown(name: str, value: Any) -> str:
+    """A value as people read it: `name` says what it is."""
+    if name.endswith("_ms") and type(value) is int:
+        return f"{value} ms" if name in _SPANS else at(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown('', item)}" for key, item in value.items() if item not in (None, "", []))
+        return ", ".join(f"{key} {shown('', item)}" for key, item in value.items() if item not in (None, "", []))
     if isinstance(value, list | tuple):
-        return ", ".join(_shown("", item) for item in value)
+        return ", ".join(shown("", item) for item in value)
     return str(value)
 
 
@@ -193,7 +195,7 @@ def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     data = body.get("data")
     ids = {name: body[name] for name in _IDS if name in body}
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
-    fields = _Fields({name: harmless(_shown(name, value)) or "-" for name, value in values.items()})
+    fields = _Fields({name: harmless(shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
     if kind in _WORDS:
         name, words_of = _WORDS[kind]

@@ -35,3 +35,10 @@ def test_an_outcome_that_changed_nobody_has_no_before_and_after() -> None:
     changed = {"before": {"name": "Grace"}, "after": {"name": "Grace Bell"}}
     assert said("operation.done", changed) == "alter was done (op_1): name Grace → name Grace Bell"
     assert said("operation.done", dict.fromkeys(changed, "(erased on 2026-11-25)")).count("(erased on") == 2
+
+
+def test_a_span_is_no_moment() -> None:
+    assert said("log.started", behind_ms=0, node="nod_1").startswith(
+        "log.started: operation op_1; name alter; behind_ms 0 ms"
+    )
+    assert "until_ms 2026-11-25 14:00:00 UTC" in said("proposal.made", until_ms=1_795_615_200_000)
