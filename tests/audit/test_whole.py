@@ -115,3 +115,56 @@ def test_two_checkpoints_of_one_size_that_differ_are_a_fork_whichever_of_them_th
     for mails in (f"{note}\n\n{fork}", f"{fork}\n\n{note}"):
         (tmp_path / "mails").write_text(mails)
         assert check(folder, signer, "--since", str(tmp_path / "mails")) == 3
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, Signer]:
+    signer = key()
+    return copy(tmp_path / "log", signer, map(entry, range(600))), signer
+
+
+def mail(folder: Path, note: str) -> tuple[str, str]:
+    (folder / "mail").write_text(note)
+    return "--since", str(folder / "mail")
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 512, 599, 600])
+def test_a_checkpoint_of_another_history_is_a_fork_wherever_it_ends(
+    small: tuple[Path, Signer], tmp_path: Path, size: int
+) -> None:
+    folder, signer = small
+    held = copy(tmp_path / "held", signer, map(entry, range(size))) / "checkpoint"
+    assert check(folder, signer, "--since", str(held)) == 0
+    fork = signer.sign(Checkpoint(ORIGIN, size, b"x" * 32))
+    assert check(folder, signer, *mail(tmp_path, fork)) == 3
+
+
+def test_a_copy_that_is_shorter_than_what_somebody_holds_was_cut(small: tuple[Path, Signer], tmp_path: Path) -> None:
+    folder, signer = small
+    longer = copy(tmp_path / "longer", signer, map(entry, range(601))) / "checkpoint"
+    assert check(folder, signer, "--since", str(longer)) == 3
+    assert check(folder, signer, *mail(tmp_path, longer.read_text().replace("\n601\n", "\n600\n"))) == 3
+
+
+def test_entries_and_tiles_altered_alike_are_not_what_was_signed(small: tuple[Path, Signer], tmp_path: Path) -> None:
+    folder, signer = small
+    note = (folder / "checkpoint").read_text()
+    other = copy(tmp_path / "other", signer, (entry(n if n != 300 else 999) for n in range(600)))
+    (other / "checkpoint").write_text(note)
+    assert check(other, signer) == 1
+
+
+@pytest.mark.parametrize("how", ["missing", "cut short", "shorter", "nonsense"])
+def test_a_bundle_that_is_not_whole_is_named(tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    signer = key()
+    first = b"nonsense" if how == "nonsense" else entry(0)
+    folder = copy(tmp_path, signer, [first, *map(entry, range(1, 300))])
+    file = folder / "tile/entries/001.p/44"
+    whole = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    elif how != "nonsense":
+        file.write_bytes(whole[: -3 if how == "cut short" else -len(entry(299)) - 2])
+    assert check(folder, signer) == 1
+    said = capsys.readouterr().err
+    assert ("entry 0 is no entry" if how == "nonsense" else "tile/entries/001.p/44") in said
