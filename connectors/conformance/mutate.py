@@ -1,8 +1,9 @@
 """Breaks guards and parsers in small ways, one at a time, and runs the tests: what no test notices is a survivor.
 
 `python -m connectors.conformance.mutate FILE… -- PYTEST-ARGUMENTS` tries the files named; without arguments, those
-that docs/mutation.md of the folder lists, with their tests. A survivor that the page explains is passed over; any
-other is printed, and the exit code is 1. Why not a tool that exists: docs/design.md.
+that docs/mutation.md of the folder lists, with their tests, but for those that it lists "on demand". A survivor that
+the page explains is passed over; any other is printed, and the exit code is 1. Why not a tool that exists:
+docs/design.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import gc
 import importlib
 import importlib.abc
 import importlib.util
@@ -164,13 +166,70 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self._mutant.code, module.__dict__)  # noqa: S102 - that is what a mutation is
 
 
-def _is_installed(module: Any) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "")
+def _is_loadable(module: Any) -> bool:
+    """Whether what is loaded once may serve every mutant: pytest itself loads tests and their fixtures."""
+    file = getattr(module, "__file__", None) or ""
+    here = file.startswith(f"{Path.cwd()}/") and not Path(file).name.startswith(("test_", "conftest"))
+    return here or "site-packages" in file
+
+
+def _reaches(file: Path, known: dict[Path, bool]) -> bool:
+    """Whether a file of ours imports a changed one, by however many others: that is loaded anew for each mutant."""
+    if file not in known:
+        known[file] = False
+        known[file] = any(_reaches(other, known) for other in _imported(file))
+    return known[file]
+
+
+def _imported(file: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(Path(*alias.name.split(".")))
+        elif isinstance(node, ast.ImportFrom):
+            base = file.parents[node.level - 1] if node.level else Path()
+            base = base.joinpath(*(node.module or "").split("."))
+            for name in ("", *(alias.name for alias in node.names)):
+                yield from _files(base / name)
+
+
+def _files(module: Path) -> Iterator[Path]:
+    """Of a module of ours."""
+    yield from (one for one in (Path(f"{module}.py"), module / "__init__.py") if one.is_file())
+
+
+@contextlib.contextmanager
+def _loaded(names: Sequence[str], changed: Sequence[Path]) -> Iterator[None]:
+    """What every child would load anew is loaded once, here: nothing of it is changed, nor imports what is."""
+    before, known = set(sys.modules), dict.fromkeys(changed, True)
+    for name in names:
+        if not any(_reaches(file, known) for file in _files(Path(*name.split(".")))):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    for file in changed:
+        if (name := ".".join(file.with_suffix("").parts)) in sys.modules:
+            raise SystemExit(f"{name} cannot be changed: something else imports it unseen")
+    gc.freeze()
+    yield
+    for name in set(sys.modules) - before:
+        if _is_loadable(sys.modules[name]) and any(_files(Path(*name.split(".")))):
+            parent, _, own = name.rpartition(".")
+            del sys.modules[name]
+            sys.modules.get(parent, argparse.Namespace()).__dict__.pop(own, None)
+
+
+def _steady() -> None:
+    """Hypothesis tries the same each time, so that no mutant is noticed by luck, and looks for no smaller example."""
+    from hypothesis import Phase, settings
+
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutate", derandomize=True, database=None, phases=phases, deadline=None)
+    settings.load_profile("mutate")
 
 
 def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = None) -> bool:
     """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
-    says which installed modules it came to load."""
+    says which modules it came to load."""
     child = os.fork()
     if child == 0:
         code = 3
@@ -184,9 +243,10 @@ def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = No
                 sys.meta_path.insert(0, _Finder(name, mutant))
             import pytest
 
+            _steady()
             code = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]))
             if tell is not None:
-                loaded = [name for name, module in list(sys.modules.items()) if _is_installed(module)]
+                loaded = [name for name, module in list(sys.modules.items()) if _is_loadable(module)]
                 os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
         finally:
             os._exit(code)
@@ -201,34 +261,36 @@ def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = No
     return False
 
 
-def _listed(page: Path) -> tuple[list[tuple[list[Path], list[str]]], set[tuple[str, str]]]:
-    """What a page says is to be tried ("- `FILE…` by `TESTS…`"), and the survivors that it explains (table rows that
-    begin "| FILE | place: `before` → `after` |")."""
+_Group = tuple[list[Path], list[str], bool]
+
+
+def _listed(page: Path) -> tuple[list[_Group], set[tuple[str, str]]]:
+    """What a page says is to be tried ("- `FILE…` by `TESTS…`", or "- on demand `FILE…` by `TESTS…`": True), and the
+    survivors that it explains (table rows that begin "| FILE | place: `before` → `after` |")."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     groups = [
-        (list(map(Path, files.split())), tests.split())
-        for files, tests in re.findall(r"^- `([^`]+)` by `([^`]+)`", text, re.MULTILINE)
+        (list(map(Path, files.split())), tests.split(), bool(asked))
+        for asked, files, tests in re.findall(r"^- (on demand )?`([^`]+)` by `([^`]+)`", text, re.MULTILINE)
     ]
     return groups, set(re.findall(r"^\| (\S+) \| (.+?) \| ", text, re.MULTILINE))
 
 
 def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, str]], at_once: int) -> list[str]:
     """The survivors that nobody explained."""
+    began = time.monotonic()
     reading, tell = os.pipe()
     if not _survives(None, tests, tell):
         raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
-    # What every child would load anew is loaded once, here: nothing of it is ours, and nothing of it is changed.
-    for name in os.read(reading, 60_000).decode().splitlines():
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+    loaded = os.read(reading, 60_000).decode().splitlines()
     os.close(reading)
     os.close(tell)
     all_ = [mutant for file in files for mutant in mutants(file)]
-    with ThreadPoolExecutor(at_once) as pool:
+    with _loaded(loaded, files), ThreadPoolExecutor(at_once) as pool:
         survived = [m for m, s in zip(all_, pool.map(lambda m: _survives(m, tests), all_), strict=True) if s]
     known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
     print(f"{' '.join(map(str, files))}: {len(all_)} mutants, {len(all_) - len(survived)} noticed, "
-          f"{len(survived)} survived, {len(known)} of them explained", flush=True)  # fmt: skip
+          f"{len(survived)} survived, {len(known)} of them explained; "
+          f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
     left = [f"{m.file}:{m.line}\n| {m.file} | {m.name} | " for m in survived if m not in known]
     print("\n".join(left), end="\n" if left else "", flush=True)
     return left
@@ -243,11 +305,11 @@ def main() -> None:
     given = parser.parse_args(words.split())
     groups, explained = _listed(_PAGE)
     if given.files:
-        own = [(files, of) for files, of in groups if set(given.files) & set(files)]
-        groups = [(given.files, tests.split())] if tests else own
+        own = [(files, of, False) for files, of, _ in groups if set(given.files) & set(files)]
+        groups = [(given.files, tests.split(), False)] if tests else own
     if not groups:
         parser.error(f"say which files, or list them in {_PAGE}; and after -- what pytest is to run")
-    left = [line for files, of in groups for line in _try(files, of, explained, given.at_once)]
+    left = [line for files, of, asked in groups if not asked for line in _try(files, of, explained, given.at_once)]
     print(f"{len(left)} survivors are not explained in {_PAGE}" if left else "every survivor is explained")
     sys.exit(1 if left else 0)
 
