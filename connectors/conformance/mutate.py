@@ -30,6 +30,18 @@ from typing import Any, Final
 
 _PAGE: Final = Path("docs/mutation.md")
 _LONGEST_S: Final = 180
+_QUICK: Final = (
+    "-x",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:randomly",
+    "-o",
+    "faulthandler_timeout=0",
+    "--assert=plain",
+)
+"""What a test says when it fails, nobody reads here."""
 _COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -227,7 +239,9 @@ def _steady() -> None:
     settings.load_profile("mutate")
 
 
-def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = None) -> bool:
+def _survives(
+    mutant: Mutant | None, tests: Sequence[str], tell: int | None = None, within_s: float = _LONGEST_S
+) -> bool:
     """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
     says which modules it came to load."""
     child = os.fork()
@@ -244,13 +258,13 @@ def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = No
             import pytest
 
             _steady()
-            code = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]))
+            code = int(pytest.main([*tests, *_QUICK]))
             if tell is not None:
                 loaded = [name for name, module in list(sys.modules.items()) if _is_loadable(module)]
                 os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
         finally:
             os._exit(code)
-    until = time.monotonic() + _LONGEST_S
+    until = time.monotonic() + within_s
     while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -281,12 +295,15 @@ def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, 
     reading, tell = os.pipe()
     if not _survives(None, tests, tell):
         raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
+    # Whoever takes so much longer hangs; that first run loads everything, and so takes longer than any other.
+    within_s = min(_LONGEST_S, 30 + 10 * (time.monotonic() - began))
     loaded = os.read(reading, 60_000).decode().splitlines()
     os.close(reading)
     os.close(tell)
     all_ = [mutant for file in files for mutant in mutants(file)]
     with _loaded(loaded, files), ThreadPoolExecutor(at_once) as pool:
-        survived = [m for m, s in zip(all_, pool.map(lambda m: _survives(m, tests), all_), strict=True) if s]
+        outcomes = pool.map(lambda mutant: _survives(mutant, tests, within_s=within_s), all_)
+        survived = [mutant for mutant, survives in zip(all_, outcomes, strict=True) if survives]
     known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
     print(f"{' '.join(map(str, files))}: {len(all_)} mutants, {len(all_) - len(survived)} noticed, "
           f"{len(survived)} survived, {len(known)} of them explained; "
