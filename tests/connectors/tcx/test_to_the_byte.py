@@ -128,3 +128,9 @@ def test_what_a_refusal_of_too_many_words_advises() -> None:
     with pytest.raises(InvalidValue) as caught:
         GUARD.render("search", words=(("a", ("1",) * 24),), top=1)
     assert "fewer words" in caught.value.next_step
+
+
+@pytest.mark.parametrize(("words", "said"), [((("a" * 81, ()),), "a word"), ((("a", ("1" * 21,)),), "an extension")])
+def test_a_refusal_says_what_it_is_about(words: object, said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        GUARD.render("search", words=words, top=1)

@@ -88,3 +88,12 @@ def test_a_value_just_within_is_taken_and_one_just_beyond_is_not(
     for value in refused:
         with pytest.raises(InvalidValue):
             GUARD.render(name, **usual | {field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "said"), [("first_name", "the first name"), ("last_name", "the last name"), ("email_addr", "the address")]
+)
+def test_a_refusal_says_which_of_them_it_is_about(field: str, said: str) -> None:
+    values = {"first_name": "A", "last_name": "B", "email_addr": "a@b.cd"} | {field: "a" * 300}
+    with pytest.raises(InvalidValue, match=said):
+        GUARD.render("change", id=1, values=values)
