@@ -47,6 +47,11 @@ EACH: dict[str, dict[str, Any]] = {
 OF_THE_ROLE = {"begin", "commit", "rollback"}
 
 
+def test_a_line_that_acts_is_a_write_and_one_that_looks_is_none() -> None:
+    assert GUARD.writes("act")
+    assert not GUARD.writes("look")
+
+
 def test_each_request_takes_its_own_fields_and_no_others() -> None:
     assert set(EACH) <= GUARD.names()
     rest = GUARD.names() - set(EACH)
