@@ -21,6 +21,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -216,7 +217,7 @@ def _loaded(names: Sequence[str], changed: Sequence[Path]) -> Iterator[None]:
     before, known = set(sys.modules), dict.fromkeys(changed, True)
     for name in names:
         if not any(_reaches(file, known) for file in _files(Path(*name.split(".")))):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
                 importlib.import_module(name)
     for file in changed:
         if (name := ".".join(file.with_suffix("").parts)) in sys.modules:
