@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, GUARD, MAX_LINE, CallerId, comparable, render
+from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, GUARD, MAX_LINE, NAME, CallerId, comparable, render
 from connectors.errors import InvalidValue
 
 LOOKS = {"login", "ping", "logoff", "commands", "wizards", "endpoints", "endpoint", "mailboxes", "mailbox", "contacts"}
@@ -110,7 +110,7 @@ _16 = tuple(f"s{n}" for n in range(16))
           (CallerId("1", "", "Zoe O'Neil <1>", "none"),)],
          [(), _ids(17), list(_ids(1)), None, (("1", "", _ID, "one"),), (CallerId("1", "", _ID, "else"),),
           (CallerId("", "", _ID, "one"),), (CallerId("1", "a" * 301, _ID, "one"),), (CallerId("1", "a;b", _ID, "one"),),
-          (CallerId("1", "#x", _ID, "one"),), (CallerId("1", "", f'"{"a" * 155}" <1>12', "one"),),
+          (CallerId("1", "#x", _ID, "one"),), (CallerId("1", "", f'"{"a" * 155}" <1>', "one"),),
           (CallerId("1", "", f'"{"a" * 157}" <1>', "one"),), (CallerId("1", "", "Zoe", "one"),),
           (CallerId("1", "", '"Zoe" <1;2>', "one"),)]),
         ("set-secret", {"secret": "a" * 8}, "auths", [("1",), ("1",) * AUTHS_AT_ONCE], [(), ("1",) * 3, ["1"], ("",)]),
@@ -175,3 +175,20 @@ def test_as_many_headers_as_asterisk_reads_are_sent_and_not_one_more() -> None:
 def test_what_asterisk_could_read_as_anything_but_a_value_is_not_compared_with(was: str) -> None:
     assert comparable(was) == ""
     assert comparable("Zoë <1>") == "Zoë <1>"
+
+
+def test_a_name_just_within_is_taken_and_one_just_beyond_is_not() -> None:
+    for name in ("A", "A" * 80, "Zoë de Vries"):
+        NAME("the name", name)
+    for name in ("", "A" * 81, " A", "A ", "#A", "A;b", "A,b", "A|b", 'A"', "<A", "A\\", None):
+        with pytest.raises(InvalidValue):
+            NAME("the name", name)
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [(CallerId("1", "", "Zoe", "one"), "the name"), (CallerId("1", "a;b", _ID, "one"), "the caller id as it is")],
+)
+def test_a_refusal_says_which_of_them_it_is_about(one: CallerId, said: str) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        GUARD.render("set-callerids", callerids=(one,))
