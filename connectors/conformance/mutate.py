@@ -1,9 +1,9 @@
 """Breaks guards and parsers in small ways, one at a time, and runs the tests: what no test notices is a survivor.
 
 `python -m connectors.conformance.mutate FILE… -- PYTEST-ARGUMENTS` tries the files named; without arguments, those
-that docs/mutation.md of the folder lists, with their tests, but for those that it lists "on demand". A survivor that
-the page explains is passed over; any other is printed, and the exit code is 1. Why not a tool that exists:
-docs/design.md.
+that docs/mutation.md of the folder lists, with their tests, but for those that it lists "on demand". FILE:NAME,NAME
+tries those functions and classes of it alone. A survivor that the page explains is passed over; any other is printed,
+and the exit code is 1. Why not a tool that exists: docs/design.md.
 """
 
 from __future__ import annotations
@@ -112,14 +112,15 @@ def _untouched(node: ast.AST) -> set[int]:
     return found
 
 
-def mutants(file: Path) -> Iterator[Mutant]:
-    """Every one of a file."""
+def mutants(named: Path) -> Iterator[Mutant]:
+    """Every one of a file, or of what is named after it (FILE:NAME,NAME)."""
+    file, names = _part(named)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     skipped = _untouched(tree)
     places = list(_places(tree, ""))
     seen: dict[str, int] = {}
     for number, (where, node) in enumerate(places):
-        if id(node) in skipped:
+        if id(node) in skipped or (names and where.partition(".")[0] not in names):
             continue
         for variant, reads in _variants(node):
             before, after = _short(ast.unparse(node)), reads or _short(ast.unparse(variant))
@@ -130,6 +131,11 @@ def mutants(file: Path) -> Iterator[Mutant]:
             _put(changed, number, variant)
             code = compile(ast.fix_missing_locations(changed), str(file), "exec", dont_inherit=True)
             yield Mutant(file, getattr(node, "lineno", 0), name, code)
+
+
+def _part(named: Path) -> tuple[Path, set[str]]:
+    path, _, names = str(named).partition(":")
+    return Path(path), set(filter(None, names.split(",")))
 
 
 def _short(text: str) -> str:
@@ -302,7 +308,7 @@ def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, 
     os.close(reading)
     os.close(tell)
     all_ = [mutant for file in files for mutant in mutants(file)]
-    with _loaded(loaded, files), ThreadPoolExecutor(at_once) as pool:
+    with _loaded(loaded, [_part(file)[0] for file in files]), ThreadPoolExecutor(at_once) as pool:
         outcomes = pool.map(lambda mutant: _survives(mutant, tests, within_s=within_s), all_)
         survived = [mutant for mutant, survives in zip(all_, outcomes, strict=True) if survives]
     known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
@@ -323,7 +329,8 @@ def main() -> None:
     given = parser.parse_args(words.split())
     groups, explained = _listed(_PAGE)
     if given.files:
-        own = [(files, of, False) for files, of, _ in groups if set(given.files) & set(files)]
+        wanted = {_part(file)[0] for file in given.files}
+        own = [(files, of, False) for files, of, _ in groups if wanted & {_part(file)[0] for file in files}]
         groups = [(given.files, tests.split(), False)] if tests else own
     if not groups:
         parser.error(f"say which files, or list them in {_PAGE}; and after -- what pytest is to run")

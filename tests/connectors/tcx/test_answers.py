@@ -151,7 +151,8 @@ def test_digits_that_every_way_of_writing_a_number_has() -> None:
 def test_a_rule_is_whose_number_it_holds() -> None:
     assert leads_to(Rule.model_validate(RULE)) == "201"
     for changes in ({"Condition": "BasedOnCallerID"}, {"Condition": None}, {"OfficeHoursDestination": None},
-                    {"Data": None}, {"Data": " "}, {"OfficeHoursDestination": {"To": "Queue", "Number": "201"}}):  # fmt: skip
+                    {"Data": None}, {"Data": " "},
+                    {"OfficeHoursDestination": {"To": "Queue", "Number": "201"}}):  # fmt: skip
         assert leads_to(Rule.model_validate(RULE | changes)) is None
 
 
