@@ -22,7 +22,7 @@ from connectors.errors import (
 from connectors.yeastar import answers
 from connectors.yeastar.answers import Code, Expired, Row, code_of, fields_of, parsed, refusal, total_of, wrong_status
 from connectors.yeastar.numbers import DirectNumbers
-from connectors.yeastar.people import Key, Place, Words, parts, person
+from connectors.yeastar.people import Key, Place, Words, in_order, parts, person, the_one
 from connectors.yeastar.settings import YeastarSettings
 
 ROW: dict[str, Any] = {"id": 70, "number": "2001", "caller_id_name": "Zoë", "email_addr": "z@x.example"}
@@ -222,7 +222,8 @@ def test_a_place_is_three_numbers() -> None:
     [(Place(), 10, None, 1), (Place(10, 1, 30), 10, None, 2), (Place(10, 1, 30), 10, 30, 2),
      (Place(9, 1, 30), 10, 30, 1),
      (Place(10, 1, 30), 10, 29, 1), (Place(20, 1, 30), 10, 35, 3), (Place(10, 1, 30), 10, 2, 1),
-     (Place(20, 1, 30), 10, 27, 2)],
+     (Place(20, 1, 30), 10, 27, 2),
+     (Place(1, 1, 30), 10, 5, 1), (Place(1, 1, 30), 1, 5, 1)],
 )  # fmt: skip
 def test_nobody_is_passed_over_because_somebody_before_them_is_gone(
     place: Place, size: int, total: int | None, page: int
@@ -251,7 +252,7 @@ def test_who_is_looked_for() -> None:
     settings = YeastarSettings.model_validate({"country_code": "44"})
     for words in ("ZOË", "z@x", "2001", "02079460123", "+44207", "zoë 2001", "vries z@x"):
         assert Words(words, settings).match(one), words
-    for words in ("zoë 2002", "02079460124", "2001.70"):
+    for words in ("zoë 2002", "02079460124", "2001.70", "example2001", "vriesz"):
         assert not Words(words, settings).match(one), words
     assert not Words(" ", settings)
     assert Words("a", settings)
@@ -266,3 +267,77 @@ def test_a_person_with_numbers_or_without_them_being_known() -> None:
     numbers.routes_of((1,), [route])
     assert person(row, numbers) == Person("2001.70", "2001", "Zoë", "z@x.example", ("+442079460123",))
     assert person(row, None).ddis is None
+
+
+_PEOPLE = {"errcode", "total_number", "data", "id", "number", "caller_id_name", "email_addr"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "named"),
+    [
+        (answers.HEAD, {"errcode", "total_number", "data"}), (answers.PEOPLE, _PEOPLE),
+        (answers.ONLINE, _PEOPLE | {"online_status", "status", "status_list", "sip_phone", "fxs_phone",
+                                    "linkus_desktop",
+                                    "linkus_mobile", "linkus_web"}),
+        (answers.ROUTES, {"errcode", "total_number", "data", "id"}),
+        (answers.ROUTE_NUMBERS,
+         {"errcode", "total_number", "data", "id", "did_option", "did_pattern_list", "did_pattern",
+          "did_pattern_to_ext_list", "def_dest", "def_dest_value", "did", "did_number", "ext_num", "ext_number",
+          "extension", "ext_id"}),
+        (answers.SYSTEM, {"errcode", "total_number", "data", "model_name", "firmware_version"}),
+        (answers.TOKENS, {"errcode", "access_token", "access_token_expire_time", "refresh_token",
+                          "refresh_token_expire_time"}),
+        (answers.OUTCOME, {"errcode", "invalid_param_list", "duplicate_field_list", "field"}),
+    ],
+)  # fmt: skip
+def test_which_keys_are_kept_of_which_answer(kept: frozenset[str], named: set[str]) -> None:
+    assert kept == named
+
+
+def test_what_the_kinds_of_telephone_are_called() -> None:
+    assert tuple(answers.LINES.values()) == (
+        "SIP telephone", "analogue telephone", "Linkus on a computer", "Linkus on a mobile", "Linkus in a browser",
+    )  # fmt: skip
+
+
+def test_the_numbers_of_the_codes_are_the_vendors() -> None:
+    assert {code.name: code.value for code in Code} == {
+        "FAILED": -1, "INTERNAL": -2, "NO_INTERFACE": 10001, "EXPIRED": 10004, "BAD_VALUE": 40002, "TAKEN": 40003,
+        "TOO_MANY_TOKENS": 60002, "ADDRESS": 70087,
+    }  # fmt: skip
+
+
+def test_every_refusal_says_something() -> None:
+    unknown = "the phone system has an error of its own: whether it wrote is not known"
+    assert refusal(Code.INTERNAL, writes=True).message == wrong_status(500, None, writes=True).message == unknown
+    assert refusal(Code.BAD_VALUE, writes=False, fields=("id", "email_addr")).message == (
+        "the phone system does not take the id and the address (code 40002)"
+    )
+    assert "has the organisation elsewhere" in refusal(Code.TAKEN, writes=False, fields=("organization_list",)).message
+    assert answers.no_sign_in(Code.FAILED).message == "the phone system refused our Client ID or Client Secret"
+    assert wrong_status(429, None, writes=False).message == "the phone system asks us to slow down"
+    assert wrong_status(403, None, writes=False).message == "the phone system said no (HTTP 403)"
+    with pytest.raises(ProtocolViolation, match="described a person in a way that makes no sense"):
+        answers.people(told(id=0))
+
+
+def test_one_route_without_an_id_is_one_too_many() -> None:
+    with pytest.raises(ProtocolViolation):
+        answers.route_ids({"data": [{"id": 1}, {"id": 0}]})
+
+
+def test_a_page_is_in_the_order_that_was_asked_for_or_it_is_none() -> None:
+    rows = [Row(n, "1", "", None) for n in (1, 2, 5)]
+    in_order(rows)
+    in_order(rows[:1])
+    in_order([])
+    for wrong in ([rows[1], rows[0]], [rows[0], rows[0]], [rows[0], rows[2], rows[1]]):
+        with pytest.raises(ProtocolViolation, match="sort"):
+            in_order(wrong)
+
+
+def test_who_is_meant_is_found_by_number_and_id() -> None:
+    rows = [Row(70, "2001", "a", None), Row(71, "2002", "b", None)]
+    assert the_one(rows, Key("2002", 71)) == rows[1]
+    for other in (Key("2002", 70), Key("2001", 71), Key("2003", 72)):
+        assert the_one(rows, other) is None
