@@ -31,17 +31,7 @@ from typing import Any, Final
 
 _PAGE: Final = Path("docs/mutation.md")
 _LONGEST_S: Final = 180
-_QUICK: Final = (
-    "-x",
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:randomly",
-    "-o",
-    "faulthandler_timeout=0",
-    "--assert=plain",
-)
+_QUICK: Final = "-x -q -p no:cacheprovider -p no:randomly -o faulthandler_timeout=0 --assert=plain"
 """What a test says when it fails, nobody reads here."""
 _COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -249,8 +239,8 @@ def _steady() -> None:
 def _survives(
     mutant: Mutant | None, tests: Sequence[str], tell: int | None = None, within_s: float = _LONGEST_S
 ) -> bool:
-    """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
-    says which modules it came to load."""
+    """Whether the tests pass, each `within_s`, in a process of their own; one that hangs was noticed. `tell`: a pipe
+    into which it says which modules it came to load."""
     child = os.fork()
     if child == 0:
         code = 3
@@ -265,13 +255,13 @@ def _survives(
             import pytest
 
             _steady()
-            code = int(pytest.main([*tests, *_QUICK]))
+            code = int(pytest.main([*tests, *_QUICK.split(), f"--timeout={within_s:.0f}"]))
             if tell is not None:
                 loaded = [name for name, module in list(sys.modules.items()) if _is_loadable(module)]
                 os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
         finally:
             os._exit(code)
-    until = time.monotonic() + within_s
+    until = time.monotonic() + _LONGEST_S
     while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -302,8 +292,8 @@ def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, 
     reading, tell = os.pipe()
     if not _survives(None, tests, tell):
         raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
-    # Whoever takes so much longer hangs; that first run loads everything, and so takes longer than any other.
-    within_s = min(_LONGEST_S, 30 + 10 * (time.monotonic() - began))
+    # A test that takes longer than all of them did hangs; that first run loads everything besides.
+    within_s = min(_LONGEST_S, 10 + 2 * (time.monotonic() - began))
     loaded = os.read(reading, 60_000).decode().splitlines()
     os.close(reading)
     os.close(tell)
