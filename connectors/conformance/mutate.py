@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import copy
 import gc
 import importlib
 import importlib.abc
@@ -22,9 +21,10 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -47,7 +47,8 @@ class Mutant:
     file: Path
     line: int
     name: str
-    code: Any
+    code: Callable[[], Any]
+    """Makes the change where it is called: in a process of its own, that shares the file's tree with no other."""
 
 
 def _variants(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
@@ -107,9 +108,8 @@ def mutants(named: Path) -> Iterator[Mutant]:
     file, names = _part(named)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     skipped = _untouched(tree)
-    places = list(_places(tree, ""))
     seen: dict[str, int] = {}
-    for number, (where, node) in enumerate(places):
+    for where, node, put in list(_places(tree, "")):
         if id(node) in skipped or (names and where.partition(".")[0] not in names):
             continue
         for variant, reads in _variants(node):
@@ -117,10 +117,13 @@ def mutants(named: Path) -> Iterator[Mutant]:
             name = f"{where or 'module'}: `{before}` → `{after}`"
             seen[name] = seen.get(name, 0) + 1
             name += f" ({seen[name]})" if seen[name] > 1 else ""
-            changed = copy.deepcopy(tree)
-            _put(changed, number, variant)
-            code = compile(ast.fix_missing_locations(changed), str(file), "exec", dont_inherit=True)
-            yield Mutant(file, getattr(node, "lineno", 0), name, code)
+            made = ast.fix_missing_locations(ast.copy_location(variant, node))
+            yield Mutant(file, getattr(node, "lineno", 0), name, partial(_changed, tree, put, made, str(file)))
+
+
+def _changed(tree: ast.Module, put: Callable[[Any], Any], variant: ast.AST, file: str) -> Any:
+    put(variant)
+    return compile(tree, file, "exec", dont_inherit=True)
 
 
 def _part(named: Path) -> tuple[Path, set[str]]:
@@ -133,26 +136,22 @@ def _short(text: str) -> str:
     return line if len(line) <= 90 else line[:60] + "…" + line[-25:]
 
 
-def _places(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST]]:
-    """Every node with the name of what it is in, in an order that a copy of the tree has too."""
-    yield where, node
+_Place = tuple[str, ast.AST, Callable[[Any], Any]]
+
+
+def _places(node: ast.AST, where: str, put: Callable[[Any], Any] = id) -> Iterator[_Place]:
+    """Every node, with the name of what it is in and what puts another into its place."""
+    yield where, node, put
     inside = where
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         inside = f"{where}.{node.name}".lstrip(".")
-    for child in ast.iter_child_nodes(node):
-        yield from _places(child, inside)
-
-
-def _put(tree: ast.AST, number: int, variant: ast.AST) -> None:
-    target = [node for _, node in _places(tree, "")][number]
-    for parent in ast.walk(tree):
-        for field, value in ast.iter_fields(parent):
-            if value is target:
-                setattr(parent, field, ast.copy_location(variant, target))
-                return
-            if isinstance(value, list) and any(one is target for one in value):
-                value[[one is target for one in value].index(True)] = ast.copy_location(variant, target)
-                return
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            yield from _places(value, inside, partial(setattr, node, field))
+        elif isinstance(value, list):
+            for at, one in enumerate(value):
+                if isinstance(one, ast.AST):
+                    yield from _places(one, inside, partial(value.__setitem__, at))
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -172,7 +171,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """The changed code."""
-        exec(self._mutant.code, module.__dict__)  # noqa: S102 - that is what a mutation is
+        exec(self._mutant.code(), module.__dict__)  # noqa: S102 - that is what a mutation is
 
 
 def _is_loadable(module: Any) -> bool:
