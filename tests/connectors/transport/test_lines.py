@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,15 +51,28 @@ class Side:
     answering: Answering | None = None
     heard: list[dict[str, Any]] = field(default_factory=list)
     channels: int = 0
-    shell: bytes = b""
-    """What a command that is not the helper's is answered with."""
-    forwards: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a channel has ended."""
+    shell: bytes | None = None
+    """What is said before a shell says what the command comes to; None: there is none, only the helper."""
+    hangs: bool = False
+    """Whether a command that is not the helper's goes on."""
+    forwards: str = "never"
+    """never, in vain, or at all."""
+    onwards: list[tuple[str, int]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     async def process(self, channel: asyncssh.SSHServerProcess[bytes]) -> None:
         self.channels += 1
         if channel.command != COMMAND:
-            channel.stdout.write(self.shell)
+            if self.hangs:
+                channel.stdout.write(b"one moment\n")
+                await channel.wait_closed()
+            elif self.shell is None:
+                channel.stdout.write(f"not that: {channel.command}\n".encode())
+            else:
+                said = subprocess.run(["/bin/sh", "-c", channel.command or ""], capture_output=True, check=False)
+                channel.stdout.write(self.shell + said.stdout)
             channel.exit(0)
             return
         with contextlib.suppress(OSError, asyncssh.Error):  # whoever asked has gone
@@ -69,6 +83,7 @@ class Side:
                     channel.stdout.write(line(asked, person="Zo\u00eb", secret="CANARY"))
                 else:
                     await self.answering(asked, channel)
+        self.ended.set()
         channel.exit(0)
 
     async def open(self, timeout_ms: int = 5_000, patience_ms: int = 0, login: str = LOGIN) -> Link:
@@ -96,8 +111,11 @@ async def side() -> AsyncIterator[Side]:
         def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
             return username == LOGIN
 
-        def connection_requested(self, *_: object) -> Any:
-            if made.forwards:
+        def connection_requested(self, dest_host: str, dest_port: int, *_: object) -> Any:
+            made.onwards.append((dest_host, dest_port))
+            if made.forwards == "at all":
+                return lambda reader, writer: writer.close()
+            if made.forwards == "in vain":
                 raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "nobody is there")
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
 
@@ -147,6 +165,10 @@ async def test_an_answer_that_is_none_ends_the_connection(side: Side, answer: by
         assert "is not the helper" in caught.value.message
     with pytest.raises(Unreachable):
         await link.ask(LOOK)
+
+
+def test_what_is_the_same_on_every_phone_system() -> None:
+    assert (LOGIN, COMMAND, MAX_ANSWER) == ("frameroom", "frameroom-helper", 1 << 20)
 
 
 async def test_an_answer_may_have_so_many_bytes(side: Side) -> None:
@@ -213,6 +235,8 @@ async def test_a_write_is_waited_for_longer_where_it_takes_longer(side: Side) ->
     with pytest.raises(Unreachable):
         await one.ask(LOOK)
     given_up.set()
+    with pytest.raises(Unreachable):
+        await one.ask(LOOK)  # its late answer is nobody's
     assert await writing == {"ok": True}
     given_up.clear()
     impatient = await side.open(200)
@@ -237,6 +261,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_nobody_elses(side: Si
     with pytest.raises(asyncio.CancelledError):
         await given_up
     late.set()
+    await side.ended.wait()
     assert (await link.ask(LOOK))["n"] == 2
     assert side.channels == 2
 
@@ -245,6 +270,7 @@ async def test_the_login_is_the_settings(side: Side) -> None:
     with pytest.raises(CredentialRefused) as caught:
         await side.open(login="root")
     assert caught.value.fault is Fault.OPERATOR
+    assert "not the one of the settings" in caught.value.message
     assert "--login" in caught.value.next_step
     assert side.channels == 0
 
@@ -253,25 +279,34 @@ async def test_the_login_is_the_settings(side: Side) -> None:
 
 
 async def test_a_key_that_reaches_the_helper_alone_is_bound(side: Side) -> None:
-    side.shell = b'{"error": "bound"}\n'
     link = await side.open()
     await link.prove_bound()
-    side.shell = b"frameroom-probe-$((40+2))\n"
-    await link.prove_bound()
+    assert side.onwards == [("127.0.0.1", 1)]
+    assert (await link.ask(LOOK))["n"] == 1
 
 
-async def test_a_key_that_reaches_a_shell_is_not(side: Side) -> None:
-    for told in (b"frameroom-probe-42\n", b"Welcome\n" * 500 + b"frameroom-probe-42\n"):
-        side.shell = told
-        with pytest.raises(SecretReadable, match="runs commands") as caught:
-            await (await side.open()).prove_bound()
-        assert "restrict" in caught.value.next_step
+@pytest.mark.parametrize("greeting", [b"", b"Welcome to the phone system\n" * 500])
+async def test_a_key_that_reaches_a_shell_is_not(side: Side, greeting: bytes) -> None:
+    side.shell = greeting
+    with pytest.raises(SecretReadable, match="runs commands") as caught:
+        await (await side.open()).prove_bound()
+    assert "restrict" in caught.value.next_step
 
 
-async def test_a_key_that_leads_on_into_the_network_is_not(side: Side) -> None:
-    side.forwards = True
+@pytest.mark.parametrize("how", ["in vain", "at all"])
+async def test_a_key_that_leads_on_into_the_network_is_not(side: Side, how: str) -> None:
+    side.forwards = how
     with pytest.raises(SecretReadable, match="open connections"):
         await (await side.open()).prove_bound()
+
+
+async def test_what_could_not_be_found_out_is_not_taken_for_bound(side: Side) -> None:
+    side.hangs = True
+    link = await side.open(200)
+    with pytest.raises(Unreachable, match="does not answer"):
+        await link.prove_bound()
+    with pytest.raises(Unreachable):
+        await link.ask(LOOK)
 
 
 async def test_an_older_helper_is_hung_up_on(side: Side) -> None:
@@ -287,6 +322,6 @@ async def test_an_older_helper_is_hung_up_on(side: Side) -> None:
         await greeted(link, hello, 3)
     with pytest.raises(Unreachable):
         await link.ask(LOOK)
-    side.forwards = True
+    side.forwards = "in vain"
     with pytest.raises(SecretReadable):
         await greeted(await side.open(), hello, 2)
