@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_an_empty_configuration_is_the_usual_one(tmp_path: Path) -> None:
     assert (made.keep, made.etc) == ("/var/cache/frameroom", os.path.realpath("/etc/asterisk"))
     assert made.spool == os.path.realpath("/var/spool/asterisk")
     assert made.digest == hashlib.sha256(b"{}").hexdigest()
+    assert conf(tmp_path, sip_form="plain").sip_form == "plain"
     given = conf(tmp_path, contexts=["a", "b"], inbound_context="in", cache="x", asterisk=["a", "b"], console="act")
     assert (given.contexts, given.inbound, given.keep, given.asterisk) == ([b"a", b"b"], b"in", "x", ["a", "b"])
 
@@ -106,6 +108,7 @@ def test_a_number_of_another_country_is_not_written_where_only_national_ones_are
         (b";--a;--b--;c", 0, (b"", 0, 1)), (b"a--;b;c", 1, (b"b", 0, 0)), (b"", 0, (b"", 2, 0)), (b"", 2, (b"", 0, 2)),
         (b"a;-b", 0, (b"a", 2, 0)), (rb"a;--\;b--;c", 0, (b"ac", 0, 0)), (b"a=b;", 0, (b"a=b", 2, 0)),
         (rb"a\;b;--c--;d", 0, (b"a;bd", 0, 0)), (rb"a;--b--;\;c", 0, (b"a;c", 0, 0)),
+        (rb"a\;;c", 0, (b"a;", 1, 0)), (b";--;--x--;y--;z", 0, (b"z", 0, 0)), (b"x;;--y", 1, (b"", 0, 2)),
     ],
 )  # fmt: skip
 def test_a_line_without_its_comments(raw: bytes, depth: int, read: tuple[bytes, int, int]) -> None:
@@ -118,7 +121,8 @@ def test_a_line_without_its_comments(raw: bytes, depth: int, read: tuple[bytes, 
     [(b" Key = a=b ", 2, (b"key", b"a=b", 3, 7, 2)), (b"exten => 1,1,X", 2, (b"exten", b"1,1,X", 3, 7, 2)),
      (b"key+=v", 2, (b"key", b"v", 3, 7, 1)), (b"key +=> v", 0, (b"key", b"v", 3, 7, 0)),
      (b"key", 2, (b"key", b"", 3, 7, 2)),
-     (b"key = > v", 1, (b"key", b"> v", 3, 7, 1)), (b"k=", 2, (b"k", b"", 3, 7, 2))],
+     (b"key = > v", 1, (b"key", b"> v", 3, 7, 1)), (b"k=", 2, (b"k", b"", 3, 7, 2)),
+     (b"exten=>1", 2, (b"exten", b"1", 3, 7, 2))],
 )  # fmt: skip
 def test_an_entry(text: bytes, plain: int, entry: tuple[bytes, bytes, int, int, int]) -> None:
     assert helper.entry_of((3, 7, text, plain)) == entry
@@ -143,6 +147,7 @@ def test_a_header() -> None:
 
 def test_of_a_key_all_values_those_of_templates_first() -> None:
     base, other, one = Section(b"base"), Section(b"other"), Section(b"one")
+    assert not base.template
     base.entries = [(b"k", b"1", 0, 0, 2), (b"x", b"9", 0, 1, 2)]
     other.entries = [(b"k", b"2", 0, 2, 2)]
     one.bases, one.entries = [base, other], [(b"k", b"3", 0, 3, 2)]
@@ -161,7 +166,7 @@ def test_of_a_key_all_values_those_of_templates_first() -> None:
     [('"Zo\u00eb" <1001>', "Zo\u00eb"), ("Zoe <1001>", "Zoe"), ("Zoe", "Zoe"), (r'"a\"b" <1>', 'a"b'),
      ('"Zoe"', "Zoe"),
      ("<1001>", ""), ("", ""), ('"a', ""), ("a=b", ""), ("a;b", ""), ("a@b", ""), ("a<b", ""), ("a>b", ""),
-     ("a=b <1>", "")],
+     ("a=b <1>", ""), ('"Zoe" <1> x', ""), ("Zoe <1> x", "")],
 )  # fmt: skip
 def test_a_name_is_a_caller_ids_and_nothing_that_could_be_something_else(callerid: str, name: str) -> None:
     assert helper.name_of(callerid) == name
@@ -170,7 +175,7 @@ def test_a_name_is_a_caller_ids_and_nothing_that_could_be_something_else(calleri
 @pytest.mark.parametrize(
     ("callerid", "becomes"),
     [('"Zoe" <1001>', '"Ann" <1001>'), ("Zoe <1001>", "Ann <1001>"), ("<1001>", '"Ann" <1001>'), ("", '"Ann" <2>'),
-     ("Zoe", '"Ann" <2>'), ('"Zoe"', '"Ann" <2>')],
+     ("Zoe", '"Ann" <2>'), ('"Zoe"', '"Ann" <2>'), ('"Zoe" <1> x', '"Ann" <2>'), ("Zoe <1> x", '"Ann" <2>')],
 )  # fmt: skip
 def test_a_caller_id_with_another_name(callerid: str, becomes: str) -> None:
     assert helper.renamed(callerid, "Ann", "2") == becomes
@@ -189,7 +194,8 @@ def test_the_first_mailbox_that_is_named(tmp_path: Path) -> None:
     [(b"Goto(in,1001,1)", [("extension", "1001")]), (b"Goto(1001,1)", [("extension", "1001")]),
      (b"Goto(x,1001,1)", [("other", "")]), (b"Goto(1)", []), (b"Dial(PJSIP/1001)", [("account", "1001")]),
      (b"Dial(PJSIP/1&SIP/2 & pjsip/3,30)", [("account", "1"), ("other", "2"), ("account", "3")]), (b"Answer()", []),
-     (b"Answer", []), (b"(x)", []), (b"", []), (b" dial ( Local/1 )", [("other", "1")])],
+     (b"Answer", []), (b"(x)", []), (b"", []), (b"!Dial(PJSIP/1)", []),
+     (b" dial ( Local/1 )", [("other", "1")])],
 )  # fmt: skip
 def test_whom_a_line_of_the_dialplan_rings(app: bytes, targets: list[tuple[str, str]]) -> None:
     assert helper.targets_of(app, {b"in"}) == targets
@@ -306,17 +312,15 @@ def test_a_digest_is_the_one_of_rfc_7616() -> None:
     assert helper.word("E\u0301A") == helper.word("\u00e9a") == "\u00e9a"
 
 
-def test_whether_an_account_could_read_a_file_without_us(tmp_path: Path) -> None:
-    file = tmp_path / "x"
-    file.touch()
-    found = file.stat()
-    for mode, theirs, groups, may in (
-        (0o600, found.st_uid, [], True), (0o640, 4321, [found.st_gid], True), (0o640, 4321, [], False),
-        (0o604, 4321, [], True), (0o604, 4321, [found.st_gid], False), (0o600, 4321, [found.st_gid], False),
-        (0o600, 0, [], True),
-    ):  # fmt: skip
-        file.chmod(mode)
-        assert helper._may_read(file.stat(), theirs, groups) is may
+@pytest.mark.parametrize(
+    ("mode", "uid", "groups", "may"),
+    [(0o600, 1000, [], True), (0o600, 0, [], True), (0o600, 1, [], False), (0o640, 1001, [2000], True),
+     (0o640, 1001, [1000], False), (0o604, 1001, [1000], True), (0o604, 1001, [2000], False),
+     (0o600, 1001, [2000], False), (0o644, 1001, [], True), (0o022, 1001, [2000], False)],
+)  # fmt: skip
+def test_whether_an_account_could_read_a_file_without_us(mode: int, uid: int, groups: list[int], may: bool) -> None:
+    found = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, 1000, 2000, 0, 0, 0, 0))
+    assert helper._may_read(found, uid, groups) is may
 
 
 @pytest.mark.parametrize("key", [None, 7, "", ".a", "a b", "../x", "a" * 81, "a\n", ["1001"]])
