@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from connectors.asterisk_ami.answers import REFUSALS, Answer, Count, Events, Listing, Sections, Words
+from connectors.asterisk_ami.answers import MAX_LINE, REFUSALS, Answer, Count, Events, Listing, Sections, Words
 from connectors.errors import ProtocolViolation, SecretReadable
 
 OK = ("Response: Success", "ActionID: f1")
@@ -293,3 +293,33 @@ def test_an_event_has_so_many_lines_and_not_one_more() -> None:
     for at_once in (1, 7, 1_000):
         with pytest.raises(ProtocolViolation, match="too large"):
             fed(events(kept), *START, *ENTRY[:-1], *["X: y"] * 197, "", *END, at_once=at_once)
+
+
+def test_after_a_section_or_a_list_the_next_answer_is_left_to_whoever_asked_for_it() -> None:
+    kept: list[dict[bytes, bytes]] = []
+    for answer, lines in (
+        (keeping()[1], [*OK, *SECTION, ""]), (events(kept), [*START, *ENTRY, *END]),
+        (Listing("f1", lambda *_: None, lambda: False), [*OK, *SECTION, ""]),
+    ):  # fmt: skip
+        raw = [line.encode() for line in (*lines, "Response: Error", "ActionID: f2", "")]
+        at = answer.feed(raw, 0)
+        while not answer.done:
+            at = answer.feed(raw, at)
+        assert at == len(lines)
+        assert not answer.whole
+
+
+def test_each_event_has_as_many_lines_as_the_first() -> None:
+    kept: list[dict[bytes, bytes]] = []
+    full = [*ENTRY[:-1], *["X: y"] * 196, ""]
+    assert fed(events(kept), *START, *full, *full, *END).done
+    assert len(kept) == 2
+
+
+def test_what_was_packed_is_no_more_to_come() -> None:
+    answer = Listing("f1", lambda *_: None, lambda: True)
+    lines = directory(2)
+    at = answer.feed(lines, 0)
+    assert answer.take(b"\r\n".join(lines[at:]) + b"\r\n") == b""
+    assert (answer.whole, answer.done) == (False, True)
+    assert MAX_LINE == 16 << 10

@@ -20,9 +20,11 @@ from connectors.errors import (
     ProtocolViolation,
     RateLimited,
     Refused,
+    Unreachable,
 )
 from connectors.freepbx.api import ApiLink, Names
 from connectors.freepbx.reading import _passed, _Place
+from connectors.freepbx.requests import GUARD
 from connectors.freepbx.settings import Api, FreePbxSettings
 from tests.connectors.transport.phone_system import Server, phone_system, whole
 from tests.support.certificates import certificate
@@ -167,7 +169,8 @@ async def test_an_error_in_an_answer_is_one(side: Side) -> None:
      (no(404), Refused, "not at this address"), (no(500), Refused, "HTTP 500"), (no(429), RateLimited, "slow down"),
      (whole(b"{}"), ProtocolViolation, "no sense"), (whole(b'{"access_token": 7}'), ProtocolViolation, "no sense"),
      (whole(b'{"access_token": "a b.c.d"}'), ProtocolViolation, "no sense"),
-     (whole(b'{"access_token": "a.b"}'), ProtocolViolation, "no sense")],
+     (whole(b'{"access_token": "a.b"}'), ProtocolViolation, "no sense"),
+     (whole(b'{"access_token": "aa.bb.cc dd"}'), ProtocolViolation, "no sense")],
 )  # fmt: skip
 async def test_what_gives_no_token_is_told_in_our_words(
     side: Side, answer: bytes, error: type[ConnectorError], words: str
@@ -199,8 +202,9 @@ async def test_whether_more_would_be_given_is_asked_and_what_comes_is_dropped(si
     assert side.asked() == ["wider"] * 3
     assert "aa.bb.cc" not in repr(vars(side.link))
     side.answers.append(no(500))
-    with pytest.raises(Refused, match="HTTP 500"):
+    with pytest.raises(Refused) as caught:
         await side.link.wider()
+    assert caught.value.message == "FreePBX's API said no (HTTP 500)"
 
 
 async def test_nothing_is_waited_for_longer_than_a_helper_would_take(side: Side) -> None:
@@ -213,6 +217,8 @@ async def test_after_the_end_nothing_of_the_secret_is_left(side: Side) -> None:
     side.answers += [TOKEN, person()]
     await side.link.name("1")
     await side.link.close()
+    with pytest.raises(Unreachable):
+        await side.link._web.ask(GUARD.render("api-person", id="1"), "aa.bb.cc")
     assert SECRET not in repr(vars(side.link))
     assert "aa.bb.cc" not in repr(vars(side.link))
 

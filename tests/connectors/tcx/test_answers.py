@@ -114,6 +114,8 @@ def test_of_a_name_what_stays_stays_where_it_was() -> None:
     assert split("MaryLee", user) == ("MaryLee", "")
     assert split("Annette Bell", user) == ("Annette", "Bell")
     assert split("A b c", user) == ("A", "b c")
+    two = User.model_validate(USER | {"FirstName": "Ana Mar\u00eda", "LastName": "Ruiz"})
+    assert split("Ana Mar\u00eda G\u00f3mez", two) == ("Ana Mar\u00eda", "G\u00f3mez")
     nameless = User.model_validate(USER | {"FirstName": None, "LastName": None})
     assert split("A b", nameless) == ("A", "b")
 
