@@ -217,6 +217,7 @@ async def test_after_the_end_nothing_of_the_secret_is_left(side: Side) -> None:
     side.answers += [TOKEN, person()]
     await side.link.name("1")
     await side.link.close()
+    side.answers.append(person())
     with pytest.raises(Unreachable):
         await side.link._web.ask(GUARD.render("api-person", id="1"), "aa.bb.cc")
     assert SECRET not in repr(vars(side.link))
