@@ -181,15 +181,23 @@ def _is_loadable(module: Any) -> bool:
     return here or "site-packages" in file
 
 
-def _reaches(file: Path, known: dict[Path, bool]) -> bool:
-    """Whether a file of ours imports a changed one, by however many others: that is loaded anew for each mutant."""
-    if file not in known:
-        known[file] = False
-        known[file] = any(_reaches(other, known) for other in _imported(file))
-    return known[file]
+def _reaching(changed: Sequence[Path], names: Sequence[str]) -> set[Path]:
+    """Files of ours that import a changed one, by however many others: they are loaded anew for each mutant."""
+    graph: dict[Path, set[Path]] = {}
+    todo = [file for name in names for file in _files(Path(*name.split(".")))]
+    while todo:
+        if (file := todo.pop()) not in graph:
+            graph[file] = set(_imported(file))
+            todo += graph[file]
+    found = set(changed)
+    while more := {file for file, others in graph.items() if file not in found and others & found}:
+        found |= more
+    return found
 
 
 def _imported(file: Path) -> Iterator[Path]:
+    """What it imports, its packages among them."""
+    yield from (one for parent in file.parents if (one := parent / "__init__.py").is_file() and one != file)
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -209,9 +217,9 @@ def _files(module: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _loaded(names: Sequence[str], changed: Sequence[Path]) -> Iterator[None]:
     """What every child would load anew is loaded once, here: nothing of it is changed, nor imports what is."""
-    before, known = set(sys.modules), dict.fromkeys(changed, True)
+    before, anew = set(sys.modules), _reaching(changed, names)
     for name in names:
-        if not any(_reaches(file, known) for file in _files(Path(*name.split(".")))):
+        if not anew & set(_files(Path(*name.split(".")))):
             with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
                 importlib.import_module(name)
     for file in changed:
