@@ -132,7 +132,7 @@ async def test_1_whoever_is_at_a_prompt_is_told_why_and_is_out(
     await permit(demo, "find,view")
     async with shell(demo, columns=200) as engineer:
         engineer.type("show 2001")
-        await engineer.wait_for("grace.okonkwo@customer.example")
+        await engineer.wait_for("Grace Okonkwo")
         fault(demo, release)
         engineer.type("find smith")
         assert await engineer.process.wait() != 0
