@@ -77,6 +77,18 @@ def listed(inner: Check, most: int) -> Check:
     return check
 
 
+def some(fields: Mapping[str, Check]) -> Check:
+    """A dictionary with one of these fields or more, and no other: what a change may touch."""
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, dict) or not value or not value.keys() <= fields.keys():
+            raise InvalidValue(f"{name} must be one or more of: {', '.join(fields)}")
+        for key, inner in value.items():
+            fields[key](key, inner)
+
+    return check
+
+
 def fingerprint(value: str | tuple[str, ...] | None) -> str:
     """What `digest` takes: stands for a value that a phone system holds, so that hostile text is never sent back."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=True).encode()).hexdigest()

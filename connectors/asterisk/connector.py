@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from connectors.asterisk.people import CALLERID_LENGTH, device, person
 from connectors.asterisk.rights import documented
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
+from connectors.base import ConnectorBase
 from connectors.callerid import name_of, parts, renamed
 from connectors.contract import (
     UNSET,
@@ -23,7 +24,6 @@ from connectors.contract import (
     CheckLine,
     Credential,
     Device,
-    DiagCommand,
     Logins,
     Page,
     Person,
@@ -86,7 +86,7 @@ class _Own:
         return {"context": self.context, "mailbox": self.mailbox}
 
 
-class AsteriskConnector:
+class AsteriskConnector(ConnectorBase):
     """An open connection to one Asterisk's database."""
 
     def __init__(self, link: Link, settings: AsteriskRealtimeSettings, findings: Findings, cache: Cache) -> None:
@@ -345,11 +345,6 @@ class AsteriskConnector:
             done = await work.write("set-sha256", id=auth, hash=f"SHA-256:{hashlib.sha256(plain).hexdigest()}")
         if done != 1:
             raise ProtocolViolation("the database wrote another number of rows than it showed; nothing was written")
-
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """There is no console behind a database."""
-        raise NotSupported("diagnostics need Asterisk's console; this connection is to its database")
-        yield b""
 
     async def own_login(self) -> str:
         """Process id and moment of this connection's backend."""

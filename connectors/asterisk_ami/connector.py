@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -13,13 +13,7 @@ from pydantic import BaseModel
 
 from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME
 from connectors.asterisk_ami.answers import Answer, Events, Fields, Keep, Listing, Sections
-from connectors.asterisk_ami.capabilities import (
-    EMAIL_KEPT,
-    NO_DDI,
-    NO_DEVICES,
-    NO_DIAG,
-    capabilities,
-)
+from connectors.asterisk_ami.capabilities import NO_DEVICES, capabilities
 from connectors.asterisk_ami.link import Link, connect
 from connectors.asterisk_ami.mailbox import FOUND, SHOWN, Mailbox
 from connectors.asterisk_ami.people import Endpoint, Own, Paging, device, is_person, shares
@@ -28,6 +22,7 @@ from connectors.asterisk_ami.register import proven
 from connectors.asterisk_ami.rules import AT_THE_PBX, done, may_reset, removal, renamings
 from connectors.asterisk_ami.search import Search
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
+from connectors.base import ConnectorBase
 from connectors.callerid import name_of
 from connectors.contract import (
     UNSET,
@@ -35,7 +30,6 @@ from connectors.contract import (
     Change,
     CheckLine,
     Device,
-    DiagCommand,
     Page,
     Person,
     Removal,
@@ -51,7 +45,6 @@ from connectors.errors import (
     ConnectorError,
     InvalidValue,
     NotFound,
-    NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
     Refused,
@@ -68,8 +61,10 @@ _CONTACT: Final = frozenset({b"Endpoint", b"Uri", b"ExpirationTime"})
 _NOT_SEEN: Final = "written; the connection was lost before it was seen that the phone system loaded it"
 
 
-class AmiConnector:
+class AmiConnector(ConnectorBase):
     """An open connection to one Asterisk's manager interface."""
+
+    instead = AT_THE_PBX
 
     def __init__(self, link: Link, settings: AsteriskAmiSettings, host: str) -> None:
         self._link = link
@@ -225,10 +220,8 @@ class AmiConnector:
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """Caller id on all of the person's devices; address only where the PINs are in the spool."""
-        if change.ddi is not UNSET:
-            raise NotSupported(f"direct numbers cannot be changed here: {NO_DDI}", next_step=AT_THE_PBX)
-        if change.email is not UNSET and self._settings.voicemail != "spooldir":
-            raise NotSupported(f"the address cannot be changed here: {EMAIL_KEPT}", next_step=AT_THE_PBX)
+        in_spool = self._settings.voicemail == "spooldir"
+        self.alters_only(change, "name", *(["email"] if in_spool else []))
         own, mailbox = await self._own(person_id)
         name = None if change.name is UNSET else change.name
         email = None if change.email is UNSET else (change.email or "")
@@ -354,11 +347,6 @@ class AmiConnector:
         if now != mailbox:
             return ResetDone(("ATTENTION: the mailbox is shown otherwise than before: compare its options",))
         return ResetDone(("the mailbox is shown as before; options that Asterisk does not show are gone",))
-
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Not over AMI."""
-        raise NotSupported(f"diagnostics are not possible here: {NO_DIAG}")
-        yield b""
 
     async def close(self) -> None:
         """Hang up."""

@@ -27,6 +27,7 @@ from connectors.errors import (
     Unreachable,
 )
 from connectors.guard import Allowed
+from connectors.transport.identity import not_connected
 
 _OLDEST: Final = 5
 """First number of the interface's version from which a filter is known to be kept (Asterisk 16)."""
@@ -197,13 +198,8 @@ async def _dial(target: Target, settings: AsteriskAmiSettings) -> tuple[asyncio.
     failure: ConnectorError
     try:
         reader, writer = await asyncio.open_connection(target.host, target.port, limit=_CHUNK, **tls)
-    except ssl.SSLCertVerificationError as error:
-        expired = " (it has expired)" if error.verify_code == 10 else ""  # X509_V_ERR_CERT_HAS_EXPIRED
-        failure = IdentityMismatch(f"the phone system's certificate is not the pinned one{expired}; nothing was sent")
-    except ssl.SSLError:
-        failure = IdentityMismatch("the phone system does not speak TLS there; nothing was sent")
-    except (OSError, EOFError):
-        failure = Unreachable("the phone system cannot be reached")
+    except (OSError, EOFError) as error:
+        failure = not_connected(error)
     else:
         if tls and settings.server_name is None and not _is_pin(writer, target.pin):
             writer.transport.abort()

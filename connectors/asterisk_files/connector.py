@@ -39,7 +39,8 @@ from connectors.contract import (
 from connectors.errors import NotSupported, ProtocolViolation, looking_again
 from connectors.guard import fingerprint
 from connectors.transport import prompt
-from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of, text_of, texts_of
+from connectors.transport.answers import devices_of, people_of, person_of, text_of, texts_of
+from connectors.transport.helper import Link, greeted
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.py")
 SPEAKS: Final = 1

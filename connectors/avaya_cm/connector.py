@@ -13,22 +13,17 @@ from connectors.avaya_cm.answers import Answer, Station
 from connectors.avaya_cm.link import Link, connect
 from connectors.avaya_cm.messages import GUARD
 from connectors.avaya_cm.settings import AvayaCmSettings
+from connectors.base import ConnectorBase
 from connectors.contract import (
-    UNSET,
     Capabilities,
     Change,
     CheckLine,
-    Device,
     DiagCommand,
     Operation,
     Page,
     Person,
     Proof,
     Removal,
-    ResetDone,
-    Secret,
-    SecretKind,
-    SecretRules,
     Target,
     Unseal,
 )
@@ -36,7 +31,6 @@ from connectors.errors import (
     Conflict,
     InvalidValue,
     NotFound,
-    NotSupported,
     ProtocolViolation,
     Refused,
     looking_again,
@@ -85,8 +79,10 @@ def _done(answer: Answer, what: str) -> None:
         raise Refused(f"the phone system refused {what} (code {answer.refused})", next_step=_AT_THE_PBX)
 
 
-class AvayaCmConnector:
+class AvayaCmConnector(ConnectorBase):
     """An open terminal on one Communication Manager."""
+
+    instead = _AT_THE_PBX
 
     def __init__(self, link: Link, settings: AvayaCmSettings) -> None:
         self._link = link
@@ -164,10 +160,7 @@ class AvayaCmConnector:
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """The name, if it still is as it was shown; the phone system has no condition of its own."""
-        if change.email is not UNSET:
-            raise NotSupported(f"an address cannot be changed here: {_NO_EMAIL}")
-        if change.ddi is not UNSET:
-            raise NotSupported(f"a direct number cannot be changed here: {_NO_DDI}", next_step=_AT_THE_PBX)
+        self.alters_only(change, "name")
         extension = _key(person_id)
         request = GUARD.render("rename", station=extension, name=change.name)
         if (await self._station(extension)).name != expected.name:
@@ -192,21 +185,6 @@ class AvayaCmConnector:
             await self._link.ask(GUARD.render("remove", station=extension)), "to remove the station: it is still there"
         )
         return _PLAN
-
-    async def devices(self, person_id: str) -> Sequence[Device]:
-        """Not known here."""
-        await self._station(_key(person_id))
-        return (Device(f"not known: {_NO_DEVICES}", None),)
-
-    # --- what it does not do ---
-
-    async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
-        """None is reset."""
-        raise NotSupported(f"no password can be reset here: {_NO_RESET}", next_step=_AT_THE_PBX)
-
-    async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
-        """None is reset."""
-        raise NotSupported(f"no password can be reset here: {_NO_RESET}", next_step=_AT_THE_PBX)
 
     async def diag(self, command: DiagCommand) -> AsyncGenerator[bytes]:
         """A line that looks. The rest of an answer that nobody waits for is read and dropped, and until then nothing

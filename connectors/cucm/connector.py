@@ -8,13 +8,13 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from connectors.base import ConnectorBase
 from connectors.contract import (
     UNSET,
     Capabilities,
     Change,
     CheckLine,
     Device,
-    DiagCommand,
     Page,
     Person,
     Removal,
@@ -53,7 +53,7 @@ _MOST_PEOPLE: Final = 200_000
 """Of one search: whoever goes on and on is no phone system."""
 
 
-class CucmConnector:
+class CucmConnector(ConnectorBase):
     """An open connection to one Unified Communications Manager."""
 
     def __init__(self, link: Link, settings: CucmSettings) -> None:
@@ -263,11 +263,6 @@ class CucmConnector:
         if len(found) > 1:
             raise ProtocolViolation("Unity Connection has several mailboxes of that alias")
         return found[0].get("object", [""])[0] if found else None
-
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Not over AXL."""
-        raise NotSupported("diagnostics are not possible here: AXL is for configuration alone")
-        yield b""
 
     async def close(self) -> None:
         """Hang up."""

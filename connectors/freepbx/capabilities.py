@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from connectors.contract import CONSOLE, PEOPLE, Capabilities, CheckLine, Proof, Removal, Secrecy, SecretKind
 from connectors.errors import ProtocolViolation
-from connectors.transport.helper import text_of, texts_of
+from connectors.transport.answers import text_of, texts_of
 
 _CHECKS: Final = {
     "version": ("is this FreePBX's version", "is not a FreePBX that this was made for (16 or 17)"),

@@ -39,7 +39,8 @@ from connectors.freepbx.requests import GUARD, MAX_PAGE
 from connectors.freepbx.settings import FreePbxSettings
 from connectors.guard import fingerprint
 from connectors.transport import prompt
-from connectors.transport.helper import Link, devices_of, greeted, people_of, person_of
+from connectors.transport.answers import devices_of, people_of, person_of
+from connectors.transport.helper import Link, greeted
 
 HELPER: Final = Path(__file__).with_name("frameroom_helper.php")
 SPEAKS: Final = 1

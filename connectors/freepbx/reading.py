@@ -21,7 +21,8 @@ from connectors.contract import CheckLine, Page, Person
 from connectors.errors import ConnectorError, Fault, IdentityMismatch, InvalidValue, NotFound, Refused
 from connectors.freepbx.api import ApiLink, Names
 from connectors.freepbx.requests import GUARD, MAX_PAGE, SCOPE
-from connectors.transport.helper import Link, people_of, person_of
+from connectors.transport.answers import people_of, person_of
+from connectors.transport.helper import Link
 
 T = TypeVar("T")
 _CURSOR: Final = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?", re.ASCII)

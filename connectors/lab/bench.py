@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import asyncssh
 
+from connectors.base import NoSettings
 from connectors.conformance.bench import Hostile, Planted, Traits
 from connectors.console import ASTERISK, Class, parse
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.guard import Guard, fingerprint
-from connectors.lab.connector import GUARD, LabFamily, LabSettings
+from connectors.lab.connector import GUARD, LabFamily
 from connectors.lab.server import LOGIN, Lab, start
 from connectors.lab.sip import register
 
@@ -44,7 +45,7 @@ class LabSystem:
     def __init__(self, lab: Lab, people: Sequence[Planted]) -> None:
         self._lab = lab
         self.people = people
-        self.target = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, LabSettings(), 5_000, 5_000)
+        self.target = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, NoSettings(), 5_000, 5_000)
         self._other = asyncssh.generate_private_key("ssh-ed25519")
         self.other_pin = self._other.export_public_key().decode().strip()
 

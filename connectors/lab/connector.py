@@ -7,8 +7,9 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import asyncssh
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from connectors.base import NoSettings
 from connectors.console import ASTERISK, Class, only
 from connectors.contract import (
     CONSOLE,
@@ -45,7 +46,8 @@ from connectors.errors import (
 )
 from connectors.guard import Allowed, Guard, Template, digest, fingerprint, listed, number, optional, secret, text
 from connectors.transport import ssh
-from connectors.transport.helper import becoming, people_of, person_of, text_of
+from connectors.transport.answers import people_of, person_of, text_of
+from connectors.transport.helper import becoming
 from connectors.transport.lines import Exchange, Speech
 
 _LOGIN = "frameroom"
@@ -72,12 +74,6 @@ GUARD = Guard(
     Template("login", False),
     Template("logins", False, {"since": number(0, 1 << 53)}),
 )
-
-
-class LabSettings(BaseModel):
-    """The lab needs no settings of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _wire(request: Allowed) -> dict[str, Any]:
@@ -265,7 +261,7 @@ class LabFamily:
     """The lab, as the registry knows it."""
 
     name = "lab"
-    settings_model: type[BaseModel] = LabSettings
+    settings_model: type[BaseModel] = NoSettings
     default_port = 22
 
     def capabilities(self) -> Capabilities:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from connectors.base import NoSettings
 from connectors.contract import NO_CONNECTOR, Capabilities, Connector, Target, Unseal
 from connectors.errors import Fault, NotSupported
 
 _ALONE: Final = "Frameroom does not reach this phone system"
 _NEXT: Final = 'Ask for a visit, which is not recorded here: request SYSTEM --ops visit --for 2h --reason "…"'
-
-
-class NoSettings(BaseModel):
-    """There is nothing to set."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NoConnectorFamily:

@@ -1,7 +1,7 @@
 """A helper on the phone system, bound to our key by an SSH forced command: identity, credential, proof that it is so.
 
-What two families need of it: `connect`, `prove_bound` (our key reaches the helper alone), `failure` (its codes as our
-errors, without a word of its own), and readers of its answers that drop what they do not know.
+What two families need of it: `connect`, `prove_bound` (our key reaches the helper alone), and `failure` (its codes as
+our errors, without a word of its own). `answers` reads what it says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import asyncssh
 
-from connectors.contract import Credential, Device, Person, Target, Unseal
+from connectors.contract import Credential, Target, Unseal
 from connectors.errors import (
     Conflict,
     ConnectorError,
@@ -24,7 +24,6 @@ from connectors.errors import (
     NotFound,
     NotSupported,
     OutcomeUnknown,
-    ProtocolViolation,
     Refused,
     SecretReadable,
     Unreachable,
@@ -33,7 +32,6 @@ from connectors.guard import Allowed, Check, Guard, digest
 from connectors.transport import ssh
 from connectors.transport.lines import Exchange, Speech
 from connectors.transport.prompt import stream
-from connectors.transport.text import whole
 
 COMMAND: Final = "frameroom-helper"
 """What is asked for over SSH; whatever else is asked for, the helper does not do."""
@@ -212,45 +210,3 @@ def becoming(inner: Check) -> Check:
         inner(name, value[1])
 
     return check
-
-
-def text_of(raw: object) -> str:
-    """A text of an answer. ProtocolViolation when it is none, or longer than anything that is shown."""
-    if not isinstance(raw, str) or len(raw) > 1024:
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    return whole(raw)
-
-
-def texts_of(raw: object) -> tuple[str, ...]:
-    """A list of texts."""
-    if not isinstance(raw, list) or len(raw) > 1000:
-        raise ProtocolViolation("the phone system's answer makes no sense")
-    return tuple(map(text_of, raw))
-
-
-def person_of(raw: object, wanted: str | None = None) -> Person:
-    """A Person from an answer; unknown keys are dropped here. ProtocolViolation when it is not the one `wanted`."""
-    if not isinstance(raw, dict):
-        raise ProtocolViolation("the phone system described a person in a way that makes no sense")
-    email = None if raw.get("email") is None else text_of(raw["email"])
-    ddis = None if raw.get("ddis") is None else texts_of(raw["ddis"])
-    person = Person(text_of(raw.get("id")), text_of(raw.get("extension")), text_of(raw.get("name")), email, ddis)
-    if wanted is not None and person.id != wanted:
-        raise ProtocolViolation("the phone system answered about somebody else")
-    return person
-
-
-def people_of(answer: Mapping[str, Any], limit: int) -> tuple[Person, ...]:
-    """Those of an answer, of which there are no more than was asked for."""
-    raw = answer.get("people")
-    if not isinstance(raw, list) or len(raw) > limit:
-        raise ProtocolViolation("the phone system sent other than was asked for")
-    return tuple(map(person_of, raw))
-
-
-def devices_of(answer: Mapping[str, Any], limit: int) -> tuple[Device, ...]:
-    """Telephones by account and network address."""
-    raw = answer.get("devices")
-    if not isinstance(raw, list) or len(raw) > limit or not all(isinstance(one, dict) for one in raw):
-        raise ProtocolViolation("the phone system described telephones in a way that makes no sense")
-    return tuple(Device(f"{text_of(one.get('account'))} at {text_of(one.get('address'))}", None) for one in raw)

@@ -15,7 +15,7 @@ import ssl
 from functools import lru_cache
 from typing import Final
 
-from connectors.errors import Fault, IdentityMismatch, InvalidValue
+from connectors.errors import ConnectorError, Fault, IdentityMismatch, InvalidValue, Unreachable
 
 SYSTEM: Final = "system-cas"
 _FINGERPRINT: Final = re.compile(r"sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.I | re.ASCII)
@@ -111,3 +111,22 @@ def _pinned(digest: str) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.pinned = digest
     return context
+
+
+def not_connected(error: BaseException) -> ConnectorError:
+    """Why there is no connection, in fixed words. Nothing was sent."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        if isinstance(one, ssl.SSLCertVerificationError):
+            expired = " (it has expired)" if getattr(one, "verify_code", 0) == 10 else ""  # X509_V_ERR_CERT_HAS_EXPIRED
+            return IdentityMismatch(
+                f"the phone system's certificate is not the one that is trusted{expired}; nothing was sent"
+            )
+        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            break  # cut off in the handshake: that says nothing of who is there
+        if isinstance(one, ssl.SSLError):
+            return IdentityMismatch("the phone system does not speak TLS there, or none that is safe; nothing was sent")
+        one = one.__cause__ or one.__context__
+    return Unreachable("the phone system cannot be reached")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import asyncssh
-from pydantic import BaseModel
 
+from connectors.base import NoSettings
 from connectors.contract import Credential, Target
 from connectors.errors import InvalidValue, Refused, Unreachable
 from connectors.transport import ssh
@@ -119,10 +119,6 @@ def script(recipe: Recipe, public_key: str, origin: str, reconfigure: bool) -> s
     )  # fmt: skip
 
 
-class _NoSettings(BaseModel):
-    """A machine that is being made ready has none yet."""
-
-
 class Numbered(Protocol):
     """What is said of how a phone system writes direct numbers."""
 
@@ -159,7 +155,7 @@ async def perform(host: str, port: int, pin: str, administrator: Credential, tex
     async def unseal() -> Credential:
         return administrator
 
-    target = Target("install-helper", host, port, pin, _NoSettings())
+    target = Target("install-helper", host, port, pin, NoSettings())
     connection = await ssh.connect(target, unseal, administrator.login)
     command = "sh -s" if administrator.login == "root" else "sudo -n sh -s"
     try:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,7 +25,6 @@ from typing import Final
 from connectors.contract import Target
 from connectors.errors import (
     ConnectorError,
-    IdentityMismatch,
     InvalidValue,
     OutcomeUnknown,
     ProtocolViolation,
@@ -34,7 +32,7 @@ from connectors.errors import (
     Unreachable,
 )
 from connectors.guard import Allowed, Guard
-from connectors.transport.identity import identity
+from connectors.transport.identity import identity, not_connected
 from connectors.transport.wire import LOST, Wire
 
 MAX_BODY: Final = 16 << 20
@@ -202,7 +200,7 @@ class Web:
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             caught = error
         if caught is not None:
-            raise _not_connected(caught)
+            raise not_connected(caught)
         wire.used = loop.time()
         self._wire = wire
         return wire
@@ -278,22 +276,3 @@ def _is_taken(kind: bytes, takes: tuple[str, ...]) -> None:
 def _authority(target: Target) -> str:
     host = f"[{target.host}]" if ":" in target.host else target.host
     return host if target.port == 443 else f"{host}:{target.port}"
-
-
-def _not_connected(error: BaseException) -> ConnectorError:
-    """Why there is no connection, in fixed words. Nothing was sent."""
-    seen: set[int] = set()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        if isinstance(one, ssl.SSLCertVerificationError):
-            expired = " (it has expired)" if getattr(one, "verify_code", 0) == 10 else ""  # X509_V_ERR_CERT_HAS_EXPIRED
-            return IdentityMismatch(
-                f"the phone system's certificate is not the one that is trusted{expired}; nothing was sent"
-            )
-        if isinstance(one, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            break  # cut off in the handshake: that says nothing of who is there
-        if isinstance(one, ssl.SSLError):
-            return IdentityMismatch("the phone system does not speak TLS there, or none that is safe; nothing was sent")
-        one = one.__cause__ or one.__context__
-    return Unreachable("the phone system cannot be reached")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel
 
+from connectors.base import ConnectorBase
 from connectors.contract import (
     UNSET,
     Capabilities,
     Change,
     CheckLine,
     Device,
-    DiagCommand,
     Page,
     Person,
     Removal,
@@ -29,14 +29,13 @@ from connectors.errors import (
     Conflict,
     ConnectorError,
     NotFound,
-    NotSupported,
     OutcomeUnknown,
     ProtocolViolation,
     looking_again,
 )
 from connectors.yeastar import answers
 from connectors.yeastar.answers import Row
-from connectors.yeastar.capabilities import NO_DDI, NO_PIN, capabilities
+from connectors.yeastar.capabilities import capabilities
 from connectors.yeastar.link import Link, connect
 from connectors.yeastar.numbers import DirectNumbers
 from connectors.yeastar.people import Key, Place, Words, in_order, parts, person, the_one
@@ -65,8 +64,10 @@ _PLAN: Final = Removal(
 )  # fmt: skip
 
 
-class YeastarConnector:
+class YeastarConnector(ConnectorBase):
     """An open way to one phone system."""
+
+    instead = _AT_THE_PBX
 
     def __init__(self, link: Link, settings: YeastarSettings, pin: str) -> None:
         self._link = link
@@ -176,8 +177,7 @@ class YeastarConnector:
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """Name and address in one request, if they still are as they were shown."""
-        if change.ddi is not UNSET:
-            raise NotSupported(f"a direct number cannot be changed here: {NO_DDI}", next_step=_AT_THE_PBX)
+        self.alters_only(change, "name", "email")
         key, values = Key.of(person_id), dict[str, str]()
         if change.name is not UNSET:
             values |= parts(change.name, self._settings)
@@ -253,7 +253,7 @@ class YeastarConnector:
     async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
         """The registration password, and the one password for Linkus and the web page."""
         if kind is SecretKind.VOICEMAIL:
-            raise NotSupported(f"a voicemail PIN cannot be reset here: {NO_PIN}", next_step=_AT_THE_PBX)
+            return await super().secret_rules(person_id, kind)
         await self._row(Key.of(person_id))
         if kind is SecretKind.SIP:
             return SecretRules(_LOWER + _UPPER + _DIGITS, 20, 63, False, "readable by whoever administers it")
@@ -263,7 +263,7 @@ class YeastarConnector:
     async def reset(self, person_id: str, kind: SecretKind, secret: Secret) -> ResetDone:
         """Sent once; nothing of it comes back."""
         if kind is SecretKind.VOICEMAIL:
-            raise NotSupported(f"a voicemail PIN cannot be reset here: {NO_PIN}", next_step=_AT_THE_PBX)
+            return await super().reset(person_id, kind, secret)
         key = Key.of(person_id)
         await self._row(key)
         template = "set-sip" if kind is SecretKind.SIP else "set-portal"
@@ -271,11 +271,6 @@ class YeastarConnector:
         if kind is SecretKind.SIP:
             return ResetDone(("telephones that the phone system provisions have to be provisioned anew",))
         return ResetDone(("it is the password of the Linkus apps, too",))
-
-    async def diag(self, command: DiagCommand) -> AsyncIterator[bytes]:
-        """Not over this API."""
-        raise NotSupported("diagnostics are not possible here: the API has no console")
-        yield b""
 
     async def close(self) -> None:
         """Give the token back and let go."""

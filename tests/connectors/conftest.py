@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from connectors.base import NoSettings
 from connectors.contract import Credential, Target
-from connectors.lab.connector import LabConnector, LabFamily, LabSettings
+from connectors.lab.connector import LabConnector, LabFamily
 from connectors.lab.server import Lab, start
 
 
@@ -25,7 +26,7 @@ def target() -> Callable[..., Target]:
     """The lab as a connector is told of it; `changes` make it wrong."""
 
     def make(lab: Lab, **changes: object) -> Target:
-        usual = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, LabSettings(), 5000, 5000)
+        usual = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, NoSettings(), 5000, 5000)
         return replace(usual, **changes)  # type: ignore[arg-type]
 
     return make

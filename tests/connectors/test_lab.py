@@ -11,15 +11,16 @@ import asyncssh
 import pytest
 
 from connectors import errors
+from connectors.base import NoSettings
 from connectors.contract import Change, Connector, Credential, DiagCommand, Secret, SecretKind, Target
 from connectors.lab import server, sip
-from connectors.lab.connector import GUARD, LabFamily, LabSettings
+from connectors.lab.connector import GUARD, LabFamily
 
 
 class Rig:
     def __init__(self, lab: server.Lab) -> None:
         self.lab = lab
-        self.target = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, LabSettings(), 3000, 1500)
+        self.target = Target("sys_1", "127.0.0.1", lab.ssh_port, lab.host_key, NoSettings(), 3000, 1500)
         self.unsealed = 0
 
     async def unseal(self) -> Credential:

@@ -3,12 +3,15 @@ would; and three that differ from it in a few lines, each found by the test that
 
 from __future__ import annotations
 
+import ast
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,30 @@ def test_the_example_passes(tmp_path: Path, frameroom: Path) -> None:
     assert "XML bomb does not apply to toy: Toy speaks JSON lines" in said
 
 
+def code(source: str) -> int:
+    """Its lines but for blank ones, comments and docstrings."""
+    nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set[int]()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in nothing:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            said = node.body[0] if ast.get_docstring(node) is not None else None
+            lines -= set(range(said.lineno, (said.end_lineno or 0) + 1)) if said else set()
+    return len(lines)
+
+
+def test_the_page_shows_the_whole_of_the_example_and_says_how_long_it_is() -> None:
+    source = (TOY / "frameroom_toy" / "connector.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "writing-a-connector.md").read_text(encoding="utf-8")
+    shown = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    assert [line for line in shown.split("\n") if line] == [line for line in source.split("\n") if line]
+    assert code(source) <= 110
+    assert f"{code(source)} lines without blank ones, comments and docstrings" in page
+    assert code('"""One."""\n\n# two\ndef f():\n    """Three."""\n    return (\n        4\n    )\n') == 4
+
+
 _PIN_IN_MEMORY = "test_nothing_that_can_be_looked_at_holds_a_secret_nor_does_the_memory_of_who_looked"
 _FOLLOWED = "test_new_passwords_are_in_nothing_that_a_reset_leaves_and_never_come_back"
 _TOLD = "test_what_the_answer_to_a_write_tells_is_dropped"
@@ -98,9 +125,9 @@ FAULTY = {
     ),
     "logs what it sends": (
         [
-            ("        answer, whole = None, False\n",
-             "        answer, whole = None, False\n"
-             "        if request.writes:\n            logging.getLogger('toy').debug('%s', dict(request.values))\n"),
+            ("        answer = await self._stream.ask(request)\n",
+             "        if request.writes:\n            logging.getLogger('toy').debug('%s', dict(request.values))\n"
+             "        answer = await self._stream.ask(request)\n"),
             ("import json\n", "import json\nimport logging\n"),
         ],
         {_FOLLOWED, _TOLD, _FAILED_RESET},
@@ -108,8 +135,8 @@ FAULTY = {
     "hands on what the answer to a write tells": (
         [
             ("return {} if request.writes else answer", "return answer"),
-            ('        await self._line.ask("pin", id=person_id, pin=secret.reveal())\n        return c.ResetDone()\n',
-             '        told = await self._line.ask("pin", id=person_id, pin=secret.reveal())\n'
+            ('        await self.ask("pin", id=person_id, pin=secret.reveal())\n        return c.ResetDone()\n',
+             '        told = await self.ask("pin", id=person_id, pin=secret.reveal())\n'
              "        return c.ResetDone((str(told),))\n"),
         ],
         {_TOLD},
@@ -123,14 +150,16 @@ FAULTY = {
         {_TOLD},
     ),
     "sends what is on no list": (
-        [('        await self._line.ask("list", after=None, limit=1)\n',
-          '        await self._line.ask("list", after=None, limit=1)\n'
-          "        self._line._writer.write(b'{\"do\": \"dump\"}\\n')\n"
-          "        await self._line._reader.readline()\n")],
+        [('        await self.ask("list", after=None, limit=1)\n',
+          '        await self.ask("list", after=None, limit=1)\n'
+          "        self._stream._writer.write(b'{\"do\": \"dump\"}\\n')\n"
+          "        await self._stream._reader.readline()\n")],
         {_HEARD},
     ),
     "loses the outcome": (
-        [("raise e.OutcomeUnknown(", "raise e.Unreachable(")],
+        [("        answer = await self._stream.ask(request)\n",
+          "        try:\n            answer = await self._stream.ask(request)\n"
+          "        except e.OutcomeUnknown:\n            raise e.Unreachable('the connection was lost') from None\n")],
         {_CUT, _ENEMY},
     ),
 }  # fmt: skip

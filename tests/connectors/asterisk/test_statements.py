@@ -107,7 +107,8 @@ def test_every_request_has_a_text_that_reads_no_secret_and_returns_nothing_of_a_
     made = {
         name: one.as_string(None) for name, one in statements(AsteriskRealtimeSettings.model_validate(more)).items()
     }
-    assert set(made) == GUARD.names() - (set() if "ddi" in more else {name for name in EACH if "ddi" in name})
+    without = {"expire"} | (set() if "ddi" in more else {name for name in EACH if "ddi" in name})
+    assert set(made) == GUARD.names() - without, "expire is no SQL: test_cache"
     for name in set(EACH) & set(made):
         text = made[name].strip().lower()
         assert text.startswith(("update ", "insert into ", "delete from ") if name in WRITES else ("select ", "with "))

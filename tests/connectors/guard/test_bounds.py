@@ -9,9 +9,10 @@ import json
 import pytest
 
 from connectors.errors import InvalidValue, RequestNotAllowed
-from connectors.guard import Check, Guard, Template, digest, fingerprint, listed, number, optional, secret, text
+from connectors.guard import Check, Guard, Template, digest, fingerprint, listed, number, optional, secret, some, text
 
 _SIX = text(6, pattern="[a-z]+")
+_SOME = some({"a": text(2), "b": number(1, 1)})
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ _SIX = text(6, pattern="[a-z]+")
         (text(3), ""), (text(3), "abc"), (text(3), "é\u200f\u200e"), (text(3), "a b"), (text(3), "\xa0~ "),
         (_SIX, "a"), (_SIX, "abcdef"), (number(1, 9), 1), (number(1, 9), 9), (number(0, 0), 0),
         (optional(number(1, 9)), None), (optional(number(1, 9)), 5), (digest, "0" * 64), (digest, "9af" + "b" * 61),
-        (secret, "!~aZ"), (secret, "x" * 128),
+        (secret, "!~aZ"), (secret, "x" * 128), (_SOME, {"a": "x"}), (_SOME, {"b": 1}), (_SOME, {"b": 1, "a": ""}),
     ],
 )  # fmt: skip
 def test_what_just_passes(check: Check, value: object) -> None:
@@ -42,6 +43,9 @@ def test_what_just_passes(check: Check, value: object) -> None:
         (secret, "abc", "field cannot be sent as it is"), (secret, "x" * 129, "cannot be sent"),
         (secret, "with space", "cannot be sent"), (secret, "pässword", "cannot be sent"),
         (secret, None, "cannot be sent"), (secret, b"abcdef", "cannot be sent"), (secret, "abcdef\n", "cannot be sent"),
+        (_SOME, {}, "field must be one or more of: a, b"), (_SOME, None, "one or more"), (_SOME, [("a", "x")], "one"),
+        (_SOME, {"a": "x", "c": 1}, "one or more"), (_SOME, {"a": "xyz"}, "a is longer"), (_SOME, {"b": 0}, "b must"),
+        (_SOME, {"a": "x", "b": 2}, "b must be"),
     ],
 )  # fmt: skip
 def test_what_just_does_not(check: Check, value: object, words: str) -> None:

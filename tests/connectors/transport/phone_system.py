@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connectors.base import NoSettings
 from connectors.conformance.relay import served
 from connectors.contract import Target
 from connectors.guard import Allowed, Guard, Template, text
-from connectors.lab.connector import LabSettings
 from connectors.transport.web import Answer, Call, Sink, Web, Whole
 
 NAME = "pbx.customer.example"
@@ -83,7 +83,7 @@ def fingerprint(pem: str) -> str:
 
 
 def client(server: Server, pin: str, name: str | None = None, timeout_ms: int = 5000) -> Web:
-    target = Target("sys_1", "127.0.0.1", server.port, pin, LabSettings(), 20_000, timeout_ms)
+    target = Target("sys_1", "127.0.0.1", server.port, pin, NoSettings(), 20_000, timeout_ms)
     return Web(target, GUARD, render, server_name=name)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from connectors.base import NoSettings
 from connectors.contract import Credential, Target
 from connectors.errors import (
     ConnectorError,
@@ -19,7 +20,7 @@ from connectors.errors import (
     ProtocolViolation,
     Unreachable,
 )
-from connectors.lab.connector import LabFamily, LabSettings
+from connectors.lab.connector import LabFamily
 from connectors.transport import ssh
 
 
@@ -95,7 +96,7 @@ async def phone_system(process: Any) -> AsyncIterator[tuple[Target, Any]]:
     async def unseal() -> Credential:
         return Credential("frameroom", private_key=key.export_private_key().decode())
 
-    yield Target("sys_1", "127.0.0.1", server.get_port(), public, LabSettings(), 5000, 1000), unseal
+    yield Target("sys_1", "127.0.0.1", server.get_port(), public, NoSettings(), 5000, 1000), unseal
     server.close()
 
 
@@ -113,7 +114,7 @@ async def test_a_password_is_presented_where_no_key_is_stored() -> None:
 
     server = await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], server_factory=Server)
     pin = key.export_public_key().decode()
-    target = Target("sys_1", "127.0.0.1", server.get_port(), pin, LabSettings())
+    target = Target("sys_1", "127.0.0.1", server.get_port(), pin, NoSettings())
     for password in ("right", "wrong"):
 
         async def unseal(password: str = password) -> Credential:

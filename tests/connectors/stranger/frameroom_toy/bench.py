@@ -13,11 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from connectors.base import NoSettings
 from connectors.conformance.bench import Hostile, Planted, Traits
 from connectors.conformance.relay import served
 from connectors.contract import Credential, Family, SecretKind, Target
 from connectors.guard import Guard, fingerprint
-from frameroom_toy.connector import GUARD, ToyFamily, ToySettings
+from frameroom_toy.connector import GUARD, ToyFamily
 
 PASSWORD = "toy-password-7f"
 LINES = "Toy speaks JSON lines"
@@ -56,7 +57,7 @@ class ToySystem:
 
     @property
     def target(self) -> Target:
-        return Target("sys_1", "127.0.0.1", self.port, self.pin, ToySettings(), 5_000, 5_000)
+        return Target("sys_1", "127.0.0.1", self.port, self.pin, NoSettings(), 5_000, 5_000)
 
     async def unseal(self) -> Credential:
         return Credential("frameroom", PASSWORD)
@@ -100,7 +101,7 @@ class ToySystem:
             name, fields = request.pop("do"), request.pop("fields", [])
             self._heard.append(name if set(request) == FIELDS.get(name) else line.decode())
             known = known or (name == "login" and request["password"] == PASSWORD)
-            answer = self._answer(name, request, fields) if known else {"error": "password"}
+            answer = self._answer(name, request, fields) if known else dict[str, object](error="password")
             if not await self._say(writer, answer, request.get("id") if GUARD.writes(name) else None):
                 break
 
