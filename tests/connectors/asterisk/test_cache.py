@@ -83,7 +83,7 @@ async def test_a_new_name_and_a_removal_count_at_once_too(pbx: Pbx, console: Con
 
 
 @pytest.mark.parametrize(
-    "lines", [(_NONE.format("auth"),), (_EMPTIED.format("endpoint"),), ("No such command",), (), ("x" * 100_000,)]
+    "lines", [(_NONE.format("auth"),), (_EMPTIED.format("endpoint"),), ("No such command",), (), ("y" * 100_000,)]
 )
 async def test_a_cache_that_was_not_emptied_is_told(
     pbx: Pbx, console: Console, bound: Door, lines: tuple[str, ...]
@@ -94,7 +94,7 @@ async def test_a_cache_that_was_not_emptied_is_told(
     (note,) = (await connector.reset("1001", SecretKind.SIP, Secret(NEW))).notes
     assert "old password goes on working" in note
     assert "sorcery memory cache expire res_pjsip/auth" in note
-    assert "xxx" not in note
+    assert "yyy" not in note
     removed = await connector.remove("1002", await connector.view("1002"))
     assert any("removed account goes on working" in words for words in removed.remains)
     (line,) = [line for line in await connector.check() if line.what == "cache"]
