@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from typing import Any
 
 import pytest
 
-from audit.told import line, report
+from audit.told import harmless, line, report
 
 
 def said(kind: str, clear: dict[str, Any] | None = None, **data: Any) -> str:
@@ -83,3 +85,15 @@ def test_a_span_is_no_moment() -> None:
         "log.started: operation op_1; name alter; behind_ms 0 ms"
     )
     assert "until_ms 2026-11-25 14:00:00 UTC" in said("proposal.made", until_ms=1_795_615_200_000)
+
+
+def test_what_moves_a_terminal_or_turns_the_writing_is_a_space_whatever_unicode_python_knows() -> None:
+    """A report that was made with one Python is checked with another."""
+    moves = {"Cc", "Cf", "Zl", "Zp", "Cs"}
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        told, category = harmless(f"a{character}b"), unicodedata.category(character)
+        if category in moves or 0x13439 <= number <= 0x1343F:  # the last came with Unicode 15
+            assert told == "a b", f"{number:x}"
+        elif not character.isspace():
+            assert told == f"a{character}b", f"{number:x}"
