@@ -218,6 +218,11 @@ def _recordings(report: Report, by: Checked) -> None:
             whole = hashlib.sha256("".join(digests).encode()).hexdigest()
             if data.get("segments") != len(digests) or (digests and data.get("digest") != whole):
                 raise Fault(f"the recording that entry {index} closes has other segments than the log names")
+        elif body.get("kind") == "retention.deleted":
+            for session in sorted(begun.intersection(map(str, data.get("sessions", ())))):
+                by.told.append(
+                    f"the recording of {harmless(session)} was deleted because its period was over, says entry {index}"
+                )
     for one in report.recordings:
         digests, log = named.get(one.session, []), report.origin.partition("/")[2]
         if len(one.segments) != len(digests):

@@ -8,7 +8,7 @@ signed with, permission. Whoever makes one appends `looked.session` or `looked.a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -24,6 +24,7 @@ from audit.sealing import KeyDestroyed, KeyMissing, payload
 from audit.storage import Objects
 from audit.tables import checkpoints, entries
 from audit.tiles import TileReader, parse_name
+from audit.told import at
 
 _PAGE: Final = 1_000
 _HELD: Final = 50
@@ -41,6 +42,32 @@ _CLOSES: Final = frozenset({"session.closed", "session.failed", "visit.told"})
 _BEGINS: Final = ("operation.intended", "visit.started")
 
 
+class RecordingDeletedError(ReportError):
+    """The log says that it was deleted because its period was over; a report with the rest of it would not hold."""
+
+
+async def deleted_recordings(
+    connection: AsyncConnection, log: str, sessions: Collection[str]
+) -> dict[str, tuple[int | None, dict[str, Any]]]:
+    """Which of these visits' recordings retention deleted: by visit the entry that says so, with its index."""
+    query = select(entries.c.idx, entries.c.entry).where(entries.c.log_id == log, entries.c.kind == "retention.deleted")
+    found: dict[str, tuple[int | None, dict[str, Any]]] = {}
+    for row in await connection.execute(query.order_by(entries.c.seq)):
+        body = parse_entry(row.entry)
+        for session in set(sessions).intersection(body["data"].get("sessions", ())):
+            found.setdefault(session, (row.idx, body))
+    return found
+
+
+async def check_recorded(connection: AsyncConnection, log: str, session: str) -> None:
+    """RecordingDeletedError with the day and the period."""
+    gone = await deleted_recordings(connection, log, (session,))
+    if session in gone:
+        _, body = gone[session]
+        day, why = at(body["time"]).partition(" ")[0], body["data"]["why"]
+        raise RecordingDeletedError(f"the recording of {session} was deleted on {day}, for its period was over: {why}")
+
+
 class Reporter:
     """Makes reports of one log under `note`: its checkpoint, published before this view of the database began."""
 
@@ -53,7 +80,10 @@ class Reporter:
         self._handovers = tuple(handovers)
 
     async def visit(self, session: str, held: Sequence[str] = (), *, recording: bool = False) -> Report:
-        """Of a session, or of a visit that is not recorded here. ReportError when it is not in the published log."""
+        """Of a session, or of a visit that is not recorded here. ReportError when it is not in the published log,
+        RecordingDeletedError when its recording is asked for and was deleted."""
+        if recording:
+            await check_recorded(self._connection, self._log, session)
         found = await self._visits((session,))
         recordings = [await asyncio.to_thread(self._recorded, session)] if recording else []
         return await self._made({"session": session}, found, held, recordings)
@@ -96,6 +126,8 @@ class Reporter:
             joined |= await self._used(first, until)
             joined |= {str(row.body[name]) for row in opened for name in ("grant", "system") if name in row.body}
         found |= await self._rests_on(joined)
+        gone = await deleted_recordings(self._connection, self._log, sessions)
+        found |= {index for index, _ in gone.values() if index is not None}
         return {index for index in found if index < size}
 
     async def _used(self, first: int, until: int) -> set[str]:

@@ -1,6 +1,7 @@
 """A visit report as a file: words for people, then a line, then JSON for `audit.verify`. Pure; standard library alone.
 
-The words are made from the JSON (`words`), so that a verifier makes them again and compares. What a person must not
+The words are made from the JSON (`words`), so that a verifier makes them again and compares; by the sentences of the
+version that the report names (audit/words.py), for those of today may be others. What a person must not
 take on trust stands in the JSON as it was hashed: entries as text, personal fields as the canonical text that the
 commitment was made over, hashes and signatures in base64.
 """
@@ -15,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from audit.told import at, harmless, line
+from audit.told import harmless, line
+from audit.words import FIRST, MAKERS, NEWEST
 
 FORMAT: Final = "frameroom-report@v1"
 MARK: Final = "=== For the verifier. Nothing below this line is meant to be read. ===\n"
@@ -24,6 +26,10 @@ _LARGEST: Final = 1 << 31
 
 class ReportError(ValueError):
     """What was given is no report, or a part of it has not the form that it should have."""
+
+
+class NewerReportError(ReportError):
+    """The report has words of a version that this verifier does not know yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,16 @@ class Entry:
             raise ReportError(f"entry {self.index} is no entry")
         return found
 
-    def told(self) -> str:
-        """It in plain words, on one line."""
+    def personal(self) -> dict[str, Any]:
+        """Its personal fields, or why one is not there. ReportError."""
         try:
-            clear: dict[str, Any] = {name: one.value() for name, one in self.clear.items()} | dict(self.gone)
+            return {name: one.value() for name, one in self.clear.items()} | dict(self.gone)
         except ValueError as error:
             raise ReportError(f"a personal field of entry {self.index} is not JSON") from error
-        return line(self.body(), clear)
+
+    def told(self) -> str:
+        """It in today's words, on one line. A report's own are made by its version."""
+        return line(self.body(), self.personal())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`about`: what was asked for ({"session": id}, {"grant": id}, {"since": Unix ms})."""
+    """`about`: what was asked for ({"session": id}, {"grant": id}, {"since": Unix ms}). `version`: of its words."""
 
     origin: str
     made_ms: int
@@ -101,30 +110,19 @@ class Report:
     handovers: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
     recordings: tuple[Recorded, ...] = ()
+    version: int = NEWEST
 
     def words(self) -> str:
         """The part that people read."""
-        what = {"session": "a visit", "grant": "a permission"}.get(next(iter(self.about), ""), "everything since then")
-        which = next(iter(self.about.values()), "")
-        shown = at(which) if isinstance(which, int) else harmless(str(which))
-        lines = [
-            f"Report on {what} ({shown})",
-            f"Log {harmless(self.origin)}; made on {at(self.made_ms)}; {len(self.entries)} entries.",
-            "",
-            "What the log says:",
-            *(f"  {entry.index:>7}  {entry.told()}" for entry in self.entries),
-            "",
-            "Check it with the verifier key on your agreement:",
-            "  python -m audit.verify THIS-FILE --vkey KEY --since CHECKPOINT-FROM-AN-EARLIER-MAIL",
-            "",
-        ]
-        return "\n".join(lines) + "\n"
+        told = ((entry.index, entry.body(), entry.personal()) for entry in self.entries)
+        return MAKERS[self.version](self.about, self.origin, self.made_ms, told)
 
     def text(self) -> str:
         """The file."""
         entries = ",\n".join(json.dumps(_entry_out(entry), ensure_ascii=False) for entry in self.entries)
         head = {
-            "format": FORMAT, "origin": self.origin, "made_ms": self.made_ms, "about": dict(self.about),
+            "format": FORMAT, "words": {"version": self.version}, "origin": self.origin, "made_ms": self.made_ms,
+            "about": dict(self.about),
             "checkpoint": self.checkpoint, "handovers": list(self.handovers),
             "held": [{"checkpoint": one.checkpoint, "proof": _b64(one.proof)} for one in self.held],
             "recordings": [
@@ -170,6 +168,19 @@ def _number(value: Any) -> int:
     return value
 
 
+def _version(given: Mapping[str, Any]) -> int:
+    """Of the words. A report from before they had one has the first."""
+    version = _number(given["words"]["version"]) if "words" in given else FIRST
+    if version > NEWEST:
+        raise NewerReportError(
+            f"the words of the report are of version {version}, and this verifier knows {NEWEST} and before: a newer "
+            "copy of the folder audit/ is needed"
+        )
+    if version not in MAKERS:
+        raise ReportError(f"there are no words of version {version}")
+    return version
+
+
 def parse(text: str) -> tuple[Report, str]:
     """The report, and the words that stand above it. ReportError."""
     words, mark, rest = text.partition(MARK)
@@ -179,6 +190,7 @@ def parse(text: str) -> tuple[Report, str]:
         given = json.loads(rest)
         if given["format"] != FORMAT:
             raise ReportError(f"a report of another format ({harmless(str(given['format']))}); this reads {FORMAT}")
+        version = _version(given)
         recordings = tuple(
             Recorded(_text(one["session"]), _bytes([one["key"]])[0], _bytes(one["segments"]))
             for one in given["recordings"]
@@ -187,6 +199,7 @@ def parse(text: str) -> tuple[Report, str]:
             _text(given["origin"]), _number(given["made_ms"]), dict(given["about"]), _text(given["checkpoint"]),
             tuple(_entry_in(one) for one in given["entries"]), tuple(_text(note) for note in given["handovers"]),
             tuple(Held(_text(one["checkpoint"]), _bytes(one["proof"])) for one in given["held"]), recordings,
+            version,
         )  # fmt: skip
     except ReportError:
         raise

@@ -1,17 +1,21 @@
 """What an entry tells, in plain words: one line each. Pure; standard library alone.
 
 A report begins with these lines, and its verifier makes them again from the entries that it proved, so that the words
-cannot say anything else than the log.
+cannot say anything else than the log. So a report holds only as long as its words can be made: whoever changes what
+`report` makes copies this file as it was to `told_N.py` first, N being its VERSION, enters the copy in audit/words.py,
+and counts VERSION up here.
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+VERSION: Final = 1
+"""Of all the words that a report can hold."""
 _LONGEST: Final = 300
 _SIGNED: Final = 1_200
 _SPANS: Final = ("behind_ms",)
@@ -78,6 +82,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "secret.sent": "the mail with it left ({operation})",
     "notice.sent": "a mail was sent to {address}: {what}",
     "notice.failed": "a mail did not leave for {address}: {what}",
+    "retention.deleted": "deleted, for their period was over ({why}): {what}, {count}{here}",
     "heartbeat": "the log goes on; visits that are open: {sessions}",
     "looked.session": "{who} looked at the visit {session} ({how}): {why}",
     "looked.recording": "{who} looked at the recording of {session}: {why}",
@@ -89,6 +94,17 @@ _SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
+_MOVES: Final = re.compile(
+    "["
+    r"\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    r"\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    r"\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
+    "]"
+)
+"""What moves a terminal, turns the direction of writing or is half a character: categories Cc, Cf, Zl, Zp and Cs as of
+Unicode 15. Written out, for Python's own table grows, and the words of a report must not."""
+
+
 class _Fields(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "-"
@@ -97,7 +113,7 @@ class _Fields(dict[str, str]):
 def harmless(text: str, longest: int = _LONGEST) -> str:
     """Text from outside on one line: nothing that moves a terminal or turns the direction of writing."""
     if not (text.isascii() and text.isprintable()):
-        text = "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} else c for c in text)
+        text = _MOVES.sub(" ", text)
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
@@ -190,26 +206,72 @@ _WORDS: Final = {
 }
 
 
-def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
-    """When and what, of one entry: `body` as parsed, `clear` its personal fields (or why one is not there)."""
+def report(
+    about: Mapping[str, Any], origin: str, made_ms: int,
+    entries: Iterable[tuple[int, Mapping[str, Any], Mapping[str, Any]]],
+) -> str:  # fmt: skip
+    """The part of a report that people read. `entries`: the index of each, and what `line` takes."""
+    what = {"session": "a visit", "grant": "a permission"}.get(next(iter(about), ""), "everything since then")
+    which = next(iter(about.values()), "")
+    shown_as = at(which) if isinstance(which, int) else harmless(str(which))
+    told = list(_lines(entries))
+    lines = [
+        f"Report on {what} ({shown_as})",
+        f"Log {harmless(origin)}; made on {at(made_ms)}; {len(told)} entries.",
+        "",
+        "What the log says:",
+        *told,
+        "",
+        "Check it with the verifier key on your agreement:",
+        "  python -m audit.verify THIS-FILE --vkey KEY --since CHECKPOINT-FROM-AN-EARLIER-MAIL",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(entries: Iterable[tuple[int, Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[str]:
+    looked: set[str] = set()
+    visits: dict[str, None] = {}
+    for index, body, clear in entries:
+        operation, kind, data = str(body.get("operation")), body.get("kind"), body.get("data")
+        if kind == "session.opened":
+            visits[str(body.get("session"))] = None
+        elif kind == "operation.intended" and isinstance(data, Mapping):
+            # An outcome does not say that it is one of a look: its beginning does.
+            (looked.add if data.get("fields") in _ONLY_LOOKED else looked.discard)(operation)
+        yield f"  {index:>7}  {line(body, clear, looked=operation in looked, visits=visits)}"
+
+
+def line(
+    body: Mapping[str, Any], clear: Mapping[str, Any], *, looked: bool = False, visits: Iterable[str] = ()
+) -> str:  # fmt: skip
+    """When and what, of one entry: `body` as parsed, `clear` its personal fields (or why one is not there).
+
+    `looked`: its operation was begun as a look at what would be done, or was. `visits`: those that stand before it.
+    """
     data = body.get("data")
     ids = {name: body[name] for name in _IDS if name in body}
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
     fields = _Fields({name: harmless(shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
+    if kind == "retention.deleted":
+        named = values.get("sessions")
+        gone = {str(visit) for visit in named} if isinstance(named, list) else set()
+        here = ", ".join(visit for visit in visits if visit in gone)
+        fields["here"] = f"; of visits in this report: {harmless(here, _SIGNED) or 'none'}" if gone else ""
     if kind in _WORDS:
         name, words_of = _WORDS[kind]
         fields[name] = words_of(str(clear.get(name, "-")))
-    sentence = _operation(kind, values) or _SENTENCES.get(kind)
+    sentence = _operation(kind, values, looked=looked) or _SENTENCES.get(kind)
     words = sentence.format_map(fields) if sentence else _plain(kind, fields)
     time_ms = body.get("time")
     return f"{at(time_ms) if isinstance(time_ms, int) else '?'}  {words}"
 
 
-def _operation(kind: str, values: Mapping[str, Any]) -> str | None:
+def _operation(kind: str, values: Mapping[str, Any], *, looked: bool) -> str | None:
     """What is said of an operation that there is less to say of: nothing was typed, nobody was changed."""
     if kind == "operation.done" and not {"before", "after"} & values.keys():
-        return "{name} was done ({operation})"
+        return "what {name} would do, or did, was shown ({operation})" if looked else "{name} was done ({operation})"
     if kind != "operation.intended" or "line" in values:
         return None
     if values.get("fields") in _ONLY_LOOKED:

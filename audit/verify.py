@@ -8,7 +8,7 @@ a checkpoint that you hold, like the mail after a visit. KEY may be a file that 
 
 Exit codes: 0 everything holds · 1 something does not; the first is named · 2 it cannot be read, or was asked wrongly ·
 3 the log does not extend the checkpoint that you hold: it was cut or forked · 4 a permission was signed by a key that
-you did not pin.
+you did not pin · 5 the report was made by a newer Frameroom than this verifier knows: a newer verifier is needed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from audit.checked import Checked, Fault
 from audit.checkpoint import NoteError, notes_in, parse_vkey
 from audit.checks import check, open_segment
 from audit.proofs import ProofFile
-from audit.reportfile import Report, ReportError, parse
+from audit.reportfile import NewerReportError, Report, ReportError, parse
 from audit.told import harmless
 from audit.whole import check_whole
 
 _UNREADABLE: Final = 2
+_TOO_NEW: Final = 5
 
 
 class _Unreadable(Exception):
@@ -142,6 +143,8 @@ def main(words: list[str] | None = None) -> int:
         _run(given, told)
     except Fault as error:
         fault, code = str(error), error.code
+    except NewerReportError as error:
+        fault, code = str(error), _TOO_NEW
     except (_Unreadable, ReportError) as error:
         fault, code = str(error), _UNREADABLE
     except (OSError, RecursionError) as error:
@@ -152,7 +155,8 @@ def main(words: list[str] | None = None) -> int:
     for line in told:
         print(f"holds: {line}")
     if fault:
-        print(f"{'DOES NOT HOLD' if code != _UNREADABLE else 'cannot be checked'}: {fault}", file=sys.stderr)
+        said = "cannot be checked" if code in {_UNREADABLE, _TOO_NEW} else "DOES NOT HOLD"
+        print(f"{said}: {fault}", file=sys.stderr)
     else:
         print("Everything holds.")
     return code

@@ -39,8 +39,8 @@ class SubjectReports:
             visits = sorted({str(row.body["session"]) for row in mine if "session" in row.body})
             looks = [row async for row in self._subjects.looks(scope, visits, subject.id, _LOOKS)]
             held = await self._held(scope, subject)
-            events = [await self._event(scope, row, names) for row in mine]
-            looked = [await self._event(scope, row, names) for row in looks]
+            events = await self._events(scope, mine, keys, names)
+            looked = await self._events(scope, looks, keys, names)
             looked += [one for one in events if one["kind"] in _SEEN_BY_ENGINEERS]
             frozen = select(restrictions.c.placed_ms).where(
                 restrictions.c.customer_id == subject.log, restrictions.c.subject == subject.id,
@@ -62,13 +62,11 @@ class SubjectReports:
         """Who an actor is, in words: engineers by name."""
         return {r.id: r.name for r in await scope.execute(select(engineers.c.id, engineers.c.name))}
 
-    async def _event(self, scope: Scope, row: Row, names: dict[str, str]) -> Told:
-        actor = str(row.body.get("actor", "?"))
-        return {
-            "at_ms": int(row.body.get("time", 0)), "index": row.index, "kind": str(row.body.get("kind", "?")),
-            "by": names.get(actor, actor), "visit": str(row.body.get("session", "")),
-            "told": await self._subjects.opened(scope, row), "operation": str(row.body.get("data", {}).get("name", "")),
-        }  # fmt: skip
+    async def _events(
+        self, scope: Scope, rows: list[Row], keys: frozenset[str], names: dict[str, str]
+    ) -> list[Told]:  # fmt: skip
+        own = await self._subjects.own(scope, rows, keys)
+        return [_event(row, told, names) for row, told in zip(rows, own, strict=True)]
 
     async def _held(self, scope: Scope, subject: Subject) -> list[Told]:
         if subject.kind == "user":
@@ -138,3 +136,12 @@ class SubjectReports:
                     for r in await scope.execute(query)
                 ]
         return sorted(found, key=lambda one: one["opened_ms"])
+
+
+def _event(row: Row, told: dict[str, Any], names: dict[str, str]) -> Told:
+    actor = str(row.body.get("actor", "?"))
+    return {
+        "at_ms": int(row.body.get("time", 0)), "index": row.index, "kind": str(row.body.get("kind", "?")),
+        "by": names.get(actor, actor), "visit": str(row.body.get("session", "")), "told": told,
+        "operation": str(row.body.get("data", {}).get("name", "")),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Table, func, or_, select
 
 from audit.events import OPERATOR_LOG
-from audit.log import AuditLog, Row, parse_entry
+from audit.log import AuditLog, Erased, Row, parse_entry
 from audit.sealing import SealingError
 from audit.tables import entries, known_by, payloads
 from gateway.errors import AmbiguousError, NotFoundError
@@ -21,6 +21,8 @@ from gateway.store.tables import approvers, contacts, directory, engineers, syst
 from gateway.vault import Vault
 
 _PAGE: Final = 500
+_A_PERSONS: Final = ("subject:", "engineer:")
+_ANOTHERS: Final = "(another person's)"
 PEOPLE: Final[Mapping[str, Table]] = {"con": contacts, "apr": approvers}
 
 
@@ -208,6 +210,24 @@ class Subjects:
             return await self._audit.personal(scope.connection, row)
         except SealingError:
             return {}
+
+    async def own(self, scope: Scope, rows: Sequence[Row], keys: frozenset[str]) -> list[dict[str, Any]]:
+        """As `opened` of each, for the person whose `keys` these are: of what is sealed as another person's only that,
+        like the address of an approver who got this user's new password."""
+        sealed = await self._audit.sealed_of(scope.connection, rows)
+        # In a thread: keys are files, and a token may have to be asked for one.
+        return await self._audit.keys.off_the_loop(lambda: [self._own(row, sealed, keys) for row in rows])
+
+    def _own(
+        self, row: Row, sealed: Mapping[tuple[str, str], Sequence[Any]], keys: frozenset[str]
+    ) -> dict[str, Any]:  # fmt: skip
+        found = sealed.get((row.log, str(row.body.get("id"))), ())
+        others = [one for one in found if one.key_id.startswith(_A_PERSONS) and one.key_id not in keys]
+        try:
+            told, theirs = self._audit.open(row, found)[0], self._audit.open(row, others)[0]
+        except (SealingError, KeyError, TypeError, ValueError, AttributeError):
+            return {}
+        return {name: value if isinstance(theirs[name], Erased) else _ANOTHERS for name, value in told.items()}
 
     async def _opened(self, scope: Scope, which: Any) -> AsyncIterator[tuple[Row, dict[str, Any]]]:
         async for rows in self._pages(scope, which):

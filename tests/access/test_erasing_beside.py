@@ -56,6 +56,34 @@ async def test_the_approver_who_got_somebodys_password_is_not_taken_for_them(wor
     assert (await world.verify()).ok
 
 
+async def test_a_report_of_a_person_holds_nothing_that_is_anothers(world: World) -> None:
+    """Not the approver's address in the user's, nor in the approver's whose password it was."""
+    b = world.brook
+    await a_password_to_kate(world)
+    reports = SubjectReports(b.store, world.subjects)
+    grace = await reports.of(await world.subjects.find("Grace Bell", b.customer))
+    assert "kate" not in str(grace).casefold()
+    (issued,) = [one["told"] for one in grace["events"] if one["kind"] == "secret.issued"]
+    assert issued == {"address": "(another person's)", "person": "Grace Bell (extension 2001)"}
+    kate = await reports.of(await world.subjects.find("Kate Brook", b.customer))
+    assert "grace" not in str(kate).casefold()
+    (issued,) = [one["told"] for one in kate["events"] if one["kind"] == "secret.issued"]
+    assert issued == {"address": "kate@customer.example", "person": "(another person's)"}
+
+
+async def test_a_password_that_went_to_the_user_names_their_own_address_in_their_report(world: World) -> None:
+    b = world.brook
+    operation = await b.operation(world.grant, world.session, Operation.RESET_VOICEMAIL)
+    ids = (b.system.id, world.session, world.grant.id, b.engineer, operation)
+    reset = Reset(b.customer, *ids, world.subject(GRACE), SecretKind.VOICEMAIL, new_id("lnk"))
+    async with b.store.scope(b.customer) as scope:
+        to = Recipient("grace@customer.example", "the user", "user")
+        await Links(b.store, b.audit).made_there(scope, reset, to, "Grace Bell (extension 2001)")
+    told = await SubjectReports(b.store, world.subjects).of(await world.subjects.find("Grace Bell", b.customer))
+    (issued,) = [one["told"] for one in told["events"] if one["kind"] == "secret.issued"]
+    assert issued["address"] == "grace@customer.example"
+
+
 async def test_an_approver_who_got_a_password_goes_from_the_users_entries_too(world: World) -> None:
     await a_password_to_kate(world)
     await world.erase("Kate Brook", world.brook.customer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -169,6 +170,29 @@ async def test_addresses_that_nobody_signed_are_found(
     await house.sequence()
     code, said = desk.check(await story.report())
     assert (code, words in said) == (1, True), said
+
+
+def elsewhere(story: Story, how: str) -> Event:
+    """A secret whose proof leads to the root that was signed, of a list that was not: longer, or another system's."""
+    leaves = [address_book.leaf(_SUBJECT, one, is_right=True, salt=_SALT) for one in (_GRACE, "tom@customer.example")]
+    if how == "a longer list":
+        # In a list of three, what stands third has the path of what stands second in a list of two.
+        third = {"leaf": leaves[1].hex(), "index": 2, "size": 3, "path": [leaves[0].hex()]}
+        return to_user(story, "tom@customer.example", **third)
+    return replace(to_user(story), system="sys_" + "e" * 24)
+
+
+@pytest.mark.parametrize("how", ["a longer list", "another phone system"])
+async def test_an_address_that_was_confirmed_in_another_list_than_it_says_is_found(
+    house: House, desk: Desk, how: str
+) -> None:
+    story = Story(house)
+    await story.permitted(confirmed(story), story.signed())
+    await story.visited()
+    await story.add(elsewhere(story, how))
+    await house.sequence()
+    code, said = desk.check(await story.report())
+    assert (code, "was confirmed elsewhere" in said) == (1, True), said
 
 
 async def test_a_confirmation_that_was_cut_out_between_is_missed(house: House, desk: Desk) -> None:

@@ -237,7 +237,7 @@ async def test_no_damage_makes_the_verifier_fail_otherwise_than_in_words(story: 
         piece = chance.choice(["", text[at : at + length] * 2, "9", '"', "null", "{}", "\0", "AA==", "["])
         damaged = text[:at] + piece + text[at + length :]
         code, said = desk.check(damaged)
-        assert code in {1, 2} or reportfile.parse(damaged) == (good, good.words()), (code, said)
+        assert code in {1, 2, 5} or reportfile.parse(damaged) == (good, good.words()), (code, said)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from audit.checkpoint import Checkpoint
 from audit.events import Event
-from audit.reportfile import Clear
+from audit.merkle import leaf_hash
+from audit.proofs import inclusion
+from audit.reportfile import Clear, Report
+from audit.tiles import TileReader, TileWriter
 
 from .conftest import House
-from .reported import GRANT, SYSTEM, Story
+from .reported import GRANT, ORIGIN, SYSTEM, Story
 from .test_report import Desk, Reporter_of, altered, desk, kinds
 
 __all__ = ["desk"]
@@ -85,3 +89,27 @@ async def test_a_segment_that_the_log_does_not_name_is_missed(
 async def test_an_entry_that_lacks_what_its_kind_has_is_no_traceback(house: House, desk: Desk) -> None:
     code, said = await visited(house, desk, Story(house).event("approver.key_enrolled", {}))
     assert (code, "it was not written by Frameroom" in said) == (1, True), said
+
+
+def signed_anew(story: Story, report: Report) -> Report:
+    """A report that holds every entry of the log, as the log would be if these had always been its entries."""
+    writer = TileWriter()
+    made = [piece for one in report.entries for piece in writer.add(one.entry, leaf_hash(one.entry))]
+    reader = TileReader(writer.size, dict([*made, *writer.edge()]).get)
+    paths = [tuple(inclusion(reader.node, one.index, writer.size)) for one in report.entries]
+    return replace(
+        report, checkpoint=story.house.signer.sign(Checkpoint(ORIGIN, writer.size, writer.root())),
+        entries=tuple(replace(one, path=path) for one, path in zip(report.entries, paths, strict=True)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("commit", [b"[]", b"null", b'["name"]', b"7"])
+async def test_an_entry_whose_commitments_are_none_is_no_entry_though_it_is_signed(
+    story: Story, desk: Desk, commit: bytes
+) -> None:
+    whole = await Reporter_of(story).since(0)
+    assert desk.check(signed_anew(story, whole))[0] == 0
+    place = kinds(whole).index("heartbeat")
+    lied = whole.entries[place].entry[:-1] + b',"commit":' + commit + b"}"
+    code, said = desk.check(signed_anew(story, altered(whole, place, entry=lied)))
+    assert (code, f"entry {place} is no entry of this log" in said) == (1, True), said

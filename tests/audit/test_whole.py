@@ -40,6 +40,11 @@ def copy(folder: Path, signer: Signer, entries: Iterable[bytes]) -> Path:
     return folder
 
 
+def bundled(one: bytes) -> bytes:
+    """As it stands in a bundle of entries."""
+    return len(one).to_bytes(2, "big") + one
+
+
 def check(folder: Path, signer: Signer, *more: str) -> int:
     return main([str(folder), "--vkey", signer.vkey, "--origin", ORIGIN, *more])
 
@@ -86,6 +91,29 @@ def test_an_entry_of_a_neighbours_is_found_wherever_it_stands_though_it_is_signe
     folder = copy(tmp_path, signer, (entry(n, NEIGHBOUR if n == place else CUSTOMER) for n in range(300)))
     assert check(folder, signer) == 1
     assert f"entry {place} belongs to another log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [0, 256])
+def test_a_neighbours_entry_that_names_this_log_somewhere_in_it_is_found_where_a_bundle_begins(
+    tmp_path: Path, place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = key()
+    told = {"id": place, "kind": "heartbeat", "log": NEIGHBOUR, "data": {"log": CUSTOMER}}
+    theirs = json.dumps(told, separators=(",", ":")).encode()
+    folder = copy(tmp_path, signer, (theirs if n == place else entry(n) for n in range(300)))
+    assert check(folder, signer) == 1
+    assert f"entry {place} belongs to another log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [1, 300])
+def test_a_bundle_with_more_entries_than_were_signed_is_named(
+    small: tuple[Path, Signer], more: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, signer = small
+    file = folder / "tile/entries/002.p/88"
+    file.write_bytes(file.read_bytes() + b"".join(bundled(entry(n)) for n in range(600, 600 + more)))
+    assert check(folder, signer) == 1
+    assert f"tile/entries/002.p/88 has {88 + more} entries instead of 88" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["as it is served", "as it is stored"])

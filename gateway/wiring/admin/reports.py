@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from audit.events import OPERATOR_LOG
 from audit.publisher import object_name
-from audit.report import Reporter
+from audit.report import RecordingDeletedError, Reporter, check_recorded
 from audit.reportfile import Report, ReportError
 from gateway.errors import InvalidError, NotFoundError
 from gateway.store.tables import grants
@@ -46,6 +46,7 @@ class ReportCommands(VisitCommands):
         else:
             log, wanted = OPERATOR_LOG if customer is None else await self._customer(customer), ""
         if recording:
+            await self._still_there(row)
             await self._may_look(row, actor)
             await self._looked(row, actor, "looked.recording", why)
         if session is not None:
@@ -60,6 +61,16 @@ class ReportCommands(VisitCommands):
         text = report.text()
         for start in range(0, len(text), _PIECE):
             await stream.rows([{"text": text[start : start + _PIECE]}])
+
+    async def _still_there(self, visit: Any) -> None:
+        """NotFoundError for a recording that was deleted when its period was over. Nobody looked at it, then."""
+        try:
+            async with self._parts.store.look(visit.customer_id) as scope:
+                await check_recorded(scope.connection, visit.customer_id, visit.id)
+        except RecordingDeletedError as error:
+            raise NotFoundError(
+                str(error), next_step="Leave --recording out: the report then says that it was deleted, and holds."
+            ) from error
 
     async def _report(
         self, log: str, session: str | None, grant: str | None, since_ms: int | None, held: Sequence[str],
