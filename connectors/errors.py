@@ -48,6 +48,10 @@ class IdentityMismatch(ConnectorError):
     default_next = "Do not go on. Ask the customer whether the phone system was replaced, then pin the new key."
 
 
+class PinUnusable(IdentityMismatch):
+    """What is pinned can prove nothing there. Nobody was dialled."""
+
+
 class CredentialRefused(ConnectorError):
     """The phone system refused our credential."""
 

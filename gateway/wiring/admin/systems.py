@@ -23,6 +23,7 @@ from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
 from gateway.wiring.admin.logins import login_line, login_words
 from gateway.wiring.admin.trying import check_credential, tried
+from gateway.wiring.admin.walking import Walk
 from gateway.wiring.login_watch import LoginWatch
 
 _NO_PIN = "Read it with `ssh-keyscan -t ed25519 HOST`, compare it with the customer's own, and give the line or a file."
@@ -180,9 +181,10 @@ class SystemCommands(EndingCommands):
             ]  # fmt: skip
         if not found.sealed_credential:
             raise StateError("it has no credential yet", next_step="`frameroom system credential` seals one.")
-        watch = LoginWatch(self._parts)
+        watch, walk = LoginWatch(self._parts), Walk()
         try:
-            connector = await watch.connect(found, "check")
+            connector = await watch.connect(found, "check", walk.unsealing(watch.kept(found)))
+            walk.came_in()
             try:
                 lines = list(await connector.check())
                 # What this very connection can promise may be less than its family does.
@@ -193,7 +195,7 @@ class SystemCommands(EndingCommands):
             finally:
                 await connector.close()
         except ConnectorError as error:
-            return [{"what": error.code, "ok": False, "in words": f"{error.message}. {error.next_step}"}]
+            return walk.ended(error)
         return [{"what": line.what, "ok": line.ok, "in words": line.words} for line in lines]
 
     async def do_system_remove(self, actor: str, system: str, customer: str | None = None) -> Row:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.contract import CheckLine, Credential, Family, ReadsLogins, Target
-from connectors.errors import ConnectorError, Unreachable
+from connectors.errors import ConnectorError, CredentialRefused, Unreachable
 from gateway.access.dials import new_dial
 from gateway.errors import InvalidError, StateError
+from gateway.wiring.admin.walking import Walk
 
 _OPTIONS = {"key": "--key-file", "password": "--password-file"}
 
@@ -26,6 +27,15 @@ def check_credential(family: Family, given: Mapping[str, str | None]) -> None:
         raise InvalidError("it has no credential", next_step=f"Give {' or '.join(_OPTIONS[kind] for kind in takes)}.")
 
 
+def _next(error: ConnectorError) -> str:
+    """What to do next of whoever typed it."""
+    if isinstance(error, Unreachable):
+        return "Where it is not in place yet: --untried."
+    if error.next_step == CredentialRefused.default_next:
+        return "Look at --login and at the file of the credential."
+    return error.next_step
+
+
 async def tried(
     family: Family, customer_id: str, values: Mapping[str, Any], credential: Credential, now: int
 ) -> tuple[list[CheckLine], dict[str, Any] | None]:
@@ -40,15 +50,18 @@ async def tried(
     async def unseal() -> Credential:
         return credential
 
+    walk = Walk()
     try:
-        connector = await family.connect(target, unseal)
+        connector = await family.connect(target, walk.unsealing(unseal))
+        walk.came_in()
         try:
             login = await connector.own_login() if isinstance(connector, ReadsLogins) else None
             lines = list(await connector.check())
         finally:
             await connector.close()
     except ConnectorError as error:
-        step = "Where it is not in place yet: --untried." if isinstance(error, Unreachable) else error.next_step
-        raise StateError(f"it was tried, and nothing was saved: {error.message}", next_step=step) from error
+        raise StateError(
+            f"it was tried, and nothing was saved: {walk.in_short(error)}", next_step=_next(error)
+        ) from error
     row = {"id": dial.id, "session_id": None, "why": "check", "mark": mark, "login": login, "begun_ms": now}
     return lines, row if recorded else None
