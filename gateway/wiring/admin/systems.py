@@ -22,7 +22,7 @@ from gateway.store.tables import customers, grants, requests, sessions, sites, s
 from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
 from gateway.wiring.admin.logins import login_line, login_words
-from gateway.wiring.admin.trying import check_credential, tried
+from gateway.wiring.admin.trying import check_credential, not_as_it_should_be, tried
 from gateway.wiring.admin.walking import Walk
 from gateway.wiring.login_watch import LoginWatch
 
@@ -103,8 +103,7 @@ class SystemCommands(EndingCommands):
         told: Row = {"id": system, "name": values["name"], "secrets": secrecy}
         if credential is not None:
             told["tried"] = "no" if untried else "yes"
-        if wrong := [f"{line.what}: {line.words}" for line in lines if not line.ok]:
-            told["not as it should be"] = wrong
+        told |= not_as_it_should_be(lines)
         if family.name == NO_CONNECTOR:
             told["what can be permitted"] = "visits, which are not recorded here"
         return told

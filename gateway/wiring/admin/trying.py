@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.contract import CheckLine, Credential, Family, ReadsLogins, Target
 from connectors.errors import ConnectorError, CredentialRefused, Unreachable
 from gateway.access.dials import new_dial
 from gateway.errors import InvalidError, StateError
+from gateway.model import PhoneSystem
+from gateway.wiring.admin.base import Row
 from gateway.wiring.admin.walking import Walk
+from gateway.wiring.login_watch import LoginWatch
 
 _OPTIONS = {"key": "--key-file", "password": "--password-file"}
 
@@ -27,6 +30,12 @@ def check_credential(family: Family, given: Mapping[str, str | None]) -> None:
         raise InvalidError("it has no credential", next_step=f"Give {' or '.join(_OPTIONS[kind] for kind in takes)}.")
 
 
+def not_as_it_should_be(lines: Sequence[CheckLine]) -> Row:
+    """What a trial that came in found nevertheless, to be shown with what was saved."""
+    wrong = [f"{line.what}: {line.words}" for line in lines if not line.ok]
+    return {"not as it should be": wrong} if wrong else {}
+
+
 def _next(error: ConnectorError) -> str:
     """What to do next of whoever typed it."""
     if isinstance(error, Unreachable):
@@ -34,6 +43,10 @@ def _next(error: ConnectorError) -> str:
     if error.next_step == CredentialRefused.default_next:
         return "Look at --login and at the file of the credential."
     return error.next_step
+
+
+def _refused(kept: str, walk: Walk, error: ConnectorError) -> StateError:
+    return StateError(f"it was tried, and {kept}: {walk.in_short(error)}", next_step=_next(error))
 
 
 async def tried(
@@ -65,3 +78,21 @@ async def tried(
         ) from error
     row = {"id": dial.id, "session_id": None, "why": "check", "mark": mark, "login": login, "begun_ms": now}
     return lines, row if recorded else None
+
+
+async def tried_again(watch: LoginWatch, system: PhoneSystem, credential: Credential) -> list[CheckLine]:
+    """The same of another credential for a phone system that there is. StateError where it does not come in."""
+
+    async def unseal() -> Credential:
+        return credential
+
+    walk = Walk()
+    try:
+        connector = await watch.connect(system, "check", walk.unsealing(unseal))
+        walk.came_in()
+        try:
+            return list(await connector.check())
+        finally:
+            await connector.close()
+    except ConnectorError as error:
+        raise _refused("what was kept stays", walk, error) from error

@@ -155,7 +155,14 @@ def test_a_setting_that_is_none_and_a_wrong_secret_are_told_in_words(typed: tupl
     assert "did you mean voicemail?" in refused
     (closed.folder / "password").write_text("CANARY-wrong")
     closed.ok(
-        "system", "credential", "Head office", "--login", LOGIN, "--password-file", str(closed.folder / "password")
+        "system",
+        "credential",
+        "Head office",
+        "--login",
+        LOGIN,
+        "--password-file",
+        str(closed.folder / "password"),
+        "--untried",
     )
     done = closed.run("system", "check", "Head office", "--json")
     assert done.exit_code == 1
