@@ -15,6 +15,7 @@ from connectors.errors import ConnectorError
 from connectors.registry import families, weakens
 from connectors.transport.identity import plain
 from gateway.access import notes
+from gateway.access.dials import Dials
 from gateway.access.reconciling import watching
 from gateway.errors import InvalidError, StateError
 from gateway.model import PhoneSystem
@@ -97,8 +98,8 @@ class SystemCommands(EndingCommands):
         if family.name != NO_CONNECTOR:
             credential = Credential(login or "", password, private_key)
             if not untried:
-                now = self._parts.audit.clock.now()
-                lines, dial = await tried(family, customer_id, values, credential, now)
+                dials = Dials(self._parts.store, self._parts.audit.clock)
+                lines, dial = await tried(family, customer_id, values, credential, dials)
         system = await self._parts.directory.add_system(actor, customer_id, values, credential, secrecy, dial)
         told: Row = {"id": system, "name": values["name"], "secrets": secrecy}
         if credential is not None:
