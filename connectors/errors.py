@@ -37,7 +37,9 @@ class Unreachable(ConnectorError):
     """No connection, or it was lost before anything was asked."""
 
     code = "unreachable"
-    default_next = "Check that the phone system is up and the route to it works (`frameroom system check`)."
+    default_next = (
+        "Try again in a minute; if it goes on, tell the operator (`frameroom system check` says where it ends)."
+    )
 
 
 class IdentityMismatch(ConnectorError):
@@ -118,7 +120,9 @@ class NotSupported(ConnectorError):
 
     code = "not-supported"
     fault = Fault.ENGINEER
-    default_next = "`frameroom connectors` says what each connector can do."
+    default_next = (
+        "It is done at the phone system itself, by whoever looks after that; ask the operator what can be done here."
+    )
 
 
 class InvalidValue(ConnectorError):
