@@ -37,7 +37,9 @@ class Unreachable(ConnectorError):
     """No connection, or it was lost before anything was asked."""
 
     code = "unreachable"
-    default_next = "Check that the phone system is up and the route to it works (`frameroom system check`)."
+    default_next = (
+        "Try again in a minute; if it goes on, tell the operator (`frameroom system check` says where it ends)."
+    )
 
 
 class IdentityMismatch(ConnectorError):
@@ -46,6 +48,10 @@ class IdentityMismatch(ConnectorError):
     code = "identity-mismatch"
     fault = Fault.OPERATOR
     default_next = "Do not go on. Ask the customer whether the phone system was replaced, then pin the new key."
+
+
+class PinUnusable(IdentityMismatch):
+    """What is pinned can prove nothing there. Nobody was dialled."""
 
 
 class CredentialRefused(ConnectorError):
@@ -114,7 +120,9 @@ class NotSupported(ConnectorError):
 
     code = "not-supported"
     fault = Fault.ENGINEER
-    default_next = "`frameroom connectors` says what each connector can do."
+    default_next = (
+        "It is done at the phone system itself, by whoever looks after that; ask the operator what can be done here."
+    )
 
 
 class InvalidValue(ConnectorError):

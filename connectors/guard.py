@@ -28,8 +28,9 @@ _FIXED: Final = frozenset({str, int, bool, type(None)})
 that calls itself a string."""
 
 
-def text(limit: int, *, pattern: str | None = None) -> Check:
-    """A string of at most `limit` characters, without control characters, matching `pattern` whole."""
+def text(limit: int, *, pattern: str | None = None, form: str = "") -> Check:
+    """A string of at most `limit` characters, without control characters, matching `pattern` whole; `form`: that
+    pattern in words."""
     compiled = re.compile(pattern) if pattern else None
 
     def check(name: str, value: object) -> None:
@@ -40,7 +41,8 @@ def text(limit: int, *, pattern: str | None = None) -> Check:
         if _CONTROL.search(value):
             raise InvalidValue(f"{name} holds a control character")
         if compiled is not None and not compiled.fullmatch(value):
-            raise InvalidValue(f"{name} is not of the form that the phone system takes")
+            words = f": {form}" if form else " that the phone system takes"
+            raise InvalidValue(f"{name} is not of the form{words}")
 
     return check
 

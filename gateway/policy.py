@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from connectors.contract import NO_CONNECTOR, OUTSIDE, Operation
@@ -98,6 +99,21 @@ def decide(facts: Facts, operation: Operation, extra: str | None = None) -> Deci
         if not fine:
             return Decision(False, code, refusal, tuple(steps))
     return Decision(True, "permitted", f"{operation.value} is permitted", tuple(steps))
+
+
+def words_about(decision: Decision, engineer: str) -> str:
+    """The answer for somebody else than the engineer, who is named."""
+    if decision.code in _OF_THEM:
+        return f"{_OF_THEM[decision.code][0]}{engineer}{_OF_THEM[decision.code][1]}"
+    return decision.words.replace(_ASK, "The engineer asks with `request`.")
+
+
+_ASK: Final = "Ask with `request`."
+_OF_THEM: Final = {
+    "engineer-disabled": ("The account of ", " is switched off."),
+    "not-on-roster": ("The customer's list of engineers does not name ", "."),
+    "out-of-hours": ("It is outside the customer's working hours, and ", " is not on call."),
+}
 
 
 def _questions(facts: Facts, operation: Operation, extra: str | None) -> list[tuple[str, str, bool, str]]:
@@ -205,21 +221,20 @@ def _permitted(facts: Facts, operation: Operation) -> list[tuple[str, str, bool,
     started = is_open and grant is not None and grant.from_ms <= facts.now_ms
     not_over = is_open and grant is not None and facts.now_ms < grant.until_ms
     named = is_open and grant is not None and operation in grant.operations
-    ask = "Ask with `request`."
     return [
         (
             "no-grant",
             "the customer gave this engineer permission here",
             ours,
-            f"The customer gave no permission. {ask}",
+            f"The customer gave no permission. {_ASK}",
         ),
         ("grant-over", "the permission is neither revoked nor expired", is_open, "The permission was ended."),
         ("grant-not-begun", "the permission has begun", started, "The permission has not begun yet."),
-        ("grant-expired", "the permission is not past its end", not_over, f"The permission has ended. {ask}"),
+        ("grant-expired", "the permission is not past its end", not_over, f"The permission has ended. {_ASK}"),
         (
             "not-in-grant",
             f"the permission names {operation.value}",
             named,
-            f"The customer's permission does not include {operation.value}. {ask}",
+            f"The customer's permission does not include {operation.value}. {_ASK}",
         ),
     ]

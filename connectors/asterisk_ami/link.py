@@ -23,6 +23,7 @@ from connectors.errors import (
     CredentialRefused,
     IdentityMismatch,
     OutcomeUnknown,
+    PinUnusable,
     ProtocolViolation,
     Unreachable,
 )
@@ -184,7 +185,7 @@ def _context(pin: str, name: str | None) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError):
         bad = True
     if bad or not context.cert_store_stats()["x509"]:
-        raise IdentityMismatch("the pin of this phone system is not a PEM certificate; nothing was sent")
+        raise PinUnusable("the pin of this phone system is not a PEM certificate; nothing was sent")
     return context
 
 
@@ -194,7 +195,7 @@ async def _dial(target: Target, settings: AsteriskAmiSettings) -> tuple[asyncio.
     if settings.tls == "pinned":
         tls = {"ssl": _context(target.pin, settings.server_name), "server_hostname": settings.server_name or ""}
     elif not _is_here(target.host):
-        raise IdentityMismatch("without TLS only a phone system on this machine is spoken to; nothing was sent")
+        raise PinUnusable("without TLS only a phone system on this machine is spoken to; nothing was sent")
     failure: ConnectorError
     try:
         reader, writer = await asyncio.open_connection(target.host, target.port, limit=_CHUNK, **tls)

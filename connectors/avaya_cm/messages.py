@@ -25,13 +25,14 @@ SHOWN: Final = (EXTENSION, NAME, TYPE)
 NAMES: Final = r"[!-~](?:[ -~]{0,25}[!-~])?"
 """A name as the phone system holds it: 27 characters that every set of it can show. It has others by its own coding
 (Eurofont), which no public program writes."""
+NAMES_FORM: Final = "27 ASCII characters at most, without a blank at an end"
 
 _STATION: Final = text(13, pattern=r"[0-9]{1,13}")
 _COUNT: Final = number(1, 1001)
 GUARD: Final = Guard(
     Template("stations", False, {"count": _COUNT}),
     Template("stations-from", False, {"station": _STATION, "count": _COUNT}),
-    Template("rename", True, {"station": _STATION, "name": text(27, pattern=NAMES)}),
+    Template("rename", True, {"station": _STATION, "name": text(27, pattern=NAMES, form=NAMES_FORM)}),
     Template("clear-messages", True, {"station": _STATION}),
     Template("remove", True, {"station": _STATION}),
     Template("look", False, {"line": only(AVAYA, Class.LOOK)}),

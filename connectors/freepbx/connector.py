@@ -215,7 +215,7 @@ def _secret(credential: Credential) -> str:
         return credential.password
     missing = CredentialRefused(
         "the settings name FreePBX's API, and the credential holds no secret of its client",
-        next_step="Store both again: `frameroom system credential`, --key-file and --password-file.",
+        next_step="The operator stores both again: `frameroom system credential`, --key-file and --password-file.",
     )
     missing.fault = Fault.OPERATOR
     raise missing

@@ -35,7 +35,10 @@ REASONS: Final[Reasons] = {
     "died": ("FreePBX's PHP ended, or took too long", _LOOK),
     **prompt.REASONS,
     "no-asterisk": ("Asterisk does not answer on its console", "Check that Asterisk runs."),
-    "no-fwconsole": ("FreePBX's fwconsole does not do that", "`frameroom system check` says whether it is found."),
+    "no-fwconsole": (
+        "FreePBX's fwconsole does not do that",
+        "The operator's `frameroom system check` says whether it is found.",
+    ),
     "prompt-unsure": ("Asterisk's prompt ended without saying whether it was done", "Look at what it was to change."),
     "slow": ("it did not come to its end in time", "Try again when the phone system has less to do."),
     "long-line": ("a line of its answer is longer than is read", None),

@@ -193,7 +193,7 @@ def version_of(hello: Mapping[str, Any], needed: int) -> int:
     if type(version) is not int or version < needed:
         raise NotSupported(
             "the helper on the phone system is older than this Frameroom needs",
-            next_step="Have it installed again: `frameroom system install-helper`.",
+            next_step="The operator has it installed again: `frameroom system install-helper`.",
         )
     return version
 

@@ -15,7 +15,7 @@ import ssl
 from functools import lru_cache
 from typing import Final
 
-from connectors.errors import ConnectorError, Fault, IdentityMismatch, InvalidValue, Unreachable
+from connectors.errors import ConnectorError, Fault, IdentityMismatch, InvalidValue, PinUnusable, Unreachable
 
 SYSTEM: Final = "system-cas"
 _FINGERPRINT: Final = re.compile(r"sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.I | re.ASCII)
@@ -58,8 +58,8 @@ class _Pinned(ssl.SSLContext):
         raise ssl.SSLError("a pinned connection is made by an event loop")
 
 
-def _wrong(words: str) -> IdentityMismatch:
-    return IdentityMismatch(
+def _wrong(words: str) -> PinUnusable:
+    return PinUnusable(
         f"{words}; nothing was sent",
         next_step=f"Pin the certificate (PEM), its fingerprint (sha256:…), or {SYSTEM} with `server_name`.",
     )

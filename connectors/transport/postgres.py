@@ -30,6 +30,7 @@ from connectors.errors import (
     CredentialRefused,
     IdentityMismatch,
     OutcomeUnknown,
+    PinUnusable,
     ProtocolViolation,
     Refused,
     Unreachable,
@@ -73,7 +74,7 @@ async def prove_identity(target: Target) -> None:
     """
     context = _pin_context(target.pin)
     if context is None:
-        raise IdentityMismatch("the pin of this phone system is not a PEM certificate")
+        raise PinUnusable("the pin of this phone system is not a PEM certificate")
     failure: ConnectorError | None = None
     try:
         async with asyncio.timeout(target.connect_timeout_ms / 1000):
@@ -279,7 +280,7 @@ async def connect(target: Target, database: Database, unseal: Unseal) -> Link:
     if pinned:
         await prove_identity(target)
     elif not _is_here(target.host):
-        raise IdentityMismatch("without TLS only a database on this machine is spoken to; nothing was sent")
+        raise PinUnusable("without TLS only a database on this machine is spoken to; nothing was sent")
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # a certificate, no secret
         file.write(target.pin if pinned else "")
         file.flush()

@@ -32,7 +32,7 @@ _ALLOWS: Final[Mapping[Any, str]] = {
 REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "console-off": (
         "the phone system's administrator has not switched its prompt on",
-        "They set `console` in the helper's configuration to look or act: `frameroom system install-helper`.",
+        "They set `console` in the helper's configuration to look or act; the operator has the command for it.",
     ),
     "console-looks": (
         "the phone system's administrator lets its prompt be used to look only",
@@ -40,7 +40,7 @@ REASONS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "console-line": (
         "the helper on the phone system does not know that command",
-        "It may be older than this Frameroom: `frameroom system install-helper` brings it up to date.",
+        "It may be older than this Frameroom: the operator brings it up to date (`frameroom system install-helper`).",
     ),
 }
 """A helper's reasons for which it lets a line not be typed (`helper.Reasons`)."""
@@ -56,7 +56,7 @@ def need(hello: Mapping[str, Any]) -> None:
     if "console" not in hello:
         raise NotSupported(
             "the helper on the phone system is older than its prompt",
-            next_step="Have it installed again: `frameroom system install-helper`.",
+            next_step="The operator has it installed again: `frameroom system install-helper`.",
         )
 
 

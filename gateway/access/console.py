@@ -142,7 +142,7 @@ class ConsoleLists:
         if stray := sorted(set(entries) - set(offered(system.connector))):
             raise InvalidError(
                 f"{stray[0][:60]} is no command that can be switched on here",
-                next_step="`frameroom console list SYSTEM` shows which can.",
+                next_step="The list shows which can (in the portal, under Console; `frameroom console list SYSTEM`).",
             )
         if set(entries) == before.entries:
             raise InvalidError("That is how the list stands already.", next_step="Choose others.")

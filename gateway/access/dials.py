@@ -64,6 +64,11 @@ def new_dial(customer_id: str) -> Dial:
     return Dial(customer_id, new_id("dia"), f"frameroom-{secrets.token_hex(12)}")
 
 
+def place_of(connector: str, host: str, port: int) -> str:
+    """Which phone system it is, also before it has an id and after it was removed."""
+    return f"{connector} {host} {port}"
+
+
 class Dials:
     """Writes them down."""
 
@@ -80,6 +85,22 @@ class Dials:
                 "why": why, "mark": dial.mark, "login": None, "begun_ms": self._clock.now(),
             }  # fmt: skip
             await scope.execute(_NOTED, values)
+
+    async def trial(self, customer_id: str, place: str) -> Dial:
+        """Written down for a phone system that has no id yet, and may never have one."""
+        dial = new_dial(customer_id)
+        values = {
+            "customer_id": customer_id, "id": dial.id, "place": place, "why": "check", "mark": dial.mark,
+            "begun_ms": self._clock.now(),
+        }  # fmt: skip
+        async with self._store.scope(customer_id) as scope:
+            await scope.execute(insert(dials).values(values))
+        return dial
+
+    async def named(self, dial: Dial, login: str) -> None:
+        """`name`, in a transaction of its own."""
+        async with self._store.scope(dial.customer_id) as scope:
+            await self.name(scope, dial, login)
 
     @staticmethod
     async def name(scope: Scope, dial: Dial, login: str) -> None:
@@ -116,8 +137,7 @@ class Dials:
                 if ahead is not None:
                     ahead.login = login
                 else:
-                    async with self._store.scope(system.customer_id) as scope:
-                        await self.name(scope, dial, login)
+                    await self.named(dial, login)
         except BaseException:
             await connector.close()
             raise

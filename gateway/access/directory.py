@@ -286,11 +286,11 @@ class Directory:
         values: dict[str, Any],
         credential: Credential | None,
         secrecy: list[str],
-        dial: dict[str, Any] | None = None,
+        dial: str | None = None,
     ) -> str:
         """A phone system: name, connector, host, port, pin, settings (JSON), asset, ddi_range, and the name of its
         site, which is added when the customer has none of that name (town, postcode); its credential sealed, or
-        none. `dial`: the use of the credential with which it was tried, to be known as ours."""
+        none. `dial`: the id of that with which it was tried."""
         system_id = new_id("sys")
         plain = dict(values)
         site = {key: plain.pop(key, "") for key in ("site", "town", "postcode")}
@@ -308,7 +308,8 @@ class Directory:
                 )
             )  # fmt: skip
             if dial is not None:
-                await scope.execute(insert(dials).values(customer_id=customer_id, system_id=system_id, **dial))
+                tried_with = (dials.c.customer_id == customer_id) & (dials.c.id == dial)
+                await scope.execute(update(dials).where(tried_with).values(system_id=system_id, place=None))
             key = f"customer:{customer_id}"
             await self._log(
                 scope, "system.added", actor, system=system_id,

@@ -21,6 +21,7 @@ from audit.events import Event, Personal
 from audit.log import AuditLog
 from connectors.contract import Login, Logins
 from gateway import notify
+from gateway.access.dials import place_of
 from gateway.model import DAY, MINUTE, PhoneSystem, new_id
 from gateway.store.engine import Scope, Store
 from gateway.store.login_tables import dials, foreign_logins, login_looks
@@ -141,7 +142,9 @@ class Reconciler:
             systems.c.customer_id == system.customer_id, systems.c.connector == system.connector,
             systems.c.host == system.host, systems.c.port == system.port,
         )  # fmt: skip
-        here = (dials.c.customer_id == system.customer_id) & dials.c.system_id.in_(same)
+        # A trial before it was saved, also one that was refused after it had signed in, is under no id at all.
+        tried = dials.c.system_id.is_(None) & (dials.c.place == place_of(system.connector, system.host, system.port))
+        here = (dials.c.customer_id == system.customer_id) & (dials.c.system_id.in_(same) | tried)
         query = select(dials.c.id, dials.c.mark, dials.c.login, dials.c.begun_ms)
         found = await scope.execute(query.where(here, dials.c.begun_ms >= now - KEPT_MS))
         return [Dialled(row.id, row.mark, row.login, row.begun_ms) for row in found]

@@ -45,6 +45,8 @@ class Mails:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     folder: Path | None = None
     """Where each mail is written too, and said to have been: for whoever tries the demo by hand."""
+    early: list[str] | None = field(default_factory=list)
+    """What is said once that is asked for; None: it is said at once."""
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """aiosmtpd's hook: keep the message."""
@@ -63,7 +65,17 @@ class Mails:
         file = folder / f"{len(self.caught):04}.txt"
         file.touch(0o600)
         file.write_text(f"To: {mail['to']}\nSubject: {subject}\n\n{mail['text']}", encoding="utf-8")
-        click.echo(f"Mail to {mail['to']}: {subject}\n  {file}")
+        line = f"Mail to {mail['to']}: {subject}\n  {file}"
+        if self.early is None:
+            click.echo(line)
+        else:
+            self.early.append(line)
+
+    def tell(self) -> None:
+        """Say what has come, and from now on what comes."""
+        for line in self.early or ():
+            click.echo(line)
+        self.early = None
 
     async def wait_for(self, words: str, count: int = 1) -> str:
         """The text of the first message that holds `words`, once `count` of them have come."""
@@ -265,6 +277,7 @@ async def run(name: str | None, folder: Path | None, state_file: Path | None) ->
                 _write_state(demo, draft, link)
                 draft.replace(state_file)
             _instructions(demo, link, kept=folder is not None)
+            demo.mails.tell()
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -78,11 +78,14 @@ def _register_credential(systems: click.Group, run: Run) -> None:
     @click.option("--login", required=True, help="The login on the phone system.")
     @click.option("--password-file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
     @click.option("--key-file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+    @click.option("--untried", is_flag=True, help="Seal it without trying it: it is not in place yet.")
     @click.pass_context
     def credential(
-        context: click.Context, system: str, login: str, password_file: Path | None, key_file: Path | None
-    ) -> None:
-        """Give a phone system its credential, or a new one. It is read from a file of mode 0600 and sealed.
+        context: click.Context, system: str, login: str, password_file: Path | None, key_file: Path | None,
+        untried: bool,
+    ) -> None:  # fmt: skip
+        """Give a phone system its credential, or a new one. It is read from a file of mode 0600 and sealed, after the
+        phone system was come in to with it.
 
         Example: frameroom system credential "Head office" --login frameroom --key-file head-office.key
         """
@@ -91,8 +94,13 @@ def _register_credential(systems: click.Group, run: Run) -> None:
             private_key = _secret(key_file) if key_file else None
         except InvalidError as error:
             raise click.UsageError(error.message) from error
-        run(context, "system credential", system=system, login=login, password=password, private_key=private_key)
-        click.echo("Sealed.", err=True)
+        told = run(
+            context, "system credential", system=system, login=login, password=password, private_key=private_key,
+            untried=untried,
+        )  # fmt: skip
+        for wrong in told.get("not as it should be", ()):
+            click.echo(f"not as it should be: {shown(wrong)}", err=True)
+        click.echo(f"Sealed{', untried' if untried else ''}.", err=True)
 
 
 def _secret(path: Path) -> str:

@@ -131,8 +131,9 @@ def register(main: click.Group) -> None:
         "system show 'Head office'", argument("system"), whose(), call="system show",
     )  # fmt: skip
     command(
-        system, "check", "Reach, identity, credential, and what that credential could read. Exit code 1 when one of "
-        "them is not as it should be.", "system check 'Head office'", _check, argument("system"), whose(),
+        system, "check", "Reach, identity, credential, and what that credential could read: which held, which did not "
+        "and why, which were not tried. Exit code 1 when one of them is not as it should be.",
+        "system check 'Head office'", _check, argument("system"), whose(),
     )  # fmt: skip
     simple(
         system, "remove", "Take one out of service. Its credential is destroyed; permissions and live visits end.",

@@ -196,8 +196,8 @@ async def _afterwards(demo: Demo) -> None:
     tell("recording played", f"{played[0]['at']:.2f} s: {played[0]['text'].strip()}")
     report = await demo.admin("audit verify")
     require(report["ok"], f"the log does not verify: {report['faults']}")
-    counted = f"{report['entries']} entries, {report['checkpoints']} checkpoints, {report['segments']} segments"
-    tell("log verified", counted)
+    counted = [f"{report[f'{one}s']} {one}" + "s" * (report[f"{one}s"] != 1) for one in ("checkpoint", "segment")]
+    tell("log verified", ", ".join([f"{report['entries']} entries", *counted]))
     fault = await _tampered(demo)
     tell("a byte flipped in a copy was found", fault)
 

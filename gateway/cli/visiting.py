@@ -108,10 +108,12 @@ class _Showing:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
+        self.any = False
 
     async def rows(self, rows: list[dict[str, Any]]) -> None:
         """More of the recording."""
         for row in rows:
+            self.any = True
             if as_json():
                 click.echo(to_json(row))
             elif "text" in row:
@@ -147,10 +149,13 @@ def _play(session: str, why: str, speed: float, from_us: int, skip_idle: float |
             click.echo("nothing", err=True)
         return
     screen = Screen(sys.stdout.isatty(), speed=speed, longest_s=skip_idle, begins_s=from_us / 1_000_000)
+    showing = _Showing(screen)
     try:
-        run(context, "recording play", stream=_Showing(screen), **given)
+        run(context, "recording play", stream=showing, **given)
     finally:
         screen.leave()
+    if not showing.any:
+        click.echo(f"It shows nothing from {place_of(from_us / 1_000_000)} on.", err=True)
 
 
 class _Found:

@@ -29,7 +29,7 @@ _ANSWER_S: Final = 10
 _BY_CODE: Final[dict[str, type[ConnectorError]]] = {
     found.code: found
     for found in vars(connector_errors).values()
-    if isinstance(found, type) and issubclass(found, ConnectorError)
+    if isinstance(found, type) and issubclass(found, ConnectorError) and "code" in vars(found)
 }
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, String, Text, UniqueConstraint
 
 from gateway.store.columns import ID, customer_table, within
 
 # A use of a credential by us, written before the credential is presented. `why`: visit, reset, check, watch or
 # addresses; `mark`: what the connection calls itself; `login`: the phone system's own id for it, once that is known.
 # `session_id` is no reference: a dial holds up nobody who deletes a visit.
+# `system_id` is null where a phone system was only tried, and not saved; `place` says then which it was.
 dials = customer_table(
     "dials",
-    Column("system_id", ID, nullable=False),
+    Column("system_id", ID),
+    Column("place", Text),
     Column("session_id", ID),
     Column("why", String(12), nullable=False),
     Column("mark", String(40), nullable=False),

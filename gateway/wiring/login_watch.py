@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
-from connectors.contract import Connector, Credential, ReadsLogins, Target
+from connectors.contract import Connector, Credential, ReadsLogins, Target, Unseal
 from connectors.errors import ConnectorError, NotSupported
 from connectors.registry import families
 from gateway.access.dials import Dials, Why
@@ -103,15 +103,19 @@ class LoginWatch:
         finally:
             await connector.close()
 
-    async def connect(self, system: PhoneSystem, why: Why) -> Connector:
-        """A connection of the gateway's own, without a visit."""
+    async def connect(self, system: PhoneSystem, why: Why, unseal: Unseal | None = None) -> Connector:
+        """A connection of the gateway's own, without a visit; `unseal`: with another credential than is kept."""
         settings = families()[system.connector].settings_model.model_validate_json(system.settings_json)
         target = Target(system.id, system.host, system.port, system.pin, settings)
+        return await self._dials.connect(system, target, unseal or self.kept(system), why)
+
+    def kept(self, system: PhoneSystem) -> Unseal:
+        """Opens the credential that is kept for a phone system."""
 
         async def unseal() -> Credential:
             return self._parts.vault.open_credential(system.customer_id, system.id, system.sealed_credential)
 
-        return await self._dials.connect(system, target, unseal, why)
+        return unseal
 
     async def compare(self, system: PhoneSystem, connector: Connector) -> Verdict:
         """Read the record over an open connection and judge it. NotSupported when it has none."""

@@ -326,6 +326,13 @@ def test_explain_at_another_time(furnished: Closed) -> None:
     assert "no engineer has the login" in furnished.refused("explain", "bob", *ask[2:])
 
 
+def test_what_is_explained_of_an_engineer_names_them(furnished: Closed) -> None:
+    furnished.ok("engineer", "add", "bob", "--name", "Bob Hale", "--email", "bob@company.example")
+    ask = ("Head office", "view", "--customer", BROOK)
+    assert furnished.json("explain", "bob", *ask)["why"] == "The customer's list of engineers does not name Bob Hale."
+    assert "The engineer asks with `request`." in furnished.json("explain", "ana", *ask)["why"]
+
+
 def test_revoking(furnished: Closed) -> None:
     _, grant = consented(furnished)
     assert furnished.json("grant", "revoke", grant[:12], "--reason", "enough")["state"] == "revoked"

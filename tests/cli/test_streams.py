@@ -66,6 +66,8 @@ def test_the_login_record_is_told_of(furnished: Closed) -> None:
     assert any("not looked at yet" in words for words in shown["login record"])
     checked = furnished.run("system", "check", "Head office", "--customer", BROOK, "--json")
     assert checked.exit_code == 1
-    assert [row["what"] for row in json.loads(checked.stdout)] == ["unreachable"]
+    assert [(row["what"], row["ok"]) for row in json.loads(checked.stdout)] == [
+        ("reach", False), ("identity", None), ("credential", None), ("secrets", None),
+    ]  # fmt: skip
     connectors = furnished.json("connectors")
     assert all(row["login record"] for row in connectors if row["connector"] in {"lab", "asterisk-realtime"})

@@ -40,9 +40,13 @@ async def test_kill_9_in_a_visit(tmp_path: Path) -> None:
         cwd=ROOT, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert gateway.stdout is not None
+    said = await gateway.stdout.readline()
+    assert said.startswith(b"Frameroom is running"), "and what was mailed meanwhile comes after it"
     while b"Ctrl-C ends it" not in (line := await gateway.stdout.readline()):
         assert line, "the demo ended before it was ready"
     assert b" (kept at the end)" in line
+    assert not (await gateway.stdout.readline()).strip()
+    assert (await gateway.stdout.readline()).startswith(b"Mail to ")
     assert state_file.stat().st_mode & 0o077 == 0, "it holds secrets"
     state = json.loads(state_file.read_text())
     askpass = tmp_path / "askpass"

@@ -163,13 +163,15 @@ async def test_a_visit_and_its_recording_as_they_were(demo: Demo, ssh: Master, t
     changed = next(o for o in shown["operations"] if "Grace Bell" in o["about"])
     assert changed["outcome"] == "done"
     assert "name from Grace Okonkwo to Grace Bell" in changed["about"]
-    assert [row["session"] for row in await told(demo, "recording", "list", "--engineer", "ana")] == [visit.id]
+    (row,) = await told(demo, "recording", "list", "--engineer", "ana")
+    assert (row["session"], row["recording"]) == (visit.id, "1 segment")
     code, out, _ = await typed(demo, "recording", "play", visit.id, "--why", "complaint")
     assert (code, "Grace Bell" in out, "\x1b" in out) == (0, True, False)
     code, out, _ = await typed(demo, "recording", "play", visit.id, "--why", "c", "--find", "grace bell")
     assert (code, "Grace Bell" in out.splitlines()[0]) == (0, True)
     late = await typed(demo, "recording", "play", visit.id, "--why", "c", "--from", "1:00:00")
     assert late[:2] == (0, "")
+    assert "It shows nothing from 1:00:00.00 on." in late[2]
     file = tmp_path / "visit.cast"
     assert (await typed(demo, "recording", "export", visit.id, str(file), "--why", "for the customer"))[0] == 0
     assert json.loads(file.read_text().splitlines()[0])["version"] == 2

@@ -150,7 +150,7 @@ class Prompt:
         caller, channel = self._caller, self._caller.channel
         inside = caller.interactive and channel.complete is not None
         entry, command = understood(
-            line, self._catalogue, _HELP if inside else f"`frameroom console list`, or {_HELP} at its prompt,"
+            line, self._catalogue, _HELP if inside else f"{_HELP} at its prompt (`console SYSTEM`)"
         )
         operation = entry.kind.operation
         offered(self._system, operation)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from audit.log import ERASED, Row
 from connectors.contract import UNSET, Change, Operation, Person
+from connectors.errors import Conflict
 from gateway.errors import NotFoundError, StateError, UsageError
 from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
@@ -158,17 +159,29 @@ class History:
             )
         before, after = _may_be_undone(found)
         change = await self._back(visit, before, after)
-        changes = differences(after, change)
-        show_changes(caller, after, changes)
+        # Another field may have changed since: what is shown, and written over, is the person of today.
+        today = await self._today(visit, after, change)
+        show_changes(caller, today, differences(today, change))
         if not await caller.confirm(f"Undo change {wanted}?"):
             caller.say("Nothing was written.")
             return
 
         async def meant() -> Person:
-            return after
+            return today
 
         altered = await self._acts.alter(visit, meant, after.id, change)
         caller.out([person_row(altered.after)])
+
+    async def _today(self, visit: Visit, after: Person, change: Change) -> Person:
+        """The person as they are now. Conflict when what a change made of them does not stand any more."""
+
+        async def whom() -> Person:
+            return await (await self._visits.connector(visit)).view(after.id)
+
+        today = await self._acts.look(visit, Operation.ALTER, after.id, whom)
+        if any(field_of(today, name) != field_of(after, name) for name in change.fields()):
+            raise Conflict("it was changed since; nothing was written")
+        return today
 
     async def _back(self, visit: Visit, before: Person, after: Person) -> Change:
         """The way back, under the same rules as `set`: an old address outside the agreed domains stays away."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from connectors.contract import NO_CONNECTOR, Credential
+from connectors.registry import families
 from gateway.access.columns import KINDS
 from gateway.access.importing import TOGETHER, Given, Importer
-from gateway.errors import InvalidError, UsageError
+from gateway.errors import InvalidError, StateError, UsageError
 from gateway.wiring.admin.base import Base, Row
+from gateway.wiring.admin.trying import check_credential, not_as_it_should_be, tried_again
+from gateway.wiring.login_watch import LoginWatch
 
 
 class ImportCommands(Base):
@@ -30,9 +33,9 @@ class ImportCommands(Base):
 
     async def do_system_credential(
         self, actor: str, system: str, login: str, password: str | None, private_key: str | None,
-        customer: str | None = None,
+        customer: str | None = None, untried: bool = False,
     ) -> Row:  # fmt: skip
-        """Give a phone system its credential, or a new one."""
+        """Give a phone system its credential, or a new one, that was tried, unless `untried`."""
         if password is None and private_key is None:
             raise UsageError("Give --password-file or --key-file; both where the connector's page says so.")
         found = await self._system(system, customer)
@@ -41,6 +44,14 @@ class ImportCommands(Base):
                 "a phone system without a connector takes no credential: nothing is ever reached",
                 next_step="Nothing was kept.",
             )
+        if found.removed:
+            raise StateError("it is out of service", next_step="Nothing was kept.")
+        family = families().get(found.connector)
+        if family is None:
+            raise InvalidError(f"its connector {found.connector} is not installed here", next_step="Nothing was kept.")
+        check_credential(family, {"key": private_key, "password": password})
         credential = Credential(login, password, private_key)
+        lines = [] if untried else await tried_again(LoginWatch(self._parts), found, credential)
         await self._importer().give_credential(actor, found.customer_id, found.id, credential)
-        return {"system": found.name, "credential": "sealed"}
+        told: Row = {"system": found.name, "credential": "sealed", "tried": "no" if untried else "yes"}
+        return told | not_as_it_should_be(lines)

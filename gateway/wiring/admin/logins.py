@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.contract import CheckLine, Connector, ReadsLogins
+from connectors.errors import ConnectorError
 from connectors.registry import families
 from gateway.access.reconciling import Watching
 from gateway.model import PhoneSystem
@@ -38,7 +39,10 @@ async def login_line(watch: LoginWatch, system: PhoneSystem, connector: Connecto
         family = families()[system.connector]
         why = family.capabilities().cannot.get("logins", "this connector does not say why")
         return CheckLine("login record", True, f"cannot be read: {why}")
-    verdict = await watch.compare(system, connector)
+    try:
+        verdict = await watch.compare(system, connector)
+    except ConnectorError as error:
+        return CheckLine("login record", False, f"{error.message}. {error.next_step}")
     if verdict.foreign:
         count = len(verdict.foreign)
         return CheckLine("login record", False, f"{count} logins with our credential are none of ours; {_FOUND}")

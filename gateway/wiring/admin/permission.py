@@ -13,6 +13,7 @@ from gateway.access.asked import request_of
 from gateway.access.facts import grant_of
 from gateway.access.permission import BY_PHONE
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
+from gateway.policy import words_about
 from gateway.store.engine import Scope
 from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import approvals, approvers, grants, requests, sessions
@@ -200,4 +201,4 @@ class PermissionCommands(Base):
                 )
             extra = command if entry.extra else None
         decision = await self._parts.permission.explain(who.id, where, asked, at_ms, extra)
-        return {"permitted": decision.allowed, "why": decision.words, "asked": list(decision.steps)}
+        return {"permitted": decision.allowed, "why": words_about(decision, who.name), "asked": list(decision.steps)}

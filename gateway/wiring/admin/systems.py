@@ -15,6 +15,7 @@ from connectors.errors import ConnectorError
 from connectors.registry import families, weakens
 from connectors.transport.identity import plain
 from gateway.access import notes
+from gateway.access.dials import Dials
 from gateway.access.reconciling import watching
 from gateway.errors import InvalidError, StateError
 from gateway.model import PhoneSystem
@@ -22,7 +23,8 @@ from gateway.store.tables import customers, grants, requests, sessions, sites, s
 from gateway.wiring.admin.base import Row, invalid, when, with_names
 from gateway.wiring.admin.ends import EndingCommands
 from gateway.wiring.admin.logins import login_line, login_words
-from gateway.wiring.admin.trying import check_credential, tried
+from gateway.wiring.admin.trying import check_credential, not_as_it_should_be, tried
+from gateway.wiring.admin.walking import Walk
 from gateway.wiring.login_watch import LoginWatch
 
 _NO_PIN = "Read it with `ssh-keyscan -t ed25519 HOST`, compare it with the customer's own, and give the line or a file."
@@ -96,14 +98,13 @@ class SystemCommands(EndingCommands):
         if family.name != NO_CONNECTOR:
             credential = Credential(login or "", password, private_key)
             if not untried:
-                now = self._parts.audit.clock.now()
-                lines, dial = await tried(family, customer_id, values, credential, now)
+                dials = Dials(self._parts.store, self._parts.audit.clock)
+                lines, dial = await tried(family, customer_id, values, credential, dials)
         system = await self._parts.directory.add_system(actor, customer_id, values, credential, secrecy, dial)
         told: Row = {"id": system, "name": values["name"], "secrets": secrecy}
         if credential is not None:
             told["tried"] = "no" if untried else "yes"
-        if wrong := [f"{line.what}: {line.words}" for line in lines if not line.ok]:
-            told["not as it should be"] = wrong
+        told |= not_as_it_should_be(lines)
         if family.name == NO_CONNECTOR:
             told["what can be permitted"] = "visits, which are not recorded here"
         return told
@@ -180,9 +181,10 @@ class SystemCommands(EndingCommands):
             ]  # fmt: skip
         if not found.sealed_credential:
             raise StateError("it has no credential yet", next_step="`frameroom system credential` seals one.")
-        watch = LoginWatch(self._parts)
+        watch, walk = LoginWatch(self._parts), Walk()
         try:
-            connector = await watch.connect(found, "check")
+            connector = await watch.connect(found, "check", walk.unsealing(watch.kept(found)))
+            walk.came_in()
             try:
                 lines = list(await connector.check())
                 # What this very connection can promise may be less than its family does.
@@ -193,7 +195,7 @@ class SystemCommands(EndingCommands):
             finally:
                 await connector.close()
         except ConnectorError as error:
-            return [{"what": error.code, "ok": False, "in words": f"{error.message}. {error.next_step}"}]
+            return walk.ended(error)
         return [{"what": line.what, "ok": line.ok, "in words": line.words} for line in lines]
 
     async def do_system_remove(self, actor: str, system: str, customer: str | None = None) -> Row:

@@ -123,7 +123,7 @@ class VisitCommands(Base):
                 "session": r.id, "customer": r.customer, "system": r.system, "engineer": r.engineer,
                 "opened": when(r.opened_ms),
                 "seconds": None if r.closed_ms is None else (r.closed_ms - r.opened_ms) // 1000,
-                "recording": f"{r.segments} segments" if r.closed_ms is not None else "being made",
+                "recording": "being made" if r.closed_ms is None else f"{r.segments} segment{'s' * (r.segments != 1)}",
             }
             for r in rows
         ]  # fmt: skip

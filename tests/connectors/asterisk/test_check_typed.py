@@ -52,9 +52,24 @@ def test_a_role_that_could_read_a_secret_is_named_with_it_and_exit_code_1(typed:
     pbx.sql("grant select (password) on voicemail to gateway")
     done = typed.run("system", "check", "Head office", "--json")
     assert done.exit_code == 1
-    (line,) = json.loads(done.stdout)
-    assert (line["what"], line["ok"]) == ("secret-readable", False)
-    assert "voicemail.password" in line["in words"]
+    told = lines(done.stdout)
+    assert [(what, line["ok"]) for what, line in told.items()] == [
+        ("reach", True), ("identity", True), ("credential", True), ("secrets", False),
+    ]  # fmt: skip
+    assert "voicemail.password" in told["secrets"]["in words"]
+
+
+def test_a_pin_that_can_prove_nothing_is_told_before_anybody_is_dialled(typed: Closed) -> None:
+    folder = typed.folder
+    (folder / "line").write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
+    typed.ok(
+        "system", "add", BROOK, "--name", "Branch", "--connector", "asterisk-realtime", "--host", "127.0.0.1",
+        "--pin", str(folder / "line"), "--login", "gateway", "--password-file", str(folder / "password"),
+        "--settings-file", str(folder / "settings"), "--untried",
+    )  # fmt: skip
+    told = lines(typed.run("system", "check", "Branch", "--json").stdout)
+    assert [line["ok"] for line in told.values()] == [None, False, None, None]
+    assert "not a PEM certificate" in told["identity"]["in words"]
 
 
 def test_a_right_that_is_missing_an_identity_that_is_another_and_nobody_there(typed: Closed, pbx: Pbx) -> None:

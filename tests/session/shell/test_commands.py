@@ -132,6 +132,16 @@ async def test_changes_are_numbered_and_undone_only_while_they_stand(demo: Demo,
     assert "changed since" in again.err
 
 
+async def test_what_undo_shows_is_the_person_of_today(demo: Demo, ssh: Master) -> None:
+    await permit(demo, EVERYTHING)
+    await ssh.run('set 2001 ddi="020 7946 0900"')
+    await ssh.run('set 2001 name="Grace Bell"')
+    shown = await ssh.run("undo 1 --yes")
+    assert shown.code == 0, shown.err
+    assert shown.err.startswith("Grace Bell (extension 2001):\n  ddi: +442079460900 → +442079460000"), shown.err
+    assert person(demo)["name"] == "Grace Bell"
+
+
 async def test_changes_of_another_permission_are_not_shown(demo: Demo, ssh: Master) -> None:
     grant = await permit(demo, EVERYTHING)
     await ssh.run('set 2001 name="Grace Bell"')

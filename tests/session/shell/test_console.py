@@ -55,6 +55,7 @@ async def test_what_is_not_on_the_list_is_not_sent(demo: Demo, ssh: Master, line
     done = await ssh.run(f"console '{SYSTEM}' '{line}' --yes")
     assert done.code == 2, done.err
     assert "not on the list" in done.err
+    assert "`help` at its prompt (`console SYSTEM`) shows the list." in done.err
     assert sent(demo) == []
     assert await entries(demo, "operation.intended") == []
 

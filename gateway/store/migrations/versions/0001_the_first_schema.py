@@ -907,7 +907,8 @@ def _logins() -> None:
     op.create_table(
         "dials",
         *_owned(),
-        sa.Column("system_id", sa.String(length=40), nullable=False),
+        sa.Column("system_id", sa.String(length=40), nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
         sa.Column("session_id", sa.String(length=40), nullable=True),
         sa.Column("why", sa.String(length=12), nullable=False),
         sa.Column("mark", sa.String(length=40), nullable=False),
