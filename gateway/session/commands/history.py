@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.people import FIELDS, set_back, show_changes
-from gateway.session.commands.text import clock, field_of, options, person_from, person_row
+from gateway.session.commands.text import clock, field_of, options, person_from, person_row, read_field, readable
 from gateway.session.session import Did, Visit
 from gateway.store.engine import Scope
 
@@ -38,19 +38,26 @@ class Done:
     before: Person | None
     after: Person | None
 
-    def rows(self, zone: str) -> dict[str, Any]:
+    def rows(self, zone: str, country: str) -> dict[str, Any]:
         """As it is shown."""
         old = new = ""
         if self.before is not None and self.after is not None:
             moved = [n for n in FIELDS if field_of(self.before, n) != field_of(self.after, n)]
-            old = "; ".join(f"{n}: {field_of(self.before, n) or 'nothing'}" for n in moved)
-            new = "; ".join(f"{n}: {field_of(self.after, n) or 'nothing'}" for n in moved)
+            old, new = _listed(self.before, moved, country), _listed(self.after, moved, country)
         elif self.before is not None:
             old, new = self.before.name, "removed"
         return {
             "n": self.number, "when": clock(self.at_ms, zone), "user": self.user, "what": self.what, "from": old,
             "to": new,
         }  # fmt: skip
+
+
+def _listed(person: Person, fields: Sequence[str], country: str) -> str:
+    held = {name: field_of(person, name) for name in fields}
+    return readable(
+        "; ".join(f"{name}: {read_field(name, value, country)}" for name, value in held.items()),
+        "; ".join(f"{name}: {value or 'nothing'}" for name, value in held.items()),
+    )
 
 
 class History:
@@ -87,7 +94,7 @@ class History:
             return Did(kept, len(kept))
 
         found = await self._looked(visit, work)
-        caller.out([done.rows(zone) for done in found], "Nothing was changed under this permission.")
+        caller.out([done.rows(zone, visit.country) for done in found], "Nothing was changed under this permission.")
         if found and found[0].number > 1:
             caller.say(f"{found[0].number - 1} earlier ones: changes --all.")
 
@@ -159,7 +166,7 @@ class History:
         before, after = _may_be_undone(found)
         change = await self._back(visit, before, after)
         changes = differences(after, change)
-        show_changes(caller, after, changes)
+        show_changes(caller, after, changes, visit.country)
         if not await caller.confirm(f"Undo change {wanted}?"):
             caller.say("Nothing was written.")
             return
@@ -168,7 +175,7 @@ class History:
             return after
 
         altered = await self._acts.alter(visit, meant, after.id, change)
-        caller.out([person_row(altered.after)])
+        caller.out([person_row(altered.after, visit.country)])
 
     async def _back(self, visit: Visit, before: Person, after: Person) -> Change:
         """The way back, under the same rules as `set`: an old address outside the agreed domains stays away."""
