@@ -13,8 +13,8 @@ from gateway.errors import NotFoundError, StateError, UsageError
 from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
-from gateway.session.commands.people import FIELDS, set_back, show_changes
-from gateway.session.commands.text import clock, field_of, options, person_from, person_row, read_field, readable
+from gateway.session.commands.people import FIELDS, rows_of, set_back, show_changes
+from gateway.session.commands.text import clock, field_of, options, person_from, read_field, readable
 from gateway.session.session import Did, Visit
 from gateway.store.engine import Scope
 
@@ -175,7 +175,7 @@ class History:
             return after
 
         altered = await self._acts.alter(visit, meant, after.id, change)
-        caller.out([person_row(altered.after, visit.country)])
+        caller.out(rows_of(caller, visit, (altered.after,)))
 
     async def _back(self, visit: Visit, before: Person, after: Person) -> Change:
         """The way back, under the same rules as `set`: an old address outside the agreed domains stays away."""

@@ -68,7 +68,7 @@ class People:
 
         people = (await self._visits.act(visit, Operation.FIND, work)).result
         caller.remember(people)
-        caller.out([person_row(p, visit.country) for p in people], "Nobody matches.")
+        caller.out(rows_of(caller, visit, people), "Nobody matches.")
         if len(people) == FIND_LIMIT:
             caller.say(f"These are the first {FIND_LIMIT}: more words find fewer.")
 
@@ -79,7 +79,7 @@ class People:
         while True:
             page = (await self._visits.act(visit, Operation.LIST_ALL, self._page(visit, cursor))).result
             caller.remember(page.people)
-            listing.add([person_row(p, visit.country) for p in page.people])
+            listing.add(rows_of(caller, visit, page.people))
             await caller.channel.drain()
             cursor = page.cursor
             if cursor is None:
@@ -104,7 +104,7 @@ class People:
 
         person = (await self._visits.act(visit, Operation.VIEW, work, person=words)).result
         caller.remember((person,))
-        caller.out([person_row(person, visit.country)])
+        caller.out(rows_of(caller, visit, (person,)))
 
     @staticmethod
     def _whom(usage: str, words: Sequence[str]) -> str:
@@ -167,7 +167,7 @@ class People:
         elif meant is whom:  # nobody was asked, and so nobody was shown
             show_changes(caller, altered.before, dict(altered.changes), visit.country)
         caller.remember((altered.after,))
-        caller.out([person_row(altered.after, visit.country)])
+        caller.out(rows_of(caller, visit, (altered.after,)))
 
     async def _agreed(self, caller: Caller, visit: Visit, words: str, change: Change) -> Person | None:
         """The person as shown to, and agreed on by, the engineer; None when nothing is to be done."""
@@ -263,6 +263,13 @@ class People:
                 "Telephones will drop, and somebody has to enter the new password there.",
                 next_step="Add --phones-will-drop when somebody is there to enter it.",
             )
+
+
+def rows_of(caller: Caller, visit: Visit, people: Sequence[Person]) -> list[dict[str, Any]]:
+    """People as the caller gets them. A number costs more to word than all the rest of a row: no program waits for
+    that."""
+    country = None if caller.as_json else visit.country
+    return [person_row(person, country) for person in people]
 
 
 def show_changes(

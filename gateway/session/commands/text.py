@@ -51,10 +51,10 @@ def readable(words: str, exact: str) -> Readable:
     return both
 
 
-def person_row(person: Person, country: str) -> dict[str, Any]:
-    """As it is shown to somebody who writes numbers as that country does."""
-    exact = "not available" if person.ddis is None else ", ".join(person.ddis)
-    ddi = readable(", ".join(as_read(one, country) for one in person.ddis or ()) or exact, exact)
+def person_row(person: Person, country: str | None) -> dict[str, Any]:
+    """As it is shown to somebody who reads numbers as that country writes them; to a program (None) in E.164."""
+    ddis = person.ddis if country is None or person.ddis is None else [as_read(one, country) for one in person.ddis]
+    ddi = "not available" if ddis is None else ", ".join(ddis)
     return {"extension": person.extension, "name": person.name, "email": person.email or "", "ddi": ddi}
 
 
