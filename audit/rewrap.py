@@ -85,6 +85,15 @@ def in_use(folder: Path, *, alone: bool = False) -> Iterator[None]:
         yield
 
 
+def being_backed_up(folder: Path) -> bool:
+    """True while somebody writes a backup."""
+    try:
+        with in_use(folder, alone=True):
+            return False
+    except ChangeRefused:
+        return True
+
+
 def count(keys: FileKeyStore, *, opening: bool = False) -> Iterator[Found]:
     """Look at every file; `opening`, also open each. Gives the same count again after each, at last the whole.
     MasterKeyAway."""

@@ -156,8 +156,11 @@ class LocalObjects:
         Nobody else updates the object in between, in this process or another. True when it was replaced.
         """
         path = self._path(name)
-        make_folder(path.parent)
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            make_folder(path.parent)
+            lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageError(f"could not store {name}: {error.strerror}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             data = decide(self.get(name))
@@ -183,6 +186,8 @@ class LocalObjects:
                 return sorted(entry.name for entry in found if entry.is_dir() and not entry.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise StorageError(f"could not list {prefix}: {error.strerror}") from error
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Names under a folder, or of everything, sorted folder by folder; memory is that of one folder's names."""
@@ -193,6 +198,8 @@ class LocalObjects:
                 inside = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise StorageError(f"could not list {prefix or 'the objects'}: {error.strerror}") from error
         for name, is_folder in inside:
             path = f"{prefix}/{name}" if prefix else name
             if is_folder:

@@ -14,6 +14,10 @@ from typing import Any, Final
 
 _LONGEST: Final = 300
 _SIGNED: Final = 1_200
+_SPANS: Final = ("behind_ms",)
+_IDS: Final = ("operation", "session", "system", "grant", "request", "subject")
+_ONLY_LOOKED: Final = (["plan"], ["changes"])
+"""Of an operation that wrote nothing: what it would change was shown, or what was changed before."""
 _OWN_WORDS: Final = 4_000
 """Of what an engineer says was done on a visit that is not recorded here: as long as it may be."""
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -71,6 +75,15 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "secret.issued": "a {secret} password was made and sent to {to} ({address})",
     "secret.opened": "the new password was shown, once ({operation})",
     "secret.handed": "an approver says that they handed the new password over ({operation})",
+    "secret.sent": "the mail with it left ({operation})",
+    "notice.sent": "a mail was sent to {address}: {what}",
+    "notice.failed": "a mail did not leave for {address}: {what}",
+    "heartbeat": "the log goes on; visits that are open: {sessions}",
+    "looked.session": "{who} looked at the visit {session} ({how}): {why}",
+    "looked.recording": "{who} looked at the recording of {session}: {why}",
+    "looked.audit": "{who} looked at the log: {why}",
+    "looked.subject": "{who} looked at what is held of {subject}: {why}",
+    "looked.log": "the log was read with the token {who}",
     "log.key_changed": "the log's signing key {old} was handed over to {vkey}",
     "log.restored": "THE LOG WENT ON AFTER A LOSS: {lost} entries were lost",
 }
@@ -138,7 +151,7 @@ def agreement_words(text: str) -> str:
 
 def _agreement(signed: Any) -> str:
     terms = json.loads(signed["terms"])
-    told = "; ".join(f"{name.replace('_', ' ')}: {_shown('', value)}" for name, value in sorted(terms.items()))
+    told = "; ".join(f"{name.replace('_', ' ')}: {shown('', value)}" for name, value in sorted(terms.items()))
     return f"version {signed['agreement']}: {told}"
 
 
@@ -147,13 +160,14 @@ def visit_words(text: str) -> str:
     return harmless(text, _OWN_WORDS)
 
 
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_ms") and isinstance(value, int):
-        return at(value)
+def shown(name: str, value: Any) -> str:
+    """A value as people read it: `name` says what it is."""
+    if name.endswith("_ms") and type(value) is int:
+        return f"{value} ms" if name in _SPANS else at(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown('', item)}" for key, item in value.items() if item not in (None, "", []))
+        return ", ".join(f"{key} {shown('', item)}" for key, item in value.items() if item not in (None, "", []))
     if isinstance(value, list | tuple):
-        return ", ".join(_shown("", item) for item in value)
+        return ", ".join(shown("", item) for item in value)
     return str(value)
 
 
@@ -179,17 +193,28 @@ _WORDS: Final = {
 def line(body: Mapping[str, Any], clear: Mapping[str, Any]) -> str:
     """When and what, of one entry: `body` as parsed, `clear` its personal fields (or why one is not there)."""
     data = body.get("data")
-    ids = {name: body[name] for name in ("operation", "session", "system", "grant", "request") if name in body}
+    ids = {name: body[name] for name in _IDS if name in body}
     values = ids | (dict(data) if isinstance(data, Mapping) else {}) | dict(clear)
-    fields = _Fields({name: harmless(_shown(name, value)) or "-" for name, value in values.items()})
+    fields = _Fields({name: harmless(shown(name, value)) or "-" for name, value in values.items()})
     kind = str(body.get("kind", "?"))
     if kind in _WORDS:
         name, words_of = _WORDS[kind]
         fields[name] = words_of(str(clear.get(name, "-")))
-    sentence = _SENTENCES.get(kind)
+    sentence = _operation(kind, values) or _SENTENCES.get(kind)
     words = sentence.format_map(fields) if sentence else _plain(kind, fields)
     time_ms = body.get("time")
     return f"{at(time_ms) if isinstance(time_ms, int) else '?'}  {words}"
+
+
+def _operation(kind: str, values: Mapping[str, Any]) -> str | None:
+    """What is said of an operation that there is less to say of: nothing was typed, nobody was changed."""
+    if kind == "operation.done" and not {"before", "after"} & values.keys():
+        return "{name} was done ({operation})"
+    if kind != "operation.intended" or "line" in values:
+        return None
+    if values.get("fields") in _ONLY_LOOKED:
+        return "it was looked at what {name} would do, or did ({operation})"
+    return "{name} was begun ({operation})" + (": {fields}" if values.get("fields") else "")
 
 
 def _plain(kind: str, fields: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Checks a visit report, or a copy of a whole log, with the verifier key that stands on the agreement.
 
-    python -m audit.verify REPORT --vkey KEY [--since OLD] [--approvers FILE]
+    python -m audit.verify REPORT --vkey KEY [--origin NAME] [--since OLD] [--approvers FILE]
     python -m audit.verify FOLDER --vkey KEY --origin NAME [--since OLD]
 
 It needs Python 3.11 and the package `cryptography`, and nothing else of Frameroom than this folder. OLD is a file with
@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--vkey", required=True, metavar="KEY", help="the verifier key, or a file that holds it")
     made.add_argument("--since", metavar="OLD", help="a file with a checkpoint that you hold")
     made.add_argument("--approvers", metavar="FILE", help="fingerprints of your approvers' keys, one a line")
-    made.add_argument("--origin", metavar="NAME", help="of a folder: the log's name, as its checkpoints begin")
+    made.add_argument(
+        "--origin", metavar="NAME", help="your log's name, as its checkpoints begin; of a folder it is needed"
+    )
     made.add_argument("--extract", metavar="DIR", help="write entries, .tlog-proof files and recordings there")
     made.add_argument("--json", action="store_true", help="the answer as JSON")
     return made
@@ -120,10 +122,15 @@ def _run(given: argparse.Namespace, told: list[str]) -> None:
         check_whole(Path(given.report), vkey, given.origin, _since(given.since, given.origin), told)
         return
     report, words = parse(_text(given.report))
+    if given.origin is not None and report.origin != given.origin:
+        raise Fault(f"the report is of {harmless(report.origin)}, not of {harmless(given.origin)}")
     by = Checked(vkey, _since(given.since, report.origin), _pinned(given.approvers), told)
     check(report, words, by)
     if given.extract:
-        _extract(report, Path(given.extract))
+        try:
+            _extract(report, Path(given.extract))
+        except OSError as error:
+            raise _Unreadable(f"{given.extract} cannot be written ({error.strerror})") from error
 
 
 def main(words: list[str] | None = None) -> int:

@@ -10,10 +10,14 @@ from __future__ import annotations
 from bench import (
     ami,
     avaya,
+    cucm,
     figures,
     flat_files,
+    freepbx,
+    fusionpbx,
     long_recording,
     portal,
+    realtime,
     record,
     search,
     tcx,
@@ -31,7 +35,11 @@ if __name__ == "__main__":
     print("\nAsterisk with flat files\n")
     flat_files.main()
     print("\nphone systems\n")
+    realtime.main()
     ami.main()
-    avaya.main()
     tcx.main()
+    freepbx.main()
+    cucm.main()
+    fusionpbx.main()
     yeastar.main()
+    avaya.main()

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from connectors.contract import Connector
 
+FLAT = 0.1
+"""What is called flat is within this part of the smaller size's figure, above it or below it: one that is far below
+says that the smaller was measured wrong."""
+
+
+def flat(small: float, large: float) -> bool:
+    """Whether a figure at the larger size is that at the smaller."""
+    return abs(large - small) <= small * FLAT
+
 
 def memory(name: str) -> float:
     """MiB, of /proc/self/status."""

@@ -108,12 +108,11 @@ async def looks(pbx: Pbx) -> bool:
     return met & line("Asterisk realtime: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
 
 
-async def _applied(engineer: Target) -> float:
-    """Changes a second: a new name and address each."""
-    rows = "".join(f"{n},Someone {n},s{n}@customer.example\n" for n in range(_FIRST, _FIRST + CHANGES))
+async def _applied(engineer: Target, file: str) -> float:
+    """Changes a second."""
     connection = await engineer.connect()
     before = time.perf_counter()
-    done = await connection.run("--system Pbx apply - --yes --json", input=f"user,name,email\n{rows}")
+    done = await connection.run("--system Pbx apply - --yes --json", input=file)
     taken = time.perf_counter() - before
     connection.abort()
     if done.exit_status != 0:
@@ -124,7 +123,14 @@ async def _applied(engineer: Target) -> float:
 
 
 async def apply(pbx: Pbx) -> bool:
-    """The figure of whoever changes many."""
+    """The figures of whoever changes many: a name each, and a name and an address each, of which the person is told
+    at the old one."""
+    names = range(_FIRST, _FIRST + CHANGES)
+    files = {
+        "a name": "user,name\n" + "".join(f"{n},Somebody {n}\n" for n in names),
+        "a name and an address": "user,name,email\n"
+        + "".join(f"{n},Someone {n},s{n}@customer.example\n" for n in names),
+    }
     system = gateway.System(
         "Pbx", "asterisk-realtime", pbx.port, pbx.pin, Credential("gateway", PASSWORD),
         json.dumps({"database": pbx.database, "ddi": DDI}),
@@ -132,14 +138,15 @@ async def apply(pbx: Pbx) -> bool:
     operations = gateway.LOOKS - {Operation.DIAG} | {Operation.ALTER}
     with tempfile.TemporaryDirectory() as folder:
         async with gateway.running(Path(folder), (system,), operations, engineers=1) as ours:
-            a_second = await _applied(ours.engineers[0])
+            made = {what: await _applied(ours.engineers[0], file) for what, file in files.items()}
     changed = pbx.sql("select count(*) from voicemail where fullname like 'Someone %' and email like 's1%'")[0][0]
     if changed != CHANGES:
         raise RuntimeError(f"only {changed} people have their new name and address")
-    words = (
-        f"{a_second:,.0f} a second: {CHANGES:,} rows, a name and an address each, from the file sent to the last result"
-    )
-    return line("Asterisk realtime: `apply`", words, f"≥ 200 a second of {CHANGES:,}", a_second >= 200)
+    met = True
+    for what, a_second in made.items():
+        words = f"{a_second:,.0f} a second: {CHANGES:,} rows, {what} each, from the file sent to the last result"
+        met &= line(f"Asterisk realtime: `apply`, {what}", words, f"≥ 200 a second of {CHANGES:,}", a_second >= 200)
+    return met
 
 
 def main() -> bool:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from connectors.asterisk.cache import CACHED
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.contract import PEOPLE, Capabilities, Operation, Proof, Secrecy, SecretKind
 from connectors.transport.postgres_logins import RECORD
 from connectors.transport.postgres_role import Findings
 
-CACHED: Final = (
-    "Asterisk caches accounts: the old password goes on working until somebody runs "
-    "'sorcery memory cache expire res_pjsip/auth' on its console, or the cache ages out"
-)
 NO_CONSOLE: Final = "there is no console behind a database"
 
 
@@ -32,7 +29,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
     }
     if settings is None or settings.ddi is None:
         cannot["ddi"] = "not available unless the settings name the site's table of direct numbers"
-    if settings is None or settings.sorcery_cache != "none":
+    if settings is None or settings.sorcery_cache == "operator-expires":
         cannot["sorcery cache"] = CACHED
     return Capabilities(
         title="Asterisk with users in PostgreSQL",
@@ -40,7 +37,7 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy={SecretKind.VOICEMAIL: secrecy, SecretKind.SIP: secrecy},
         secrecy_why=why,
         proven=(Proof.SCHEMA, Proof.TRANSCRIPTS),
-        credential={"password": True},
+        credential={"password": True, "key": False},
         proven_how="the conformance kit on a real PostgreSQL with the tables and role of an Asterisk 22.10.1; captures "
         "of that Asterisk, live",
         cannot=cannot,

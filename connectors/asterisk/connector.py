@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from connectors.asterisk.capabilities import CACHED, capabilities
+from connectors.asterisk.cache import CACHED, Cache
+from connectors.asterisk.capabilities import capabilities
 from connectors.asterisk.people import CALLERID_LENGTH, device, person
 from connectors.asterisk.rights import documented
 from connectors.asterisk.settings import AsteriskRealtimeSettings
@@ -20,6 +21,7 @@ from connectors.contract import (
     Capabilities,
     Change,
     CheckLine,
+    Credential,
     Device,
     DiagCommand,
     Logins,
@@ -87,8 +89,8 @@ class _Own:
 class AsteriskConnector:
     """An open connection to one Asterisk's database."""
 
-    def __init__(self, link: Link, settings: AsteriskRealtimeSettings, findings: Findings) -> None:
-        self._link = link
+    def __init__(self, link: Link, settings: AsteriskRealtimeSettings, findings: Findings, cache: Cache) -> None:
+        self._link, self._cache = link, cache
         self._settings = settings
         self._findings = findings
         self._scope: dict[str, Any] = {
@@ -105,6 +107,7 @@ class AsteriskConnector:
         return (
             *top_lines(pinned=self._settings.sslmode == "pinned"),
             *await check_lines(self._link, documented(self._settings), "a new voicemail PIN"),
+            *await self._cache.check(),
         )
 
     async def find(self, words: str, limit: int) -> Page:
@@ -152,6 +155,8 @@ class AsteriskConnector:
                 await self._mail(work, own, boxes, sharers, change.email, expected)
             if change.ddi is not UNSET:
                 await self._number(work, own, change.ddi, expected)
+        if change.name is not UNSET and self._cache.is_emptied:
+            await self._cache.emptied()
         with looking_again():
             return await self.view(person_id)
 
@@ -245,8 +250,8 @@ class AsteriskConnector:
                 words = f"the direct numbers {', '.join(numbers)}"
                 (stays if others else gone).append(words + (", which others also have" if others else ""))
                 numbers = [] if others else numbers
-        if self._settings.sorcery_cache != "none":
-            stays.append(CACHED.replace("the old password goes", "the removed account goes"))
+        if self._settings.sorcery_cache == "operator-expires":
+            stays.append(_of_account(CACHED))
         return Removal(tuple(gone), tuple(stays)), mine, bool(boxes and not sharers), bool(numbers)
 
     async def remove(self, person_id: str, expected: Person) -> Removal:
@@ -267,7 +272,8 @@ class AsteriskConnector:
                 await work.write("delete-box", **own.box)
             if numbers:
                 await work.write("delete-ddis", extension=own.extension)
-        return removal
+        left = await self._cache.emptied() if self._cache.is_emptied else ()
+        return replace(removal, remains=(*removal.remains, *map(_of_account, left)))
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Registrations of all of the person's devices."""
@@ -299,7 +305,8 @@ class AsteriskConnector:
             own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
             if kind is SecretKind.VOICEMAIL:
                 return await self._reset_pin(work, own, secret)
-            return await self._reset_sip(work, own, secret)
+            done = await self._reset_sip(work, own, secret)
+        return ResetDone(done.notes + await self._cache.emptied())
 
     async def _reset_pin(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
         if not own.mailbox or not await work.read("lock-box", **own.box):
@@ -326,7 +333,7 @@ class AsteriskConnector:
                 raise NotSupported("a telephone account signs in by other means than a password")
             await self._write_digest(work, auth, username, realm or self._settings.realm, secret)
         notes = () if len(rows) == 1 else (f"all {len(rows)} devices of this person take the new password",)
-        return ResetDone(notes + (() if self._settings.sorcery_cache == "none" else (CACHED,)))
+        return ResetDone(notes)
 
     async def _write_digest(self, work: Transaction, auth: str, username: str, realm: str, secret: Secret) -> None:
         # RFC 7616 section 3.4.2, A1. MD5 is what telephones' own protocol asks for; it protects nothing of ours.
@@ -354,7 +361,12 @@ class AsteriskConnector:
 
     async def close(self) -> None:
         """Hang up."""
+        self._cache.close()
         await self._link.close()
+
+
+def _of_account(words: str) -> str:
+    return words.replace("the old password goes", "the removed account goes")
 
 
 class AsteriskRealtimeFamily:
@@ -372,13 +384,21 @@ class AsteriskRealtimeFamily:
         """Identity, credential, then proof that the role can read no secret. SecretReadable when it can."""
         settings = target.settings_as(AsteriskRealtimeSettings)
         database = Database(settings.database, GUARD, _PAGE, pinned=settings.sslmode == "pinned")
-        link = await connect(target, database, unseal)
+        key: str | None = None
+
+        async def both() -> Credential:
+            nonlocal key
+            credential = await unseal()
+            key = credential.private_key if settings.expiry is not None else None
+            return credential
+
+        link = await connect(target, database, both)
         try:
             link.use(statements(settings))
             found = await link.read("collations")
             link.use(statements(settings, str(found[0][0]) if found else None))
             findings = await prove(link, documented(settings), put_up_with=settings.allow_selected)
-            return AsteriskConnector(link, settings, findings)
+            return AsteriskConnector(link, settings, findings, Cache(target, settings, key))
         except BaseException:
             await link.close()
             raise

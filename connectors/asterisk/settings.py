@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 Identifier = Annotated[str, Field(pattern=_NAME)]
@@ -53,6 +53,19 @@ class DdiTable(BaseModel):
         return f"0{shown.removeprefix(prefix)}"
 
 
+class Expiry(BaseModel):
+    """The way to an account on the phone system whose key does nothing but empty Asterisk's cache, by SSH."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pin: Annotated[str, Field(pattern=r"^[a-z0-9@.-]{1,40} [A-Za-z0-9+/=]{20,2000}$")]
+    """Its host key: type and key, as in known_hosts."""
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")] | None = None
+    """Where the database is, unless told."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 22
+    login: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$")] = "frameroom"
+
+
 class AsteriskRealtimeSettings(BaseModel):
     """Settings of family `asterisk-realtime`."""
 
@@ -72,8 +85,16 @@ class AsteriskRealtimeSettings(BaseModel):
     """Asterisk's default_realm, for rows that name none."""
     digest: Literal["md5", "sha256"] = "md5"
     """The hash that a SIP reset writes; sha256 wants Asterisk 20.12, 21.7 or 22.2 and telephones that speak it."""
-    sorcery_cache: Literal["none", "operator-expires"] = "none"
-    """operator-expires: sorcery.conf caches res_pjsip/auth, and somebody expires the cache by hand."""
+    sorcery_cache: Literal["none", "operator-expires", "expires"] = "none"
+    """What becomes of a cache of res_pjsip/auth, if sorcery.conf has one: operator-expires: somebody empties it by
+    hand; expires: Frameroom does, by `expiry`, with the credential's key."""
+    expiry: Expiry | None = None
     ddi: DdiTable | None = None
     allow_selected: bool = False
     """Work although the role could read secrets; shown as `selected` everywhere. For a site that cannot do better."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.sorcery_cache == "expires") != (self.expiry is not None):
+            raise ValueError('sorcery_cache "expires" and expiry go together')
+        return self

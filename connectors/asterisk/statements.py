@@ -1,6 +1,7 @@
-"""Every SQL statement that this connector can send, by name. Values are bound at the server; identifiers are ours.
+"""Everything that this connector can send, by name: SQL statements, and `expire`, which is none (`cache`).
 
-Reads name their columns. Nothing returns rows from a write. A statement that is not here cannot be sent.
+Values are bound at the server; identifiers are ours. Reads name their columns. Nothing returns rows from a write. A
+statement that is not here cannot be sent.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _MAILBOX = {"context": _BOX, "mailbox": _BOX}
 
 GUARD: Final = Guard(
     *ROLE_TEMPLATES,
+    Template("expire", True),
     Template("people", False, _PEOPLE | {"cursor": text(255)}),
     Template("find", False, _PEOPLE | {"words": listed(text(200), 16)}),
     Template(

@@ -1,8 +1,9 @@
 """Breaks guards and parsers in small ways, one at a time, and runs the tests: what no test notices is a survivor.
 
 `python -m connectors.conformance.mutate FILE… -- PYTEST-ARGUMENTS` tries the files named; without arguments, those
-that docs/mutation.md of the folder lists, with their tests. A survivor that the page explains is passed over; any
-other is printed, and the exit code is 1. Why not a tool that exists: docs/design.md.
+that docs/mutation.md of the folder lists, with their tests, but for those that it lists "on demand". FILE:NAME,NAME
+tries those functions and classes of it alone. A survivor that the page explains is passed over; any other is printed,
+and the exit code is 1. Why not a tool that exists: docs/design.md.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import copy
+import gc
 import importlib
 import importlib.abc
 import importlib.util
@@ -19,15 +20,19 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 _PAGE: Final = Path("docs/mutation.md")
 _LONGEST_S: Final = 180
+_QUICK: Final = "-x -q -p no:cacheprovider -p no:randomly -o faulthandler_timeout=0 --assert=plain"
+"""What a test says when it fails, nobody reads here."""
 _COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -42,7 +47,8 @@ class Mutant:
     file: Path
     line: int
     name: str
-    code: Any
+    code: Callable[[], Any]
+    """Makes the change where it is called: in a process of its own, that shares the file's tree with no other."""
 
 
 def _variants(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
@@ -97,24 +103,32 @@ def _untouched(node: ast.AST) -> set[int]:
     return found
 
 
-def mutants(file: Path) -> Iterator[Mutant]:
-    """Every one of a file."""
+def mutants(named: Path) -> Iterator[Mutant]:
+    """Every one of a file, or of what is named after it (FILE:NAME,NAME)."""
+    file, names = _part(named)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     skipped = _untouched(tree)
-    places = list(_places(tree, ""))
     seen: dict[str, int] = {}
-    for number, (where, node) in enumerate(places):
-        if id(node) in skipped:
+    for where, node, put in list(_places(tree, "")):
+        if id(node) in skipped or (names and where.partition(".")[0] not in names):
             continue
         for variant, reads in _variants(node):
             before, after = _short(ast.unparse(node)), reads or _short(ast.unparse(variant))
             name = f"{where or 'module'}: `{before}` → `{after}`"
             seen[name] = seen.get(name, 0) + 1
             name += f" ({seen[name]})" if seen[name] > 1 else ""
-            changed = copy.deepcopy(tree)
-            _put(changed, number, variant)
-            code = compile(ast.fix_missing_locations(changed), str(file), "exec", dont_inherit=True)
-            yield Mutant(file, getattr(node, "lineno", 0), name, code)
+            made = ast.fix_missing_locations(ast.copy_location(variant, node))
+            yield Mutant(file, getattr(node, "lineno", 0), name, partial(_changed, tree, put, made, str(file)))
+
+
+def _changed(tree: ast.Module, put: Callable[[Any], Any], variant: ast.AST, file: str) -> Any:
+    put(variant)
+    return compile(tree, file, "exec", dont_inherit=True)
+
+
+def _part(named: Path) -> tuple[Path, set[str]]:
+    path, _, names = str(named).partition(":")
+    return Path(path), set(filter(None, names.split(",")))
 
 
 def _short(text: str) -> str:
@@ -122,26 +136,22 @@ def _short(text: str) -> str:
     return line if len(line) <= 90 else line[:60] + "…" + line[-25:]
 
 
-def _places(node: ast.AST, where: str) -> Iterator[tuple[str, ast.AST]]:
-    """Every node with the name of what it is in, in an order that a copy of the tree has too."""
-    yield where, node
+_Place = tuple[str, ast.AST, Callable[[Any], Any]]
+
+
+def _places(node: ast.AST, where: str, put: Callable[[Any], Any] = id) -> Iterator[_Place]:
+    """Every node, with the name of what it is in and what puts another into its place."""
+    yield where, node, put
     inside = where
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         inside = f"{where}.{node.name}".lstrip(".")
-    for child in ast.iter_child_nodes(node):
-        yield from _places(child, inside)
-
-
-def _put(tree: ast.AST, number: int, variant: ast.AST) -> None:
-    target = [node for _, node in _places(tree, "")][number]
-    for parent in ast.walk(tree):
-        for field, value in ast.iter_fields(parent):
-            if value is target:
-                setattr(parent, field, ast.copy_location(variant, target))
-                return
-            if isinstance(value, list) and any(one is target for one in value):
-                value[[one is target for one in value].index(True)] = ast.copy_location(variant, target)
-                return
+    for field, value in ast.iter_fields(node):
+        if isinstance(value, ast.AST):
+            yield from _places(value, inside, partial(setattr, node, field))
+        elif isinstance(value, list):
+            for at, one in enumerate(value):
+                if isinstance(one, ast.AST):
+                    yield from _places(one, inside, partial(value.__setitem__, at))
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -161,16 +171,83 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """The changed code."""
-        exec(self._mutant.code, module.__dict__)  # noqa: S102 - that is what a mutation is
+        exec(self._mutant.code(), module.__dict__)  # noqa: S102 - that is what a mutation is
 
 
-def _is_installed(module: Any) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "")
+def _is_loadable(module: Any) -> bool:
+    """Whether what is loaded once may serve every mutant: pytest itself loads tests and their fixtures."""
+    file = getattr(module, "__file__", None) or ""
+    here = file.startswith(f"{Path.cwd()}/") and not Path(file).name.startswith(("test_", "conftest"))
+    return here or "site-packages" in file
 
 
-def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = None) -> bool:
-    """Whether the tests pass, in a process of their own; one that hangs was noticed. `tell`: a pipe into which it
-    says which installed modules it came to load."""
+def _reaching(changed: Sequence[Path], names: Sequence[str]) -> set[Path]:
+    """Files of ours that import a changed one, by however many others: they are loaded anew for each mutant."""
+    graph: dict[Path, set[Path]] = {}
+    todo = [file for name in names for file in _files(Path(*name.split(".")))]
+    while todo:
+        if (file := todo.pop()) not in graph:
+            graph[file] = set(_imported(file))
+            todo += graph[file]
+    found = set(changed)
+    while more := {file for file, others in graph.items() if file not in found and others & found}:
+        found |= more
+    return found
+
+
+def _imported(file: Path) -> Iterator[Path]:
+    """What it imports, its packages among them."""
+    yield from (one for parent in file.parents if (one := parent / "__init__.py").is_file() and one != file)
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(Path(*alias.name.split(".")))
+        elif isinstance(node, ast.ImportFrom):
+            base = file.parents[node.level - 1] if node.level else Path()
+            base = base.joinpath(*(node.module or "").split("."))
+            for name in ("", *(alias.name for alias in node.names)):
+                yield from _files(base / name)
+
+
+def _files(module: Path) -> Iterator[Path]:
+    """Of a module of ours."""
+    yield from (one for one in (Path(f"{module}.py"), module / "__init__.py") if one.is_file())
+
+
+@contextlib.contextmanager
+def _loaded(names: Sequence[str], changed: Sequence[Path]) -> Iterator[None]:
+    """What every child would load anew is loaded once, here: nothing of it is changed, nor imports what is."""
+    before, anew = set(sys.modules), _reaching(changed, names)
+    for name in names:
+        if not anew & set(_files(Path(*name.split(".")))):
+            with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+                importlib.import_module(name)
+    for file in changed:
+        if (name := ".".join(file.with_suffix("").parts)) in sys.modules:
+            raise SystemExit(f"{name} cannot be changed: something else imports it unseen")
+    gc.freeze()
+    yield
+    for name in set(sys.modules) - before:
+        if _is_loadable(sys.modules[name]) and any(_files(Path(*name.split(".")))):
+            parent, _, own = name.rpartition(".")
+            del sys.modules[name]
+            sys.modules.get(parent, argparse.Namespace()).__dict__.pop(own, None)
+
+
+def _steady() -> None:
+    """Hypothesis tries the same each time, so that no mutant is noticed by luck, and looks for no smaller example."""
+    from hypothesis import Phase, settings
+
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutate", derandomize=True, database=None, phases=phases, deadline=None)
+    settings.load_profile("mutate")
+
+
+def _survives(
+    mutant: Mutant | None, tests: Sequence[str], tell: int | None = None, within_s: float = _LONGEST_S
+) -> bool:
+    """Whether the tests pass, each `within_s`, in a process of their own; one that hangs was noticed. `tell`: a pipe
+    into which it says which modules it came to load."""
     child = os.fork()
     if child == 0:
         code = 3
@@ -184,9 +261,10 @@ def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = No
                 sys.meta_path.insert(0, _Finder(name, mutant))
             import pytest
 
-            code = int(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]))
+            _steady()
+            code = int(pytest.main([*tests, *_QUICK.split(), f"--timeout={within_s:.0f}"]))
             if tell is not None:
-                loaded = [name for name, module in list(sys.modules.items()) if _is_installed(module)]
+                loaded = [name for name, module in list(sys.modules.items()) if _is_loadable(module)]
                 os.write(tell, "\n".join(sorted(loaded)).encode()[:60_000])
         finally:
             os._exit(code)
@@ -201,34 +279,39 @@ def _survives(mutant: Mutant | None, tests: Sequence[str], tell: int | None = No
     return False
 
 
-def _listed(page: Path) -> tuple[list[tuple[list[Path], list[str]]], set[tuple[str, str]]]:
-    """What a page says is to be tried ("- `FILE…` by `TESTS…`"), and the survivors that it explains (table rows that
-    begin "| FILE | place: `before` → `after` |")."""
+_Group = tuple[list[Path], list[str], bool]
+
+
+def _listed(page: Path) -> tuple[list[_Group], set[tuple[str, str]]]:
+    """What a page says is to be tried ("- `FILE…` by `TESTS…`", or "- on demand `FILE…` by `TESTS…`": True), and the
+    survivors that it explains (table rows that begin "| FILE | place: `before` → `after` |")."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     groups = [
-        (list(map(Path, files.split())), tests.split())
-        for files, tests in re.findall(r"^- `([^`]+)` by `([^`]+)`", text, re.MULTILINE)
+        (list(map(Path, files.split())), tests.split(), bool(asked))
+        for asked, files, tests in re.findall(r"^- (on demand )?`([^`]+)` by `([^`]+)`", text, re.MULTILINE)
     ]
     return groups, set(re.findall(r"^\| (\S+) \| (.+?) \| ", text, re.MULTILINE))
 
 
 def _try(files: Sequence[Path], tests: Sequence[str], explained: set[tuple[str, str]], at_once: int) -> list[str]:
     """The survivors that nobody explained."""
+    began = time.monotonic()
     reading, tell = os.pipe()
     if not _survives(None, tests, tell):
         raise SystemExit(f"the tests fail as they are: pytest {' '.join(tests)}")
-    # What every child would load anew is loaded once, here: nothing of it is ours, and nothing of it is changed.
-    for name in os.read(reading, 60_000).decode().splitlines():
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+    # A test that takes longer than all of them did hangs; that first run loads everything besides.
+    within_s = min(_LONGEST_S, 10 + 2 * (time.monotonic() - began))
+    loaded = os.read(reading, 60_000).decode().splitlines()
     os.close(reading)
     os.close(tell)
     all_ = [mutant for file in files for mutant in mutants(file)]
-    with ThreadPoolExecutor(at_once) as pool:
-        survived = [m for m, s in zip(all_, pool.map(lambda m: _survives(m, tests), all_), strict=True) if s]
+    with _loaded(loaded, [_part(file)[0] for file in files]), ThreadPoolExecutor(at_once) as pool:
+        outcomes = pool.map(lambda mutant: _survives(mutant, tests, within_s=within_s), all_)
+        survived = [mutant for mutant, survives in zip(all_, outcomes, strict=True) if survives]
     known = [mutant for mutant in survived if (str(mutant.file), mutant.name) in explained]
     print(f"{' '.join(map(str, files))}: {len(all_)} mutants, {len(all_) - len(survived)} noticed, "
-          f"{len(survived)} survived, {len(known)} of them explained", flush=True)  # fmt: skip
+          f"{len(survived)} survived, {len(known)} of them explained; "
+          f"{time.monotonic() - began:.0f} s", flush=True)  # fmt: skip
     left = [f"{m.file}:{m.line}\n| {m.file} | {m.name} | " for m in survived if m not in known]
     print("\n".join(left), end="\n" if left else "", flush=True)
     return left
@@ -243,11 +326,12 @@ def main() -> None:
     given = parser.parse_args(words.split())
     groups, explained = _listed(_PAGE)
     if given.files:
-        own = [(files, of) for files, of in groups if set(given.files) & set(files)]
-        groups = [(given.files, tests.split())] if tests else own
+        wanted = {_part(file)[0] for file in given.files}
+        own = [(files, of, False) for files, of, _ in groups if wanted & {_part(file)[0] for file in files}]
+        groups = [(given.files, tests.split(), False)] if tests else own
     if not groups:
         parser.error(f"say which files, or list them in {_PAGE}; and after -- what pytest is to run")
-    left = [line for files, of in groups for line in _try(files, of, explained, given.at_once)]
+    left = [line for files, of, asked in groups if not asked for line in _try(files, of, explained, given.at_once)]
     print(f"{len(left)} survivors are not explained in {_PAGE}" if left else "every survivor is explained")
     sys.exit(1 if left else 0)
 

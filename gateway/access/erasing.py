@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from audit.sealing import KeyMissing
 from audit.tables import entries, known_by, payloads
 from gateway.access.baseline import forget
 from gateway.access.leaving import forget_ways_in
-from gateway.access.proposals import ERASE, Proposals, holds_on
+from gateway.access.proposals import ERASE, HOLD, Proposals, holds_on
 from gateway.access.subjects import PEOPLE, Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
 from gateway.errors import ConflictError, StateError
@@ -31,7 +32,7 @@ from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope, Store
 from gateway.store.outside_tables import outside_visits
-from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, sessions
+from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, grants, links, outbox, sessions
 from gateway.store.telling_tables import absences, channels
 
 KEY_BACKUPS_MS: Final = 30 * DAY
@@ -84,8 +85,13 @@ class Plan:
 class Erasing:
     """Plans, proposes, carries out, and goes on after a crash."""
 
-    def __init__(self, store: Store, audit: AuditLog, subjects: Subjects, two: Proposals) -> None:
+    def __init__(
+        self, store: Store, audit: AuditLog, subjects: Subjects, two: Proposals,
+        being_backed_up: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
+        """`being_backed_up`: whether a backup is being written now, which may have the keys already."""
         self._store, self._audit, self._subjects, self._two = store, audit, subjects, two
+        self._being_backed_up = being_backed_up
 
     async def plan(self, subject: Subject) -> Plan:
         """What erasing would do now. Changes nothing."""
@@ -98,7 +104,8 @@ class Erasing:
             )
             recordings = (await scope.execute(shown)).scalar_one()
             rows = {name: n for name, n in (await _rows(scope, subject)).items() if n}
-            holds = await holds_on(scope, subject.id)
+            holds = await holds_over(scope, subject, keys)
+        holds += await self._held_elsewhere(subject)
         due = await self._floor(subject)
         return Plan(
             subject, tuple(sorted(keys)), events, rows, recordings, tuple(holds), due, await self._key_backups_until()
@@ -118,6 +125,18 @@ class Erasing:
         due = None if at_ms is None else floor_ms(at_ms)
         return due if due is not None and due > self._audit.clock.now() else None
 
+    async def _held_elsewhere(self, subject: Subject) -> list[str]:
+        """Legal holds in customers' logs that an engineer's name is needed for: on their visits, or all of those's."""
+        if subject.kind != "engineer":
+            return []
+        theirs = [
+            select(t.c.customer_id, t.c.id).where(t.c.engineer_id == subject.id) for t in (sessions, outside_visits)
+        ]
+        held = select(proposals).where(proposals.c.what == HOLD, proposals.c.state == ProposalState.ACTIVE)
+        async with self._store.look_at_everyone() as scope:
+            needed = {word for query in theirs for row in await scope.execute(query) for word in row}
+            return sorted(row.id for row in await scope.execute(held) if row.target in needed)
+
     async def _key_backups_until(self) -> int | None:
         """When the youngest backup that has the keys must be gone; None when there is none that young."""
         here = (entries.c.log_id == OPERATOR_LOG) & (entries.c.kind == "backup.made")
@@ -126,6 +145,8 @@ class Erasing:
             query = select(entries.c.entry, entries.c.time_ms).where(here, entries.c.time_ms > now - KEY_BACKUPS_MS)
             rows = (await scope.execute(query)).all()
         times = [r.time_ms for r in rows if "keyring" in parse_entry(r.entry).get("data", {}).get("parts", ())]
+        if await asyncio.to_thread(self._being_backed_up):
+            times.append(now)
         return max(times) + KEY_BACKUPS_MS if times else None
 
     async def propose(self, actor: str, subject: Subject, basis: str) -> str:
@@ -146,10 +167,11 @@ class Erasing:
         """
         found = await self._two.find(proposal)
         subject = await self._subject(found)
-        due = await self._floor(subject)
+        due, elsewhere = await self._floor(subject), await self._held_elsewhere(subject)
         async with self._store.scope(found.log_id) as scope:
             row = await self._two.second(scope, found.id, actor, ERASE)
-            await _not_held(scope, subject.id)
+            keys = await self._subjects.keys(scope, subject)
+            _not_held(elsewhere + await holds_over(scope, subject, keys))
             now = self._audit.clock.now()
             await self._two.move(scope, row, ProposalState.PENDING, decided_by=actor, decided_ms=now, due_ms=due)
             if due is not None:
@@ -199,6 +221,11 @@ class Erasing:
                 await asyncio.to_thread(self._audit.keys.destroy, row.log_id, key, plan["at_ms"])
             except KeyMissing:
                 continue  # restored without it: it is gone, which is all that is wanted of it
+        if plan["pending_ms"] is None and await asyncio.to_thread(self._being_backed_up):
+            plan["pending_ms"] = now + KEY_BACKUPS_MS  # one that began in between
+            async with self._store.scope(row.log_id) as scope:
+                values = {"plan": json.dumps(plan), "due_ms": plan["pending_ms"]}
+                await scope.execute(update(proposals).where(_this(row)).values(values))
         if plan["pending_ms"] is not None and plan["pending_ms"] > now:
             return
         async with self._store.scope(row.log_id) as scope:
@@ -213,13 +240,15 @@ class Erasing:
         """Step 1, in one transaction; what step 2 destroys. None when a hold came meanwhile."""
         subject = await self._subject(row)
         pending = await self._key_backups_until()
+        if await self._held_elsewhere(subject):
+            return None
         async with self._store.scope(row.log_id) as scope:
             fresh = (await scope.execute(select(proposals).where(_this(row)).with_for_update())).one()
             if "keys" in (known := json.loads(fresh.plan)):
                 return known
-            if await holds_on(scope, subject.id):
-                return None
             keys = sorted(await self._subjects.keys(scope, subject))
+            if await holds_over(scope, subject, keys):
+                return None
             mine = (payloads.c.log_id == row.log_id) & payloads.c.key_id.in_(keys)
             count = (await scope.execute(update(payloads).where(mine).values(sealed=b""))).rowcount
             await blank_rows(scope, subject, self._audit.clock.now())
@@ -242,8 +271,38 @@ def _this(row: Any) -> Any:
     return (proposals.c.log_id == row.log_id) & (proposals.c.id == row.id)
 
 
-async def _not_held(scope: Scope, subject: str) -> None:
-    if holds := await holds_on(scope, subject):
+async def holds_over(scope: Scope, subject: Subject, keys: Collection[str]) -> list[str]:
+    """Legal holds on them, on everything of the customer's, or on a visit that would tell less without them."""
+    found = await holds_on(scope, subject.id)
+    held = select(proposals.c.id, proposals.c.target).where(
+        proposals.c.log_id == scope.customer_id, proposals.c.what == HOLD, proposals.c.state == ProposalState.ACTIVE
+    )
+    for row in (await scope.execute(held)).all():
+        if row.id not in found and await _tells_of(scope, row.target, subject, keys):
+            found.append(row.id)
+    return sorted(found)
+
+
+async def _tells_of(scope: Scope, visit: str, subject: Subject, keys: Collection[str]) -> bool:
+    """Whether somebody comes up in a visit, or in the request and the yes that it rests on."""
+    table = sessions if visit.startswith("ses_") else outside_visits
+    under = select(table.c.grant_id).where(table.c.customer_id == scope.customer_id, table.c.id == visit)
+    given = select(grants.c.request_id).where(grants.c.customer_id == scope.customer_id, grants.c.id.in_(under))
+    here = (entries.c.log_id == scope.customer_id) & (
+        (entries.c.session_id == visit) | entries.c.permission_id.in_(under) | entries.c.permission_id.in_(given)
+    )
+    joined = (payloads.c.log_id == entries.c.log_id) & (payloads.c.event_id == entries.c.event_id)
+    told = select(entries.c.seq).join(payloads, joined).where(here, payloads.c.key_id.in_(keys))
+    if (await scope.execute(told.limit(1))).first() is not None:
+        return True
+    # An approver who signed stands there by id alone: without their name nobody could say who that was.
+    return any(
+        subject.id.encode() in entry for entry in (await scope.execute(select(entries.c.entry).where(here))).scalars()
+    )
+
+
+def _not_held(holds: list[str]) -> None:
+    if holds:
         raise StateError(
             f"a legal hold keeps it: {', '.join(holds)}. Nothing was erased.",
             next_step="`frameroom hold list` says why; two people can release it.",

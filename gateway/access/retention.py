@@ -9,6 +9,7 @@ transaction, before it goes; what could not go (a locked object) stays in the le
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,11 +17,11 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, func, insert, select, update
 
 from audit.events import Event
-from audit.log import AuditLog
+from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.storage import Objects, StorageError
 from audit.tables import entries, known_by, payloads
-from gateway.access.erasing import blank_rows
+from gateway.access.erasing import blank_rows, holds_over
 from gateway.access.proposals import HOLD
 from gateway.access.subjects import Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
@@ -170,16 +171,17 @@ class Retention:
         for table in (contacts, approvers):
             here = (table.c.customer_id == scope.customer_id) & table.c.removed_ms.is_not(None)
             for row in await scope.execute(select(table).where(here, table.c.name != "(erased)")):
-                if scope.customer_id in held or row.id in held:
-                    one.held.append(row.id)
-                    continue
-                ids.append(row.id)
-                times.append(row.removed_ms)
                 kind = "contact" if table is contacts else "approver"
                 subject = Subject(
                     row.id, scope.customer_id, kind, frozenset({row.name}), frozenset({row.email} - {""})
                 )  # fmt: skip
-                one.keys += sorted(await self._subjects.keys(scope, subject))
+                keys = await self._subjects.keys(scope, subject)
+                if held and await holds_over(scope, subject, keys):
+                    one.held.append(row.id)
+                    continue
+                ids.append(row.id)
+                times.append(row.removed_ms)
+                one.keys += sorted(keys)
         return _spanned(one, ids, times)
 
     async def _notes(self, scope: Scope, one: Due, held: frozenset[str], now: int) -> Due:
@@ -208,7 +210,7 @@ class Retention:
                 if due.count:
                     await self._delete(actor, one, due)
                     went.append(due)
-            await self._remove_objects(one)
+            await self._finish(one)
         return went
 
     async def _delete(self, actor: str, customer: str, due: Due) -> None:
@@ -223,37 +225,31 @@ class Retention:
                     await blank_rows(scope, Subject(person, customer, kind), self._audit.clock.now())
             elif due.kind is RecordKind.NOTES:
                 due.keys = await self._drop_notes(scope, due.ids)
-            free = [key for key in due.keys if not await _in_use(scope, key)]
-            event_id = await self._say(scope, actor, due)
-            await self._enter(scope, due, event_id)
-        for key in free:
-            try:
-                await asyncio.to_thread(self._audit.keys.destroy, customer, key, self._audit.clock.now())
-            except KeyMissing:
-                continue  # it is gone already, which is all that is wanted of it
+            await self._enter(scope, due, await self._say(scope, actor, due))
 
-    async def _say(self, scope: Scope, actor: str, due: Due) -> str:
+    async def _say(self, scope: Scope, actor: str, due: Due) -> list[str]:
+        """The ids of the entries that say so, each of `_PART` visits or keys."""
         visits = due.ids if due.kind is RecordKind.RECORDINGS else []
         length = max(len(visits), len(due.keys), 1)
-        event_id = ""
+        said = []
         for at in range(0, length, _PART):
             data = {
                 "what": due.kind.value, "why": due.why, "count": due.count, "from_ms": due.from_ms,
                 "until_ms": due.until_ms, "sessions": visits[at : at + _PART], "keys": due.keys[at : at + _PART],
             }  # fmt: skip
-            event_id = await self._log(scope, "retention.deleted", actor, data)
-        return event_id
+            said.append(await self._log(scope, "retention.deleted", actor, data))
+        return said
 
-    async def _enter(self, scope: Scope, due: Due, event_id: str) -> None:
+    async def _enter(self, scope: Scope, due: Due, said: list[str]) -> None:
         now = self._audit.clock.now()
         recordings = due.kind is RecordKind.RECORDINGS
         rows = [
             {
                 "customer_id": scope.customer_id, "id": new_id("led"), "kind": due.kind.value, "target": target,
                 "why": due.why, "count": 0 if recordings else due.count, "at_ms": now,
-                "waits": "to be deleted" if recordings else "", "due_ms": None, "event_id": event_id,
+                "waits": "to be deleted", "due_ms": None, "event_id": said[number // _PART],
             }
-            for target in (due.ids if recordings else [""])
+            for number, target in enumerate(due.ids if recordings else [""])
         ]  # fmt: skip
         await scope.execute(insert(ledger), rows)
 
@@ -271,24 +267,37 @@ class Retention:
         await scope.execute(delete(notes).where(notes.c.customer_id == scope.customer_id, notes.c.id.in_(ids)))
         return keys
 
-    async def _remove_objects(self, customer: str) -> None:
-        """Segments of recordings whose deletion the log tells of; what a lock keeps stays scheduled."""
-        query = select(ledger).where(
-            ledger.c.customer_id == customer, ledger.c.kind == RecordKind.RECORDINGS.value, ledger.c.waits != ""
-        )
+    async def _finish(self, customer: str) -> None:
+        """What the log tells of goes: segments of recordings, and keys that nothing is sealed under any more. What a
+        lock keeps stays scheduled; what a crash cut short is done at the next run."""
+        query = select(ledger).where(ledger.c.customer_id == customer, ledger.c.waits != "")
         async with self._store.look(customer) as scope:
             waiting = (await scope.execute(query)).all()
+            keys = {kind: await _keys_told_of(scope, kind) for kind in {row.kind for row in waiting}}
         for row in waiting:
-            count, waits = await asyncio.to_thread(self._remove_segments, f"recordings/{customer}/{row.target}")
+            count, waits, mine = 0, "", keys[row.kind]
+            if row.kind == RecordKind.RECORDINGS:
+                folder, mine = f"recordings/{customer}/{row.target}", {f"session:{row.target}"}
+                count, waits = await asyncio.to_thread(self._remove_segments, folder)
             async with self._store.scope(customer) as scope:
                 here = (ledger.c.customer_id == customer) & (ledger.c.id == row.id)
-                values = {"count": row.count + count, "waits": waits, "at_ms": self._audit.clock.now()}
-                await scope.execute(update(ledger).where(here).values(**values))
+                values = {"count": row.count + count, "at_ms": self._audit.clock.now()}
+                await scope.execute(update(ledger).where(here).values(values))
+                free = [] if waits else [key for key in sorted(mine) if not await _in_use(scope, key, row.target)]
+            for key in free:
+                with suppress(KeyMissing):  # it is gone already, which is all that is wanted of it
+                    await asyncio.to_thread(self._audit.keys.destroy, customer, key, self._audit.clock.now())
+            async with self._store.scope(customer) as scope:
+                await scope.execute(update(ledger).where(here).values(waits=waits))
 
     def _remove_segments(self, folder: str) -> tuple[int, str]:
         """How many objects went, and why the rest did not ("" when all did)."""
         count, waits = 0, ""
-        for name in list(self._objects.list(folder)):
+        try:
+            names = list(self._objects.list(folder))
+        except StorageError as error:
+            return 0, f"scheduled: {error}"
+        for name in names:
             try:
                 self._objects.remove(name)
                 count += 1
@@ -354,12 +363,21 @@ async def _unfind(scope: Scope, events: list[str]) -> None:
         await scope.execute(delete(known_by).where(known_by.c.log_id == scope.customer_id, gone))
 
 
-async def _in_use(scope: Scope, key: str) -> bool:
-    """True when something is still sealed under the key, or a recording may be."""
+async def _keys_told_of(scope: Scope, kind: str) -> set[str]:
+    """Keys that the log says went with what was deleted of a kind."""
+    here = (entries.c.log_id == scope.customer_id) & (entries.c.kind == "retention.deleted")
+    told = [
+        parse_entry(entry)["data"] for entry in (await scope.execute(select(entries.c.entry).where(here))).scalars()
+    ]
+    return {str(key) for data in told if data["what"] == kind for key in data["keys"]}
+
+
+async def _in_use(scope: Scope, key: str, visit: str) -> bool:
+    """True when something is still sealed under the key, or a recording may be: of any visit but this one."""
     here = (payloads.c.log_id == scope.customer_id) & (payloads.c.key_id == key) & (payloads.c.sealed != b"")
     if (await scope.execute(select(func.count()).select_from(payloads).where(here))).scalar_one():
         return True
-    if not key.startswith("session:"):
+    if not key.startswith("session:") or key == f"session:{visit}":
         return False
     gone = select(ledger.c.id).where(
         ledger.c.customer_id == scope.customer_id, ledger.c.kind == RecordKind.RECORDINGS.value,

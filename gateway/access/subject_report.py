@@ -17,7 +17,7 @@ from gateway.store.tables import directory, engineer_keys, engineers, links, ses
 from gateway.store.telling_tables import absences, channels
 
 Told = dict[str, Any]
-_LOOKS: Final = ("looked.recording", "looked.session", "looked.subject")
+_LOOKS: Final = ("looked.audit", "looked.recording", "looked.session", "looked.subject")
 _SEEN_BY_ENGINEERS: Final = ("operation.intended", "operation.done")
 _AT_ONCE: Final = 500
 

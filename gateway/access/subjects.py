@@ -126,7 +126,8 @@ class Subjects:
                 if isinstance(value, dict):
                     names |= {str(value["name"])} if value.get("name") else set()
                     addresses |= {str(value["email"])} if value.get("email") else set()
-            if type(told.get("address")) is str:
+            # A password that went to an approver names the approver's address: theirs, and no matter of this person's.
+            if type(told.get("address")) is str and row.body.get("data", {}).get("to") == "user":
                 addresses.add(told["address"])
         here = (directory.c.customer_id == scope.customer_id) & (directory.c.subject == subject)
         held = list((await scope.execute(select(directory.c.system_id).where(here))).scalars())

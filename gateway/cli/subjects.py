@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from audit.told import shown
 from gateway.choices import HOLD_BASES
 from gateway.cli.calling import run, simple
 from gateway.cli.places import whose
@@ -97,7 +98,7 @@ def document(told: dict[str, Any]) -> str:
 
 
 def _words(one: dict[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in one.items() if value not in ("", None, []))
+    return ", ".join(f"{key}: {shown(key, value)}" for key, value in one.items() if value not in ("", None, []))
 
 
 def _line(one: dict[str, Any]) -> str:

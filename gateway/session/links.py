@@ -92,7 +92,10 @@ class Links:
         await self._issued(scope, reset, to, person, "mail")
 
     async def _issued(self, scope: Scope, reset: Reset, to: Recipient, person: str, opens: str) -> None:
-        told = {"address": to.address, "person": person, "salt": to.proof.salt if to.proof else ""}
+        told = {"person": person, "salt": to.proof.salt if to.proof else ""}
+        key = f"subject:{reset.subject}"
+        # An approver's address is the approver's: it goes when they are erased, and not with the user.
+        sealed = key if to.is_user else self._audit.keys.alias(scope.customer_id, "address", to.address)
         event = Event(
             "secret.issued", scope.customer_id, reset.engineer, system=reset.system, session=reset.session,
             grant=reset.grant, operation=reset.operation, subject=reset.subject,
@@ -100,7 +103,9 @@ class Links:
                 "link": reset.link, "secret": reset.kind.value, "to": to.logged,
                 "opens": opens, **(to.proof.told if to.proof else {}),
             },
-            personal=tuple(Personal(*item, f"subject:{reset.subject}") for item in told.items() if item[1]),
+            personal=(
+                Personal("address", to.address, sealed), *(Personal(*item, key) for item in told.items() if item[1]),
+            ),
         )  # fmt: skip
         await self._audit.append(scope.connection, event)
 

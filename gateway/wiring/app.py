@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 import asyncssh
 import structlog
+from sqlalchemy import select
 
 from audit.events import OPERATOR_LOG, Event
 from audit.recording.recorder import Limits, Recorder, recover
 from audit.storage import StorageError
+from audit.tables import logs
 from gateway.access.addresses import Addresses
 from gateway.access.agreeing import Agreeing
 from gateway.access.approving import Approving
@@ -292,4 +295,17 @@ class App:
         behind = self.parts.audit.clock.behind_ms()
         if behind:
             log.warning("the machine's clock is behind the log", ms=behind)
-        await self._operator("heartbeat", {"sessions": len(self.visits.all()), "behind_ms": behind})
+        await self._heartbeats(now, behind)
+
+    async def _heartbeats(self, now: int, behind: int) -> None:
+        """In the operator's log and wherever a visit is open each minute; and in every log that was silent for an hour,
+        so that a customer sees by theirs that logging goes on."""
+        visits = self.visits.all()
+        async with self.parts.store.look_at_everyone() as scope:
+            silent = select(logs.c.log_id).where(logs.c.last_time_ms <= now - HOUR)
+            wanted = dict.fromkeys((await scope.execute(silent)).scalars(), 0)
+        wanted |= Counter(visit.system.customer_id for visit in visits) | {OPERATOR_LOG: len(visits)}
+        data = {log_id: {"sessions": count, "behind_ms": behind} for log_id, count in wanted.items()}
+        events = [Event("heartbeat", log_id, "frameroom", data=told) for log_id, told in sorted(data.items())]
+        async with self.parts.store.everyone() as scope:
+            await self.parts.audit.append_many(scope.connection, events)

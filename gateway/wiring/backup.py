@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -49,11 +49,15 @@ def partial(file: Path) -> Path:
     return file.with_name(file.name + ".part")
 
 
-async def write(opened: Parts, file: Path, to: tuple[str, ...], what: tuple[str, ...], config: str) -> Made:
+async def write(
+    opened: Parts, file: Path, to: tuple[str, ...], what: tuple[str, ...], config: str,
+    say: Callable[[Made], Awaitable[None]] | None = None,
+) -> Made:  # fmt: skip
     """Write the parts `what` of a deployment to `file`, durable and whole or not at all.
 
-    `config` is the text of frameroom.toml. ConflictError when the file is there, InvalidError on a recipient that is
-    none, UnavailableError when it cannot be written or read.
+    `config` is the text of frameroom.toml. `say` logs it, before the file has its name and while it still counts as
+    being written: whoever erases a person must not miss a backup that has the keys. ConflictError when the file is
+    there, InvalidError on a recipient that is none, UnavailableError when it cannot be written or read.
     """
     recipients, growing = recipients_of(to), partial(file)
     _must_be_new(file)
@@ -72,14 +76,17 @@ async def write(opened: Parts, file: Path, to: tuple[str, ...], what: tuple[str,
             files = await _stream(opened, sink, recipients, what, config)
             out.flush()
             await asyncio.to_thread(os.fsync, out.fileno())
-        _settle(growing, file)
+            made = Made(sink.hexdigest(), sink.size, files)
+            if say is not None:
+                await say(made)
+            _settle(growing, file)
     except ChangeRefused as error:
         raise ConflictError(str(error), next_step=error.next_step) from error
     except OSError as error:
         raise UnavailableError(f"{file} could not be written ({error.strerror})") from error
     finally:
         growing.unlink(missing_ok=True)
-    return Made(sink.hexdigest(), sink.size, files)
+    return made
 
 
 def _must_be_new(file: Path) -> None:

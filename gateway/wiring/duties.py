@@ -5,8 +5,10 @@ What signs people in brings much with it (WebAuthn, OpenID), and is imported whe
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from audit.rewrap import being_backed_up
 from gateway.access.dials import Dials
 from gateway.access.erasing import Erasing
 from gateway.access.people_reader import PeopleReader
@@ -39,7 +41,8 @@ def proposals_of(opened: Parts) -> Proposals:
 
 def erasing_of(opened: Parts) -> Erasing:
     """Erases persons."""
-    return Erasing(opened.store, opened.audit, subjects_of(opened), proposals_of(opened))
+    backed_up = partial(being_backed_up, opened.masters.folder)
+    return Erasing(opened.store, opened.audit, subjects_of(opened), proposals_of(opened), backed_up)
 
 
 def retention_of(opened: Parts) -> Retention:

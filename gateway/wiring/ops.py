@@ -93,6 +93,9 @@ class Ops:
             "clock_behind_seconds", "Wall clock behind the log's last entry",
             lambda: on.parts.audit.clock.behind_ms() / 1000,
         )  # fmt: skip
+        self._gauge(
+            "log_unpublished_seconds", "For how long some checkpoint could not be published", lambda: on.parts.stuck_s
+        )
         self._gauge("database_errors", "Times that the database did not answer", lambda: on.parts.store.errors)
 
     def _database_gauges(self) -> dict[str, Gauge]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class Parts:
     asking: Asking
     unpublished: dict[str, str] = field(default_factory=dict)
     """Log and newest signed checkpoint of what the object store does not have yet."""
+    stuck_since: float | None = None
+    """Since when (`time.monotonic`) some log's checkpoint could not be published; None while all can."""
 
     @property
     def signer(self) -> Signer:
@@ -127,9 +130,15 @@ class Parts:
 
         # All of them, whatever becomes of one: a log that cannot be published holds up no other customer's.
         done = await asyncio.gather(*(one(*item) for item in tuple(self.unpublished.items())), return_exceptions=True)
-        for error in done:
-            if error is not None:
-                raise error
+        errors = [error for error in done if error is not None]
+        self.stuck_since = (self.stuck_since or time.monotonic()) if errors else None
+        for error in errors:
+            raise error
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long some checkpoint could not be published."""
+        return 0.0 if self.stuck_since is None else time.monotonic() - self.stuck_since
 
     async def catch_up(self) -> list[Loss]:
         """Number what only waits for its index where the object store knows the result already; the true losses."""

@@ -268,10 +268,16 @@ async def behind(scope: Scope, settings: Settings) -> list[Behind]:
     """How each receiver stands, for metrics: the same in every process of the deployment."""
     told = []
     for receiver in settings.streams.receivers:
-        mine = stream_cursors.c.receiver == receiver.name
-        here = (logs.c.log_id == stream_cursors.c.log_id) & mine
-        left = await scope.execute(select(func.sum(logs.c.size - stream_cursors.c.next_idx)).where(here))
-        first = (entries.c.log_id == stream_cursors.c.log_id) & (entries.c.idx == stream_cursors.c.next_idx) & mine
+        kept = select(stream_cursors).where(stream_cursors.c.receiver == receiver.name).subquery()
+        if (await scope.execute(select(kept.c.log_id).limit(1))).first() is None:
+            told.append(Behind(receiver.name, 0, None))  # it begins with what comes, or was never tried
+            continue
+        # A customer's who came later has no cursor until something of it was read.
+        at = func.coalesce(kept.c.next_idx, 0)
+        joined = logs.outerjoin(kept, kept.c.log_id == logs.c.log_id)
+        every = select(logs.c.log_id, logs.c.size, at.label("at")).select_from(joined).subquery()
+        left = await scope.execute(select(func.sum(every.c.size - every.c.at)))
+        first = (entries.c.log_id == every.c.log_id) & (entries.c.idx == every.c.at)
         oldest = (await scope.execute(select(func.min(entries.c.time_ms)).where(first))).scalar()
         told.append(Behind(receiver.name, int(left.scalar() or 0), oldest))
     return told

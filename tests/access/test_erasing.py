@@ -189,14 +189,20 @@ async def test_it_takes_two_people(world: World) -> None:
     assert kinds[-2:] == ["proposal.made", "proposal.withdrawn"]
 
 
+async def held(world: World, target: str) -> str:
+    """A legal hold in force; its id."""
+    async with world.brook.store.scope(world.brook.customer) as scope:
+        hold = await world.two.make(scope, "tom", HOLD, target, "claim", {})
+        row = await world.two.second(scope, hold, "uma", HOLD)
+        await world.two.move(scope, row, ProposalState.ACTIVE)
+    return hold
+
+
 async def test_a_legal_hold_wins_and_says_so(world: World) -> None:
     b = world.brook
     subject = await world.subjects.find("2001", b.customer)
     proposal = await world.erasing.propose("tom", subject, "objection")
-    async with b.store.scope(b.customer) as scope:
-        hold = await world.two.make(scope, "tom", HOLD, subject.id, "claim", {})
-        row = await world.two.second(scope, hold, "uma", HOLD)
-        await world.two.move(scope, row, ProposalState.ACTIVE)
+    hold = await held(world, subject.id)
     with pytest.raises(StateError, match=f"a legal hold keeps it: {hold}"):
         await world.erasing.confirm("uma", proposal)
     assert "Grace Bell" in await world.readable()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from audit.events import Event, Personal
 from audit.storage import Objects
 from audit.tables import payloads
 from connectors.contract import Operation
@@ -131,6 +132,22 @@ async def test_what_is_locked_is_scheduled_and_goes_later(world: World) -> None:
     assert (await b.kinds()).count("retention.deleted") == 1
 
 
+async def test_a_store_that_is_away_ends_nothing_and_is_tried_again(world: World) -> None:
+    recorded(world)
+    engine = await over(world, RecordKind.RECORDINGS)
+    folder = world.objects.folder / "recordings"
+    folder.rename(folder.with_name("away"))
+    folder.write_bytes(b"in the way")
+    await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert row.waits.startswith("scheduled: could not list")
+    folder.unlink()
+    folder.with_name("away").rename(folder)
+    await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert (row.waits, row.count) == ("", 3)
+
+
 async def test_the_personal_part_of_the_access_log_goes_and_every_proof_holds(world: World) -> None:
     engine = await over(world, RecordKind.ACCESS_LOG)
     assert "Grace Bell" in await world.readable()
@@ -141,6 +158,81 @@ async def test_the_personal_part_of_the_access_log_goes_and_every_proof_holds(wo
     assert "Kate Brook" in told  # who approves is no access log
     report = await world.verify()
     assert report.ok, report.faults
+
+
+async def sealed_of_the_visit(world: World) -> str:
+    """Something personal of the visit, and its recording; the key that both are under."""
+    b, key = world.brook, f"session:{world.session}"
+    recorded(world)
+    ids = {"system": b.system.id, "session": world.session, "grant": world.grant.id}
+    came = (Personal("address", "192.0.2.7", key),)
+    async with b.store.scope(b.customer) as scope:
+        data = {"engineer": b.engineer, "factor": "totp"}
+        await b.audit.append(
+            scope.connection, Event("session.opened", b.customer, b.engineer, data=data, personal=came, **ids)
+        )
+    return key
+
+
+@pytest.mark.parametrize(
+    "order", [("recordings access-log",), ("access-log", "recordings"), ("recordings", "access-log")]
+)
+async def test_the_key_of_a_recording_goes_with_the_last_of_what_is_under_it(
+    world: World, order: tuple[str, ...]
+) -> None:
+    """Or whoever kept the objects, in a backup of the records, could still open what is certified to be deleted."""
+    b, key, engine = world.brook, await sealed_of_the_visit(world), retention(world)
+    for words in order:
+        assert b.audit.keys.has(b.customer, key)
+        for kind in words.split():
+            engine = await over(world, RecordKind(kind))
+        await engine.run("tom")
+    assert not b.audit.keys.has(b.customer, key)
+    async with b.store.scope(b.customer) as scope:
+        data = {"reason": "t"}
+        ids = {"system": b.system.id, "session": world.session, "grant": world.grant.id}
+        await b.audit.append(scope.connection, Event("session.failed", b.customer, "t", data=data, **ids))
+    report = await world.verify()
+    assert report.ok, report.faults
+
+
+async def test_a_crash_before_the_keys_went_is_made_good_by_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await over(world, RecordKind.ACCESS_LOG)
+    key = f"subject:{world.subject(GRACE)}"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.brook.audit.keys), "destroy", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert row.waits != "", "nothing says that it is done"
+    assert world.brook.audit.keys.has(world.brook.customer, key)
+    await engine.run("tom")
+    (row,) = await engine.entered(world.brook.customer)
+    assert row.waits == ""
+    assert not world.brook.audit.keys.has(world.brook.customer, key)
+
+
+async def test_each_line_of_the_ledger_rests_on_the_entry_that_names_its_visit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = world.brook
+    monkeypatch.setattr("gateway.access.retention._PART", 2)
+    visits = {world.session, *[await b.session(world.grant) for _ in range(4)]}
+    engine = await over(world, RecordKind.RECORDINGS)
+    await engine.run("tom")
+    async with b.store.look(b.customer) as scope:
+        told = await b.audit.read(scope.connection, b.customer, kinds=["retention.deleted"])
+    named = {row.body["id"]: row.body["data"]["sessions"] for row in told}
+    assert len(named) == 3
+    rows = await engine.entered(b.customer)
+    assert {row.target for row in rows} == visits
+    assert all(row.target in named[row.event_id] for row in rows)
 
 
 async def test_what_is_younger_than_the_floor_stays(world: World) -> None:

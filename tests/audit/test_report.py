@@ -148,7 +148,11 @@ async def test_a_report_signed_by_another_key_or_of_another_log_is_refused(story
     swapped = replace(good, entries=(*good.entries[:-1], theirs.entries[-1]))
     assert desk.check(swapped)[0] == 1
     assert desk.check(replace(theirs, origin=good.origin))[0] == 1
+    # A neighbour's report holds, as theirs: whoever says which log is their own is told that it is another.
     assert desk.check(theirs)[0] == 0
+    assert desk.check(good, "--origin", ORIGIN)[0] == 0
+    code, said = desk.check(theirs, "--origin", ORIGIN)
+    assert (code, f"not of {ORIGIN}" in said) == (1, True)
 
 
 class Reporter_of:
@@ -245,12 +249,15 @@ async def test_what_is_no_report_is_said_to_be_none(story: Story, desk: Desk, te
 
 
 @pytest.mark.parametrize(
-    "more", [["--vkey", "nonsense"], ["--since", "/nowhere"], ["--approvers", "/nowhere"]], ids=lambda more: more[0]
+    "more",
+    [["--vkey", "nonsense"], ["--since", "/nowhere"], ["--approvers", "/nowhere"], ["--extract", "/dev/null/x"]],
+    ids=lambda more: more[0],
 )
 async def test_what_cannot_be_read_is_said_with_its_own_code(story: Story, desk: Desk, more: list[str]) -> None:
     code, said = desk.check(await story.report(), *more)
     assert code == 2
     assert "cannot be checked" in said
+    assert more[1] in said or more[0] in said
 
 
 async def test_a_report_written_and_read_is_the_same(story: Story) -> None:

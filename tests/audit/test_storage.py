@@ -34,8 +34,14 @@ def test_many_writers_of_one_object_lose_no_update(objects: LocalObjects) -> Non
 
 def test_a_store_that_cannot_write_says_so_and_leaves_nothing(objects: LocalObjects) -> None:
     (objects.folder / "recordings").write_bytes(b"a file where a folder should be")
-    with pytest.raises(StorageError):
-        objects.put_new("recordings/cus_1/0", b"x")
+    for call in (
+        lambda: objects.put_new("recordings/cus_1/0", b"x"),
+        lambda: objects.put("recordings/cus_1/0", b"x"),
+        lambda: objects.update("recordings/cus_1/0", lambda _: b"x"),
+        lambda: list(objects.list("recordings")),
+    ):
+        with pytest.raises(StorageError):
+            call()
     assert [path.name for path in objects.folder.iterdir()] == ["recordings"]
 
 

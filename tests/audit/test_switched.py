@@ -120,6 +120,15 @@ async def test_a_list_that_is_none_of_the_customer_s_is_found(house: House, desk
     assert (code, words in said) == (1, True), said
 
 
+async def test_the_words_of_a_list_that_were_not_signed_are_found(house: House, desk: Desk) -> None:
+    story = Story(house)
+    good = signed(story)
+    words = Personal("words", text() + " ", "request:x")
+    other = story.event("console.signed", dict(good.data), words, actor=good.actor, system=SYSTEM)
+    code, said = await heard(house, desk, other, changed(story), story=story)
+    assert (code, "are not those that were signed" in said) == (1, True), said
+
+
 @pytest.mark.parametrize(
     ("before", "version"),
     [

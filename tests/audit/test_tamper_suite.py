@@ -164,6 +164,17 @@ async def test_signed_anew_it_is_found_by_the_customer_who_kept_a_checkpoint(
     assert customers_check(story, report.text(), mailed, tmp_path) == 3, f"{CUSTOMERS_CHECK} --since should find it"
 
 
+async def test_two_customers_entries_swapped_and_signed_anew_are_found_by_both_in_their_reports(
+    story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await swap_two_customers(story.house)
+    for log in (CUSTOMER, NEIGHBOUR):
+        await sign_anew(story.house, log)
+        theirs = Story(story.house, log)
+        assert customers_check(story, (await theirs.report()).text(), theirs.note, tmp_path) == 1, CUSTOMERS_CHECK
+        assert "belongs to another log" in capsys.readouterr().err
+
+
 async def test_a_database_set_back_is_found_at_the_start_and_with_its_object_store_by_the_customer(
     story: Story, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def test_whoever_stopped_reading_goes_on_there(furnished: Closed) -> None:
     assert [json.loads(line)["index"] for line in lines] == list(range(len(first) + 2))
     assert "Kate Brook" in "".join(lines)
     furnished.refused("audit", "tail", "--after", "-2")
+    assert "say why you look" in furnished.refused("audit", "tail", "--why", " ")
     furnished.refused("audit", "tail", "--format", "xml")
 
 

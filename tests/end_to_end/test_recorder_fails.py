@@ -18,6 +18,7 @@ from audit.sealing import KeyStoreAway
 from audit.storage import StorageError
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
+from gateway.cli.terminal import shell
 from gateway.session.visit import Visit
 from gateway.smtp import Way
 
@@ -91,7 +92,7 @@ async def opened(demo: Demo, ssh: Master) -> Visit:
     return visit
 
 
-@pytest.mark.parametrize(
+_FAULTS = pytest.mark.parametrize(
     ("fault", "words"),
     [
         (_no_space, "No space left on device"),
@@ -103,7 +104,10 @@ async def opened(demo: Demo, ssh: Master) -> Visit:
         (_reserve_reached, "full but for its reserve"),
     ],
 )
-async def test_1_a_recorder_that_fails_ends_the_visit_and_says_so(
+
+
+@_FAULTS
+async def test_1_a_recorder_that_fails_ends_the_visit(
     demo: Demo, ssh: Master, release: threading.Event, fault: Break, words: str
 ) -> None:
     visit = await opened(demo, ssh)
@@ -119,6 +123,21 @@ async def test_1_a_recorder_that_fails_ends_the_visit_and_says_so(
     release.set()
     report = await demo.admin("audit verify")
     assert report["ok"], report["faults"]
+
+
+@_FAULTS
+async def test_1_whoever_is_at_a_prompt_is_told_why_and_is_out(
+    demo: Demo, ssh: Master, release: threading.Event, fault: Break, words: str
+) -> None:
+    await permit(demo, "find,view")
+    async with shell(demo, columns=200) as engineer:
+        engineer.type("show 2001")
+        await engineer.wait_for("Grace Okonkwo")
+        fault(demo, release)
+        engineer.type("find smith")
+        assert await engineer.process.wait() != 0
+        await engineer.wait_for("The visit has ended")
+        assert words in engineer.shown.decode()
 
 
 @pytest.mark.parametrize("fault", [_no_space, _broken_disk])

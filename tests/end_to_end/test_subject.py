@@ -28,11 +28,14 @@ async def test_the_report_says_what_is_held_and_who_looked(demo: Demo, ssh: Mast
     (visit,) = await demo.admin("session list")
     await by(demo, "tom", "session show", session=visit["id"], why="curious")
     given = {"subject": "Graciela Bellweather", "customer": CUSTOMER, "why": "her request"}
+    await by(demo, "vic", "audit search", **given)
     told = await by(demo, "uma", "subject report", **given)
     assert told["kind"] == "user"
     assert any("Graciela Bellweather" in str(one["told"]) for one in told["events"])
     looks = {(one["kind"], one["by"]) for one in told["looked"]}
-    assert looks >= {("operation.done", "Ana Silva"), ("looked.session", "tom"), ("looked.subject", "uma")}
+    assert looks >= {
+        ("operation.done", "Ana Silva"), ("looked.session", "tom"), ("looked.subject", "uma"), ("looked.audit", "vic"),
+    }  # fmt: skip
     assert [one["visit"] for one in told["recordings"]] == [visit["id"]]
     text = document(told)
     assert "# What is held about" in text

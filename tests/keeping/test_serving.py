@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from audit.events import OPERATOR_LOG, Event
+from audit.storage import StorageError
 from gateway.cli.demo import Demo, permit, started
 from gateway.cli.story import Master
 from gateway.session.deliver import ResetServer
@@ -251,6 +252,28 @@ async def test_a_database_that_does_not_answer_is_seen(demo: Demo) -> None:
         store.engine = held
         await other.close()
     assert (await get(ops, "/readyz"))[0] == 200
+
+
+async def test_checkpoints_that_cannot_be_published_are_seen(demo: Demo) -> None:
+    """Signed they are, and young: to whoever looks at the database alone nothing is wrong."""
+    ops, opened = demo.app.ops_port, demo.app.parts
+    await opened.sequence()
+    folder = opened.settings.storage.data_dir / "objects" / "log" / OPERATOR_LOG
+    folder.rename(folder.with_name("away"))
+    folder.write_bytes(b"in the way")
+    try:
+        async with opened.store.operator_log() as scope:
+            await opened.audit.append(scope.connection, Event("heartbeat", OPERATOR_LOG, "frameroom"))
+        with pytest.raises(StorageError):
+            await opened.sequence()
+        told = figures((await get(ops, "/metrics"))[1])
+        assert told["frameroom_log_unpublished_seconds"] > 0
+        assert told["frameroom_log_unsequenced"] == 0
+    finally:
+        folder.unlink()
+        folder.with_name("away").rename(folder)
+    await opened.sequence()
+    assert figures((await get(ops, "/metrics"))[1])["frameroom_log_unpublished_seconds"] == 0
 
 
 # -- draining --

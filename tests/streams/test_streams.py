@@ -153,6 +153,23 @@ async def test_a_receiver_that_is_down_while_the_log_grows_loses_nothing(opened:
     assert (told.entries, told.since_ms) == (0, None)
 
 
+async def test_what_waits_of_a_customer_who_came_while_the_receiver_was_away_is_counted(
+    opened: Parts, siem: Receiver
+) -> None:
+    working, before = stream(opened, siem), await sizes(opened)
+    await steps(working, lambda: len(siem.frames) >= sum(before.values()))
+    await confirm(working)
+    await siem.kill()
+    await Admin(opened).call("customer add", "t", {"name": "Northern Mills"})
+    await opened.sequence()
+    wanted = await sizes(opened)
+    async with opened.store.look_at_everyone() as scope:
+        (told,) = await behind(scope, opened.settings)
+    assert told.entries == sum(wanted.values()) - sum(before.values()) > 0
+    assert told.since_ms is not None
+    working._drop()
+
+
 @ON_ONE
 @pytest.mark.parametrize("after", [1, 700, 30_001])
 async def test_a_reset_in_the_middle_of_a_frame_loses_nothing(opened: Parts, siem: Receiver, after: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, Table, select
 
 from audit.events import OPERATOR_LOG, Event, Personal
 from audit.log import Row as Entry
+from audit.told import shown
 from gateway.access.places import system_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
 from gateway.model import Engineer, PhoneSystem
@@ -134,7 +135,9 @@ class Base:
 
 
 def looked(log: str, kind: str, actor: str, why: str, **rest: Any) -> Event:
-    """Somebody looked: what a log says of it."""
+    """Somebody looked: what a log says of it. InvalidError without a reason."""
+    if not why.strip():
+        raise InvalidError("say why you look: it stands in the log", next_step='Add --why "…".')
     data = {"who": actor} | rest.pop("data", {})
     key = "operator" if log == OPERATOR_LOG else f"customer:{log}"
     return Event(kind, log, actor, data=data, personal=(Personal("why", why, key),), **rest)
@@ -149,9 +152,10 @@ def told(row: Entry, personal: Mapping[str, Any] | None) -> Row:
     data = body.get("data")
     words = (data if isinstance(data, dict) else {}) | dict(personal)
     at = body.get("time")
+    said = [f"{name.removesuffix('_ms')}={shown(name, value)}" for name, value in (words | ids).items()]
     return {
         "index": row.index, "time": when(at if isinstance(at, int) else None), "kind": body.get("kind", "?"),
-        "actor": body.get("actor", "?"), "told": "; ".join(f"{k}={v}" for k, v in (words | ids).items()),
+        "actor": body.get("actor", "?"), "told": "; ".join(said),
     }  # fmt: skip
 
 

@@ -15,10 +15,13 @@ class KeepingCommands(Base):
 
     async def do_backup(self, actor: str, file: str, to: list[str], parts: list[str], config: str) -> Row:
         """Write a sealed backup; its event is in the operator's log before anybody is told that it is there."""
-        made = await backup.write(self._parts, Path(file), tuple(to), tuple(parts), config)
-        data = {"digest": made.digest, "bytes": made.size, "parts": parts, "to": to}
-        async with self._parts.store.operator_log() as scope:
-            await self._parts.audit.append(scope.connection, Event("backup.made", OPERATOR_LOG, actor, data=data))
+
+        async def say(made: backup.Made) -> None:
+            data = {"digest": made.digest, "bytes": made.size, "parts": parts, "to": to}
+            async with self._parts.store.operator_log() as scope:
+                await self._parts.audit.append(scope.connection, Event("backup.made", OPERATOR_LOG, actor, data=data))
+
+        made = await backup.write(self._parts, Path(file), tuple(to), tuple(parts), config, say)
         return {"file": file, "sha256": made.digest, "bytes": made.size, "files": made.files, "parts": parts}
 
     async def do_drain(self, actor: str) -> Row:

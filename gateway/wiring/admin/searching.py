@@ -18,9 +18,9 @@ from audit.events import KINDS, OPERATOR_LOG
 from audit.log import Row as Entry
 from audit.log import parse_entry
 from audit.tables import COMMON, UNCOMMON, entries, payloads
+from gateway.access.subjects import Subject
 from gateway.choices import OUTCOMES
 from gateway.errors import InvalidError
-from gateway.model import PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.tables import customers
 from gateway.wiring.admin.base import Base, Row, looked, told
@@ -230,12 +230,16 @@ class Searching(Base):
             if not ended:
                 raise InvalidError(f"{outcome} is no outcome", next_step=f"One of {', '.join(OUTCOMES)}.")
             conditions.append(_of_kinds(ended, log))
+        who = None
         if subject is not None:
-            conditions.append(await self._of_subject(subject, log, place))
+            who = await subjects_of(self._parts).find(subject, log, place.id if place is not None else None)
+            conditions.append(await self._of_subject(who))
         found = await self._found(wanted, log, operation, ticket, since_ms, until_ms)
         shown = sorted({row.log for row in found} | {log or OPERATOR_LOG})
         async with self._parts.store.everyone() as scope:
-            looks = [looked(one, "looked.audit", actor, why) for one in shown]
+            # Whom somebody looked for stands there by their id: their own report names who did.
+            ids = {who.log: {"subject": who.id}} if who is not None else {}
+            looks = [looked(one, "looked.audit", actor, why, **ids.get(one, {})) for one in shown]
             await self._parts.audit.append_many(scope.connection, looks)
         async with self._parts.store.look_at_everyone() as scope:
             of = select(customers.c.id, customers.c.name).where(one_of(scope, customers.c.id, shown))
@@ -274,12 +278,10 @@ class Searching(Base):
                 wanted.rest.append(entries.c.log_id == log)
             return await find(scope, wanted)
 
-    async def _of_subject(self, subject: str, log: str | None, place: PhoneSystem | None) -> Condition:
+    async def _of_subject(self, who: Subject) -> Condition:
         """Entries about one person, found by the keyed id and keys, since no name stands in the log."""
-        subjects = subjects_of(self._parts)
-        who = await subjects.find(subject, log, place.id if place is not None else None)
         async with self._parts.store.look(who.log) as scope:
-            keys = await subjects.keys(scope, who)
+            keys = await subjects_of(self._parts).keys(scope, who)
         sealed = select(payloads.c.event_id).where(payloads.c.log_id == who.log, payloads.c.key_id.in_(keys))
         mine = entries.c.log_id == who.log
         return Condition((and_(mine, entries.c.subject == who.id), and_(mine, entries.c.event_id.in_(sealed))))

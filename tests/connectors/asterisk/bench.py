@@ -171,7 +171,7 @@ class AsteriskBench:
     guard: Guard = GUARD
     examples: Mapping[str, Mapping[str, object]] = {
         "begin": {}, "commit": {}, "rollback": {}, "role": {}, "logging": {}, "collations": {}, "own-login": {},
-        "logins": {},
+        "logins": {}, "expire": {},
         "readable": {"schema": "public", "allowed": ["ps_auths.id"], "touched": ["ps_auths"],
                      "secrets": ["password"]},
         "missing": {"rights": ["SELECT public.ps_auths id"]},

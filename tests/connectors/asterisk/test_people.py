@@ -161,7 +161,7 @@ def test_settings_are_by_default_what_the_page_says() -> None:
     assert PLAIN.model_dump(by_alias=True) == {
         "database": "asterisk", "schema": "public", "sslmode": "pinned", "user_contexts": (),
         "voicemail_context": "default", "mailbox": "mailboxes", "realm": "asterisk", "digest": "md5",
-        "sorcery_cache": "none", "ddi": None, "allow_selected": False,
+        "sorcery_cache": "none", "expiry": None, "ddi": None, "allow_selected": False,
     }  # fmt: skip
     assert table().model_dump() == {
         "table": "t", "number_column": "n", "extension_column": "e", "shape": "digits", "country_code": "44",

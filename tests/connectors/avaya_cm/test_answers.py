@@ -162,3 +162,11 @@ def test_whoever_does_not_say_how_many_may_come_is_told_of_nobody() -> None:
     for line in (F, "d20001\tZoe\t9608", "t"):
         answer.line(line.encode())
     assert answer.stations == []
+
+
+def test_as_many_stations_come_as_were_asked_for_and_not_one_more() -> None:
+    two = (F, "d1\tA", "n", "d2\tB", "t")
+    assert len(read(F, "d1\tA", "t", most=1).stations) == 1
+    assert len(read(*two, most=2).stations) == 2
+    with pytest.raises(ProtocolViolation):
+        read(*two, most=1)

@@ -231,3 +231,9 @@ def test_a_long_line_is_left_out_wherever_it_stands_and_no_other(lengths: list[i
     shown = strainer.feed(data) + strainer.flush()
     expected = [line if len(line) <= 8192 else b"(a line that was too long was left out)" for line in lines]
     assert shown.split(b"\n")[: len(lines)] == (expected or [b""])[: len(lines)]
+
+
+def test_output_that_holds_every_word_that_is_looked_for_is_looked_at() -> None:
+    words = b"pass pwd secret cred digest token auth_pass authorization authenticate key pin disa senddtmf agentlogin"
+    more = b" meetme saydigits sayalpha macro gosub set\n"
+    assert b"CANARY" not in OutputFilter().feed(words + more + b"password: CANARY\n")

@@ -228,3 +228,22 @@ def test_a_field_has_a_thousand_values_at_most() -> None:
         else:
             with pytest.raises(ProtocolViolation):
                 reader(data)
+
+
+def test_an_envelope_of_something_that_only_begins_so_is_none() -> None:
+    with pytest.raises(ProtocolViolation):
+        rows(
+            PEOPLE.replace(b"http://schemas.xmlsoap.org/soap/envelope/", b"http://schemas.xmlsoap.org/soap/envelope/2")
+        )
+
+
+def test_one_request_has_one_fault_or_one_outcome() -> None:
+    one = "<soapenv:Fault><faultstring>x</faultstring></soapenv:Fault>"
+    assert not Fault().busy
+    whole(Fault(), _envelope(one))
+    with pytest.raises(ProtocolViolation):
+        whole(Fault(), _envelope(one * 2))
+    with pytest.raises(ProtocolViolation):
+        whole(answers.done("updateUser"), _envelope("<updateUserResponse><return/><return/></updateUserResponse>"))
+    for code in ("5007x", "x5007", "1234567", "--1", ""):
+        assert fault("x", code).code is None

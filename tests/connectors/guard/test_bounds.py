@@ -124,3 +124,13 @@ def test_a_list_is_one_of_at_most_so_many_each_of_which_passes() -> None:
         with pytest.raises(InvalidValue) as caught:
             check("names", bad)
         assert caught.value.message.startswith("names ")
+
+
+def test_what_is_inside_a_value_is_not_changed_once_it_was_checked() -> None:
+    """A list in a tuple is still a list: whoever holds it could put something else into what was let through."""
+    guard = Guard(Template("set", True, {"value": lambda name, value: None}))
+    for make in (lambda inner: (inner,), lambda inner: ("a", inner), lambda inner: (inner, "a"), lambda inner: [inner]):
+        inner = ["checked"]
+        request = guard.render("set", value=make(inner))
+        inner.append("not checked")
+        assert request.values["value"] == make(["checked"])

@@ -63,7 +63,8 @@ def test_of_fusionpbx_whatever_sets_inserts_moves_deletes_or_flushes_writes() ->
 
 
 def _b(guard: Guard, name: str, usual: Mapping[str, Any], field: str, taken: list[Any], refused: list[Any]) -> Any:
-    return pytest.param(guard, name, {**usual, field: taken[0]}, field, taken, refused, id=f"{name}.{field}")
+    family = next((family for family, (other, *_) in WRITES.items() if other is guard), "fusionpbx")
+    return pytest.param(guard, name, {**usual, field: taken[0]}, field, taken, refused, id=f"{family}-{name}.{field}")
 
 
 _FP = fingerprint("x")

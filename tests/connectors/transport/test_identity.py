@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from connectors.errors import (
     InvalidValue,
     Unreachable,
 )
-from connectors.transport.identity import SYSTEM, fingerprint_of
+from connectors.transport.identity import SYSTEM, fingerprint_of, identity
 from gateway.errors import InvalidError
 from gateway.wiring.admin.systems import pin_of
 from tests.connectors.transport.phone_system import (
@@ -67,6 +68,12 @@ async def test_authorities_of_the_system_want_a_name(server: tuple[Server, str])
     with pytest.raises(InvalidValue) as caught:
         client(server[0], SYSTEM)
     assert "server_name" in caught.value.next_step
+    assert "vouch for names" in caught.value.message
+
+
+def test_a_pinned_session_is_made_where_its_certificate_is_compared_and_nowhere_else() -> None:
+    with pytest.raises(ssl.SSLError):
+        identity("sha256:" + "0" * 64, None).wrap_socket(None)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +83,10 @@ async def test_authorities_of_the_system_want_a_name(server: tuple[Server, str])
 @pytest.mark.parametrize("name", [None, NAME])
 async def test_what_is_no_pin_trusts_nobody(server: tuple[Server, str], pin: str, name: str | None) -> None:
     assert fingerprint_of(pin) is None
-    with pytest.raises(IdentityMismatch):
+    with pytest.raises(IdentityMismatch, match="nothing was sent") as caught:
         client(server[0], pin, name)
+    assert "Pin the certificate (PEM)" in caught.value.next_step
+    assert "system-cas with `server_name`" in caught.value.next_step
 
 
 @pytest.mark.parametrize("how", ["fingerprint", "own"])

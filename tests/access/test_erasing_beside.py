@@ -1,0 +1,106 @@
+"""Erasing one person where others are beside them: an approver who got their password, a visit that a hold is on."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit.events import Event, Personal
+from connectors.contract import Operation, SecretKind
+from gateway import notify
+from gateway.access.erasing import floor_ms
+from gateway.access.retention import RecordKind
+from gateway.access.subject_report import SubjectReports
+from gateway.errors import StateError
+from gateway.lifecycle import ProposalState
+from gateway.model import new_id
+from gateway.session.links import Links, Reset
+from gateway.session.recipients import Recipient
+from gateway.store.tables import approvers
+from tests.access.test_erasing import GRACE, World, held
+from tests.access.test_erasing import world as world
+from tests.access.test_retention import over
+
+
+async def a_password_to_kate(world: World) -> None:
+    """Grace's voicemail was reset and Kate got the new one; Kate was written to, and is about to be again."""
+    b = world.brook
+    kate = next(row.id for row in await b.rows(approvers) if row.name == "Kate Brook")
+    ids = (b.system.id, world.session, world.grant.id, b.engineer)
+    operation = await b.operation(world.grant, world.session, Operation.RESET_VOICEMAIL)
+    reset = Reset(b.customer, *ids, operation, world.subject(GRACE), SecretKind.VOICEMAIL, new_id("lnk"))
+    to = Recipient("kate@customer.example", "approver Kate Brook", kate)
+    async with b.store.scope(b.customer) as scope:
+        await Links(b.store, b.audit).made_there(scope, reset, to, "Grace Bell (extension 2001)")
+        key = b.audit.keys.alias(b.customer, "address", to.address)
+        sent = Event("notice.sent", b.customer, "postman", data={"what": "visit closed"},
+                     personal=(Personal("address", to.address, key),))  # fmt: skip
+        await b.audit.append(scope.connection, sent)
+        await notify.queue(scope, [to.address], "x", "s", "Dear Kate", b.clock.now())
+
+
+async def test_the_approver_who_got_somebodys_password_is_not_taken_for_them(world: World) -> None:
+    """Neither told of in their report, nor erased with them."""
+    b = world.brook
+    await a_password_to_kate(world)
+    grace = await world.subjects.find("Grace Bell", b.customer)
+    assert grace.addresses == {"grace@customer.example"}
+    told = await SubjectReports(b.store, world.subjects).of(grace)
+    assert "secret.issued" in [one["kind"] for one in told["events"]]
+    assert "notice.sent" not in [one["kind"] for one in told["events"]]
+    waiting = [row.address for row in await b.waiting()]
+    await world.erase("Grace Bell", b.customer)
+    left = await world.readable()
+    assert "grace" not in left.casefold()
+    assert left.count("kate@customer.example") == 3, "where she was added, the password's way, the mail to her"
+    assert [row.address for row in await b.waiting()] == waiting
+    assert (await world.verify()).ok
+
+
+async def test_an_approver_who_got_a_password_goes_from_the_users_entries_too(world: World) -> None:
+    await a_password_to_kate(world)
+    await world.erase("Kate Brook", world.brook.customer)
+    left = await world.readable()
+    assert "kate@customer.example" not in left
+    assert "'person': 'Grace Bell (extension 2001)'" in left
+    assert (await world.verify()).ok
+
+
+async def test_a_hold_on_a_visit_keeps_whoever_was_seen_in_it(world: World) -> None:
+    """The user, by what the visit tells of her; the engineer, whose name stands in another log; who said yes to it."""
+    b = world.brook
+    hold = await held(world, world.session)
+    for given, customer in (("2001", b.customer), ("ana", None), ("Kate Brook", b.customer)):
+        assert (await world.erasing.plan(await world.subjects.find(given, customer))).holds == (hold,)
+        with pytest.raises(StateError, match=f"a legal hold keeps it: {hold}"):
+            await world.erase(given, customer)
+    assert "Grace Bell" in await world.readable()
+    lee = await world.erase("lee@customer.example", b.customer)
+    assert lee.state == ProposalState.DONE, "nothing of the visit is about her"
+
+
+async def test_a_hold_that_comes_while_an_engineers_period_runs_puts_the_end_off(world: World) -> None:
+    b = world.brook
+    opened_ms = b.clock.now()
+    assert (await world.erase("ana", None)).state == ProposalState.PENDING
+    hold = await held(world, b.customer)
+    b.clock.at_ms = floor_ms(opened_ms) + 1
+    assert await world.erasing.settle() == 0
+    assert "Ana Silva" in await world.readable()
+    async with b.store.scope(b.customer) as scope:
+        await world.two.move(scope, await world.two.find(hold), ProposalState.DONE)
+    assert await world.erasing.settle() == 1
+    assert "Ana Silva" not in await world.readable()
+
+
+async def test_a_hold_on_a_visit_keeps_an_approver_who_left_beyond_their_period(world: World) -> None:
+    b = world.brook
+    hold = await held(world, world.session)
+    for row in await b.rows(approvers):
+        await b.directory.remove_approver("t", b.customer, row.id)
+    engine = await over(world, RecordKind.PEOPLE)
+    await engine.run("tom")
+    assert sorted(row.name for row in await b.rows(approvers)) == ["(erased)", "Kate Brook"]
+    async with b.store.scope(b.customer) as scope:
+        await world.two.move(scope, await world.two.find(hold), ProposalState.DONE)
+    await engine.run("tom")
+    assert "Kate" not in "".join(row.name for row in await b.rows(approvers))
