@@ -184,11 +184,11 @@ def _is_loadable(module: Any) -> bool:
 def _reaching(changed: Sequence[Path], names: Sequence[str]) -> set[Path]:
     """Files of ours that import a changed one, by however many others: they are loaded anew for each mutant."""
     graph: dict[Path, set[Path]] = {}
-    todo = [file for name in names for file in _files(Path(*name.split(".")))]
-    while todo:
-        if (file := todo.pop()) not in graph:
+    ahead = [file for name in names for file in _files(Path(*name.split(".")))]
+    while ahead:
+        if (file := ahead.pop()) not in graph:
             graph[file] = set(_imported(file))
-            todo += graph[file]
+            ahead += graph[file]
     found = set(changed)
     while more := {file for file, others in graph.items() if file not in found and others & found}:
         found |= more

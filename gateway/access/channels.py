@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import phonenumbers
 from sqlalchemy import delete, insert, select, update
 
 from audit.events import Event, Personal
@@ -18,6 +17,8 @@ from gateway.model import new_id
 from gateway.notify.carrier import TEXT_SCHEME, WORDS, Carrier
 from gateway.notify.courier import context_of
 from gateway.notify.deliveries import Delivery, settle
+from gateway.notify.outbox import country_of
+from gateway.numbers import HOME, found_in
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import approvers, contacts, outbox
 from gateway.store.telling_tables import channels
@@ -46,8 +47,9 @@ def _channel(row: Any) -> Channel:
     return Channel(row.id, row.approver_id or row.contact_id, row.name, row.service, row.added_ms)
 
 
-def address_of(given: str, region: str = "GB") -> str:
-    """What is kept of what somebody typed: a telephone number becomes tel:+44…, anything else stays. InvalidError."""
+def address_of(given: str, country: str = HOME) -> str:
+    """What is kept of what somebody typed: a telephone number (of that country, where it names none) becomes tel:+44…,
+    anything else stays. InvalidError."""
     text = given.strip()
     if not text or len(text) > _LONGEST_URL or any(not c.isprintable() for c in text):
         raise InvalidError("that is no address", next_step="Give a telephone number, or the address of a webhook.")
@@ -59,13 +61,10 @@ def address_of(given: str, region: str = "GB") -> str:
             "that is neither a telephone number nor the address of a webhook",
             next_step="A number looks like +44 7700 900123, an address like https://… or slack://…",
         )
-    try:
-        number = phonenumbers.parse(number_alone, region)
-    except phonenumbers.NumberParseException as error:
-        raise InvalidError("that is no telephone number", next_step="It looks like +44 7700 900123.") from error
-    if not phonenumbers.is_possible_number(number):
+    number = found_in(number_alone, country)
+    if number is None:
         raise InvalidError("that is no telephone number", next_step="It looks like +44 7700 900123.")
-    return TEXT_SCHEME + str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return TEXT_SCHEME + number
 
 
 class Channels:
@@ -77,7 +76,9 @@ class Channels:
     async def add(self, actor: str, customer_id: str, person_id: str, name: str, address: str) -> Channel:
         """A new way to reach somebody. InvalidError for an address that no service has, ConflictError for one that
         they have already, NotFoundError for a person that the customer has not."""
-        url, label = address_of(address), " ".join(name.split())
+        async with self._store.look(customer_id) as scope:
+            country = await country_of(scope)
+        url, label = address_of(address, country), " ".join(name.split())
         looked = await self._carrier.look(url)
         if looked.code:
             raise InvalidError(f"It cannot be used: {WORDS[looked.code]}.", next_step="Ask your telephone maintainer.")

@@ -25,6 +25,7 @@ from gateway.access.told import TYPED, Counting, line_of, tells
 from gateway.errors import InvalidError
 from gateway.lifecycle import OutsideState, SessionState
 from gateway.notify import summaries
+from gateway.numbers import country_of
 from gateway.store.engine import Scope
 from gateway.store.outside_tables import outside_visits as outside
 from gateway.store.tables import approvers, customers, engineers, grants, requests, sessions, systems
@@ -236,6 +237,7 @@ class _Telling:
 
     def __init__(self, audit: AuditLog, scope: Scope, zone: ZoneInfo, names: Mapping[str, str]) -> None:
         self._audit, self._scope, self._zone, self._names = audit, scope, zone, names
+        self._country = country_of(zone.key)
         self._tables = {
             "What was permitted": _PERMISSIONS,
             "What was refused or failed": _REFUSALS,
@@ -274,7 +276,7 @@ class _Telling:
 
     async def _line(self, row: Row, title: str) -> str:
         if title not in self._tables:
-            words = await line_of(self._audit, self._scope, row, await self._intended(row))
+            words = await line_of(self._audit, self._scope, row, self._country, await self._intended(row))
             place = self._names.get(str(row.body.get("system")), "")
             return f"{notify.plain(words)} ({place})" if words and place else notify.plain(words)
         values: dict[str, Any] = dict(row.body.get("data", {}))

@@ -14,7 +14,7 @@ from connectors.contract import Operation
 from gateway.access.asked import request_of
 from gateway.access.console import switched_on
 from gateway.access.facts import facts_of, grant_of
-from gateway.access.places import ALL, Place, place_of
+from gateway.access.places import ALL, Place, answering, place_of
 from gateway.errors import NotFoundError
 from gateway.lifecycle import GrantState
 from gateway.model import Grant, PhoneSystem, Request
@@ -52,7 +52,7 @@ async def places_and_grants(scope: Scope, engineer_id: str, words: str) -> tuple
         if row.granted_id is not None:
             share = row[-len(grants.c) :]
             granted.append(grant_of(SimpleNamespace(**dict(zip(grants.c.keys(), share, strict=True)))))
-    return [place for place in found.values() if place.answers_to(words)], granted
+    return await answering(scope, found.values(), words), granted
 
 
 async def grants_of(scope: Scope, engineer_id: str) -> list[Grant]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-import phonenumbers
 from sqlalchemy import bindparam, func, select
 
 from gateway.model import PhoneSystem
+from gateway.numbers import HOME, country_of, found_in
 from gateway.store.engine import Scope
-from gateway.store.tables import customers, roster, sessions, sites, systems
+from gateway.store.tables import agreements, customers, roster, sessions, sites, systems
 
 _LOOKS_LIKE_NUMBER: Final = re.compile(r"\+?[0-9][0-9 ()./-]{5,}")
 _RANGE: Final = re.compile(r"(?P<first>.*?[0-9])\s*(?:-|–|/|\.\.|\bto\b)\s*(?P<last>\+?[0-9][0-9 ]*)\s*")
@@ -37,8 +38,9 @@ class Place:
     postcode: str
     visited_ms: int | None
 
-    def answers_to(self, words: str) -> bool:
-        """True when every word is part of what is known of it, or the words are a number of its range."""
+    def answers_to(self, words: str, country: str = HOME) -> bool:
+        """True when every word is part of what is known of it, or the words are a number of its range, both as they
+        are written in `country`."""
         about = (
             self.customer, self.system.name, self.site, self.town, self.postcode, self.postcode.replace(" ", ""),
             self.system.asset, self.system.ddi_range, self.system.id,
@@ -46,35 +48,36 @@ class Place:
         text = " ".join(about).casefold()
         if all(word in text for word in words.casefold().split()):
             return True
-        return bool(_LOOKS_LIKE_NUMBER.fullmatch(words.strip())) and in_range(words, self.system.ddi_range)
+        return _is_like_number(words) and in_range(words, self.system.ddi_range, country)
 
 
-def _digits(number: str) -> str | None:
+def _is_like_number(words: str) -> bool:
+    return _LOOKS_LIKE_NUMBER.fullmatch(words.strip()) is not None
+
+
+def _digits(number: str, country: str) -> str | None:
     """The digits of a number in international form; None when it is none."""
-    try:
-        parsed = phonenumbers.parse(number, "GB")
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(parsed):
-        return None
-    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)).removeprefix("+")
+    found = found_in(number, country)
+    return found.removeprefix("+") if found is not None else None
 
 
-def in_range(number: str, ranges: str) -> bool:
+def in_range(number: str, ranges: str, country: str = HOME) -> bool:
     """True when a number, however typed, is one of "+442079460000-99", "020 7946 0000 to 0099" or a list of such."""
-    wanted = _digits(number)
+    wanted = _digits(number, country)
     if wanted is None:
         return False
     for part in re.split(r"[,;\n]", ranges):
-        alone = _digits(part)
+        alone = _digits(part, country)
         if alone is not None and alone == wanted:
             return True
         found = _RANGE.fullmatch(part.strip())
-        first = _digits(found["first"]) if found else None
+        first = _digits(found["first"], country) if found else None
         if found is None or first is None:
             continue
         tail = re.sub(r"\D", "", found["last"])
-        last = _digits(found["last"]) if len(tail) >= len(first) - 2 else first[: len(first) - len(tail)] + tail
+        last = (
+            _digits(found["last"], country) if len(tail) >= len(first) - 2 else first[: len(first) - len(tail)] + tail
+        )
         if last is not None and len(first) == len(wanted) == len(last) and first <= wanted <= last:
             return True
     return False
@@ -91,6 +94,17 @@ ALL: Final = (  # built once: most commands ask it
 _ONLY: Final = ALL.where(systems.c.id.in_(bindparam("only", expanding=True)))
 
 
+_NEWEST: Final = (
+    select(agreements.c.customer_id, func.max(agreements.c.version).label("version"))
+    .where(agreements.c.customer_id.in_(bindparam("of_customers", expanding=True)))
+    .group_by(agreements.c.customer_id)
+    .subquery()
+)
+_TERMS: Final = select(agreements.c.customer_id, agreements.c.terms).join(
+    _NEWEST, (_NEWEST.c.customer_id == agreements.c.customer_id) & (_NEWEST.c.version == agreements.c.version)
+)
+
+
 async def places_of(
     scope: Scope, engineer_id: str, words: str = "", *, only: Collection[str] | None = None, recent: bool = False
 ) -> list[Place]:
@@ -103,8 +117,19 @@ async def places_of(
     )  # fmt: skip
     visited = await _last_visits(scope, engineer_id) if recent else {}
     found = [place_of(row, visited.get((row.customer_id, row.id))) for row in await scope.execute(query, values)]
-    found = [place for place in found if place.answers_to(words)]
+    found = await answering(scope, found, words)
     return sorted(found, key=lambda place: -(place.visited_ms or 0))
+
+
+async def answering(scope: Scope, places: Collection[Place], words: str) -> list[Place]:
+    """Those that answer to words (Place.answers_to), each in its own customer's country."""
+    if not _is_like_number(words):
+        return [place for place in places if place.answers_to(words)]
+    asked = {"of_customers": list({place.system.customer_id for place in places})}
+    countries = {
+        row.customer_id: country_of(json.loads(row.terms)["zone"]) for row in await scope.execute(_TERMS, asked)
+    }
+    return [place for place in places if place.answers_to(words, countries.get(place.system.customer_id, HOME))]
 
 
 def place_of(row: Any, visited_ms: int | None = None) -> Place:

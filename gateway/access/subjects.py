@@ -16,6 +16,8 @@ from audit.log import AuditLog, Erased, Row, parse_entry
 from audit.sealing import SealingError
 from audit.tables import entries, known_by, payloads
 from gateway.errors import AmbiguousError, NotFoundError
+from gateway.notify.outbox import country_of
+from gateway.numbers import as_begun
 from gateway.store.engine import Scope, Store
 from gateway.store.tables import approvers, contacts, directory, engineers, systems
 from gateway.vault import Vault
@@ -107,8 +109,10 @@ class Subjects:
         keyed = {self._vault.subject(scope.customer_id, place, given) for place in places}
         here = (directory.c.customer_id == scope.customer_id) & directory.c.subject.in_(keyed)
         ids = set((await scope.execute(select(directory.c.subject).where(here))).scalars())
-        word = self._audit.keys.keyed(scope.customer_id, "word", given)
-        called = (known_by.c.log_id == scope.customer_id) & (known_by.c.word == word)
+        # Logs have numbers in E.164, and whoever asks has read them as the customer writes them.
+        number = as_begun(given, await country_of(scope))
+        words = {self._audit.keys.keyed(scope.customer_id, "word", one) for one in (given, number) if one}
+        called = (known_by.c.log_id == scope.customer_id) & known_by.c.word.in_(words)
         named = set((await scope.execute(select(known_by.c.subject).where(called))).scalars())
         if named and system is not None:
             there = (entries.c.log_id == scope.customer_id) & entries.c.subject.in_(named)

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from audit.log import AuditLog, Erased, Row
 from audit.sealing import SealingError
+from gateway import notify
 from gateway.notify import SECRETS, WORDS, Told, summaries
 from gateway.notify.letters import LINES
 from gateway.notify.words import masked
+from gateway.numbers import as_read
 from gateway.store.engine import Scope
 
 KINDS: Final = ("operation.done", "operation.unknown", "secret.issued")
@@ -34,6 +36,7 @@ async def told_by_log(
     Lines beyond what anybody reads (letters.LINES) are only counted.
     """
     lines, seen, prepared = list[str](), 0, set[str]()
+    country = await notify.country_of(scope)
     named: dict[str, Row] = {}  # what was intended, of those whose outcome does not name it
     async for row in _entries(audit, scope, session_id, (*KINDS, "operation.intended", "operation.refused")):
         kind, data, operation = row.body["kind"], row.body["data"], row.body["operation"]
@@ -47,7 +50,8 @@ async def told_by_log(
         elif kind == "operation.refused":
             seen += int(data.get("count", 0))  # those whom ambiguous words listed
         elif tells(row):
-            lines.append(await line_of(audit, scope, row, named.get(operation)) if len(lines) < LINES else "more")
+            first = named.get(operation)
+            lines.append(await line_of(audit, scope, row, country, first) if len(lines) < LINES else "more")
     lines = [line for line in lines if line]
     # Whoever was looked at twice counts twice here: the log holds how many, not whom.
     return Told(lines, seen, bool(lines), ended, at_most=True)
@@ -76,8 +80,9 @@ def tells(row: Row) -> bool:
     return row.body["data"]["name"] in TYPED or "before" in row.body.get("commit", {})
 
 
-async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None = None) -> str:
-    """What an entry of one of KINDS tells of a change; "" when it tells of none. `intended`: its operation's first."""
+async def line_of(audit: AuditLog, scope: Scope, row: Row, country: str, intended: Row | None = None) -> str:
+    """What an entry of one of KINDS tells of a change; "" when it tells of none. `country`: the customer's;
+    `intended`: its operation's first."""
     if not tells(row):
         return ""
     try:
@@ -88,7 +93,7 @@ async def line_of(audit: AuditLog, scope: Scope, row: Row, intended: Row | None 
         return _FALSE
     if intended is not None and row.body["kind"] != "secret.issued" and row.body["data"]["name"] in TYPED:
         return await _typed(audit, scope, row, intended)
-    return _line(row, personal)
+    return _line(row, personal, country)
 
 
 async def _typed(audit: AuditLog, scope: Scope, row: Row, intended: Row) -> str:
@@ -108,7 +113,7 @@ async def _typed(audit: AuditLog, scope: Scope, row: Row, intended: Row) -> str:
     )
 
 
-def _line(row: Row, personal: Mapping[str, Any]) -> str:
+def _line(row: Row, personal: Mapping[str, Any], country: str) -> str:
     kind, data = row.body["kind"], row.body["data"]
     if kind == "operation.unknown":
         return f"{WORDS[data['name']]}: tried, and it cannot be told whether it happened"
@@ -131,15 +136,17 @@ def _line(row: Row, personal: Mapping[str, Any]) -> str:
     if not isinstance(after, Mapping):
         return f"{before['name']} was removed"
     moved = [
-        f"{word} from {_shown(before[field])} to {_shown(after[field])}"
+        f"{word} from {_shown(before[field], country)} to {_shown(after[field], country)}"
         for field, word in (("name", "name"), ("email", "email"), ("ddis", "ddi"))
         if before[field] != after[field]
     ]
     return f"{before['name']}: {'; '.join(moved)}" if moved else ""
 
 
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value or "nothing")
+def _shown(value: Any, country: str) -> str:
+    if isinstance(value, list):
+        return ", ".join(as_read(one, country) for one in value) or "nothing"
+    return str(value or "nothing")
 
 
 class Counting:

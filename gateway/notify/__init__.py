@@ -42,7 +42,7 @@ from gateway.notify.letters import (
     visit_closed,
     visit_opened,
 )
-from gateway.notify.outbox import queue, wishes_of, zone_of
+from gateway.notify.outbox import country_of, queue, wishes_of, zone_of
 from gateway.notify.outside_letters import (
     NOT_RECORDED,
     NOT_TOLD,
@@ -104,6 +104,7 @@ __all__ = [
     "consent_recorded",
     "console_changed",
     "contact_changed",
+    "country_of",
     "deliveries_of",
     "engineer_named",
     "enrolled",

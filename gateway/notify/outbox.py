@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, func, insert, null, select, union_all
 
+from gateway import numbers
 from gateway.model import NOTICES, same_address
 from gateway.store.engine import Scope
 from gateway.store.tables import agreements, approvers, contacts, outbox
@@ -175,6 +176,11 @@ async def zone_of(scope: Scope) -> ZoneInfo:
     """The customer's zone, as the newest agreement names it."""
     terms: Any = (await scope.execute(_TERMS, {"of_customer": scope.customer_id})).scalar_one_or_none()
     return ZoneInfo(json.loads(terms)["zone"] if terms else "Europe/London")
+
+
+async def country_of(scope: Scope) -> str:
+    """The customer's country, whose numbers need no code there: that of the zone."""
+    return numbers.country_of((await zone_of(scope)).key)
 
 
 def day_of(now_ms: int, zone: ZoneInfo) -> tuple[str, int]:

@@ -24,6 +24,7 @@ from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
 from gateway.model import new_id
+from gateway.numbers import country_of
 from gateway.policy import decide
 from gateway.session.visit import Did, SeveralPeople, Stopped, Tools, Typed, Visit
 from gateway.session.writers import Writers
@@ -143,6 +144,7 @@ class Performing:
             decision = decide(facts, operation, typed.entry if typed is not None and typed.extra else None)
             if not decision.allowed:
                 raise NotPermittedError(decision.words)
+            visit.country = country_of(facts.agreement.terms.zone if facts.agreement is not None else None)
             visit.hidden = await restricted(scope, system.id) if facts.restrictions else frozenset()
             values = {
                 "customer_id": system.customer_id, "id": operation_id, "session_id": visit.id,

@@ -17,6 +17,7 @@ from gateway.access.dials import Ahead
 from gateway.access.permission import Permission
 from gateway.errors import AmbiguousError
 from gateway.model import Grant, PhoneSystem
+from gateway.numbers import HOME
 from gateway.session.channel import Channel, Identity
 from gateway.store.engine import Scope, Store
 from gateway.vault import Vault
@@ -86,6 +87,8 @@ class Visit:
     seen: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
     """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
+    country: str = HOME
+    """The customer's, in which numbers are typed and read, as of the operation that goes on."""
     undecided: set[str] = field(default_factory=set)
     """Operations that may have been intended and whose outcome is not known to be written."""
     lines: list[str] = field(default_factory=list)

@@ -64,6 +64,19 @@ async def test_a_month_in_which_nobody_came_in_says_so(brook: Furnished) -> None
     assert "Times are those of Europe/London" in text
 
 
+async def test_a_month_reads_numbers_as_the_customer_writes_them(brook: Furnished) -> None:
+    await brook.agree(zone="Europe/Berlin")
+    omar = await brook.approver("Omar", "omar@customer.example")
+    brook.clock.at_ms = ms(2026, 10, 20, 14, 3)
+    grant = await brook.say_yes(await brook.ask(), omar)
+    assert grant is not None
+    moved = GRACE | {"ddis": ["+4930123456"]}
+    await done(brook, grant, await brook.session(grant), Operation.ALTER, before=GRACE, after=moved)
+    brook.clock.at_ms = ms(2026, 12, 5)
+    (line,) = lines(await page(brook, "2026-10"))["What was changed"]
+    assert "Grace: ddi from +441 to 030 123456" in line
+
+
 async def test_a_month_tells_of_visits_permissions_changes_resets_and_refusals(brook: Furnished) -> None:
     omar = await brook.approver("Omar", "omar@customer.example")
     brook.clock.at_ms = ms(2026, 10, 20, 14, 3)

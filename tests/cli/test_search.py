@@ -176,13 +176,13 @@ def test_a_person_is_found_by_any_of_their_words_and_none_of_them_stands_anywher
                 "extension": "2999",
                 "name": "Zed Moon",
                 "email": "zed@customer.example",
-                "ddis": ["+44123"],
+                "ddis": ["+44123", "+442079460777"],
             }
             personal = (Personal("before", zed, f"customer:{log}"),)
             await opened.audit.append(
                 scope.connection, Event("operation.done", log, "eng_1", personal=personal, **about)
             )
-        for word in ("sub_zed", "zed moon", "ZED@customer.example", "2999", "+44123"):
+        for word in ("sub_zed", "zed moon", "ZED@customer.example", "2999", "+44123", "+442079460777", "020 7946 0777"):
             given = {"why": "t", "customer": BROOK, "subject": word}
             kinds = [row["kind"] for row in await admin.call("audit search", "tom", given)]
             # And whoever looked for this very person before.

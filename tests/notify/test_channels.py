@@ -180,6 +180,16 @@ async def test_a_text_goes_by_the_operators_gateway_wherever_it_is(brook: Furnis
             await none.add("t", brook.customer, approver, "mobile", "07700 900124")
 
 
+async def test_a_number_without_its_country_is_one_of_the_customers(brook: Furnished) -> None:
+    approver = await kate(brook)
+    await brook.agree(zone="Europe/Berlin")
+    async with receiving() as gateway:
+        there, _ = ways(brook, Ways((), (), f"json://127.0.0.1:{gateway.port}/sms/{{number}}"))
+        one = await there.add("t", brook.customer, approver, "mobile", "0151 23456789")
+        await there.test("t", brook.customer, one.id)
+        assert gateway.kept[0][0] == "/sms/+4915123456789"
+
+
 async def test_a_test_says_what_came_of_it_and_is_not_repeated_at_once(brook: Furnished) -> None:
     approver = await kate(brook)
     there, _ = ways(brook)

@@ -17,13 +17,14 @@ from audit.recording.session import Limits, SessionRecording
 from audit.sealing import MasterKeyAway
 from connectors.contract import OUTSIDE, Operation
 from gateway.lifecycle import GrantState, SessionState
-from gateway.model import Grant, Request
+from gateway.model import Grant, Request, Terms
 from gateway.notify import summaries
 from gateway.portal import visits
 from gateway.portal.playing import sized
 from gateway.store.tables import grants, sessions
 from tests.portal.conftest import Site
 from tests.session.resets.test_told import GRACE, done
+from tests.support.furnished import OPERATIONS
 from tests.support.watchers import Watchers
 
 
@@ -165,6 +166,16 @@ async def test_one_visit_in_words_and_the_look_is_logged(stage: Stage) -> None:
     ((kind, data, personal),) = await stage.looks()
     assert (kind, data) == ("looked.session", {"who": stage.kate, "how": "page"})
     assert personal == {"why": "customer's own look"}
+
+
+async def test_numbers_read_as_the_customer_writes_them(stage: Stage) -> None:
+    brook = stage.site.brook
+    moved = GRACE | {"ddis": ["+442079460001", "+4930123456", "4711"]}
+    await done(brook, stage.grant, stage.session, Operation.ALTER, before=GRACE | {"ddis": []}, after=moved)
+    path = f"/visits/{stage.session}"
+    assert "Grace: ddi from nothing to 020 7946 0001, +49 30 123456, 4711" in await stage.page(path)
+    await brook.directory.set_agreement("t", brook.customer, Terms(operations=OPERATIONS, zone="Europe/Berlin"))
+    assert "Grace: ddi from nothing to +44 20 7946 0001, 030 123456, 4711" in await stage.page(path)
 
 
 async def test_end_now_ends_the_permission_and_is_not_an_error_when_it_is_over(stage: Stage) -> None:

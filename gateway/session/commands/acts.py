@@ -10,8 +10,9 @@ from connectors.contract import UNSET, Change, Operation, Person, Removal, Secre
 from gateway import notify
 from gateway.errors import NotPermittedError
 from gateway.model import Terms
+from gateway.numbers import country_of
 from gateway.session.commands.desk import Desk
-from gateway.session.commands.text import e164, field_of, mail_address, moved, person_name, sealed_person
+from gateway.session.commands.text import field_of, mail_address, moved, person_name, sealed_person, telephone
 from gateway.session.recipients import Recipient
 from gateway.session.resets import Resets
 from gateway.session.session import Did, Visit
@@ -53,7 +54,7 @@ def differences(person: Person, change: Change) -> dict[str, tuple[str | None, s
 
 
 def checked(values: Mapping[str, str], terms: Terms | None) -> Change:
-    """A change from what was typed; an empty email or ddi is taken away.
+    """A change from what was typed; an empty email or ddi is taken away. Numbers are those of the customer's country.
 
     InvalidValue for what is no name, address or number; NotPermittedError for a domain the agreement does not name.
     """
@@ -63,7 +64,8 @@ def checked(values: Mapping[str, str], terms: Terms | None) -> Change:
     if "email" in values:
         change = replace(change, email=_within(mail_address(values["email"]), terms) if values["email"] else None)
     if "ddi" in values:
-        change = replace(change, ddi=e164(values["ddi"]) if values["ddi"] else None)
+        country = country_of(terms.zone if terms is not None else None)
+        change = replace(change, ddi=telephone(values["ddi"], country) if values["ddi"] else None)
     return change
 
 
@@ -108,7 +110,7 @@ class Acts:
                 return Did(Altered(before, before), 1, (before,), also=around.done)
             narrowed = Change(**{n: getattr(change, n) if n in changes else UNSET for n in ("name", "email", "ddi")})
             after = await (await visits.connector(visit)).alter(before.id, narrowed, before)
-            told = moved(changes)
+            told = moved(changes, visit.country)
 
             async def also(scope: Scope) -> None:
                 await self._tell_of_change(scope, before, narrowed, told, around)

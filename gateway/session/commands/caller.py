@@ -14,7 +14,7 @@ from gateway.errors import AmbiguousError, FrameroomError, UsageError
 from gateway.model import Grant, PhoneSystem
 from gateway.session.channel import Channel, Identity
 from gateway.session.commands.table import Columns
-from gateway.session.commands.text import CONTROL, Moment, shown, wrapped
+from gateway.session.commands.text import CONTROL, Readable, shown, wrapped
 from gateway.session.session import Visit
 
 _REMEMBERED: Final = 2000
@@ -121,7 +121,7 @@ class Listing:
 
 def as_json(row: Mapping[str, Any]) -> str:
     """One row as JSON, fit for a terminal as well: what could steer one is escaped."""
-    plain = {name: value.iso if isinstance(value, Moment) else value for name, value in row.items()}
+    plain = {name: value.exact if isinstance(value, Readable) else value for name, value in row.items()}
     return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(plain, ensure_ascii=False))
 
 

@@ -14,8 +14,9 @@ from gateway.access.permitted import places_and_grants
 from gateway.access.places import Place
 from gateway.errors import AmbiguousError, NotFoundError, NotPermittedError, UsageError
 from gateway.model import Grant, PhoneSystem, Terms
+from gateway.numbers import as_begun
 from gateway.session.commands.caller import Caller
-from gateway.session.commands.text import as_number, shown
+from gateway.session.commands.text import shown
 from gateway.session.session import Visit, Visits
 from gateway.session.visit import SeveralPeople
 
@@ -143,7 +144,9 @@ class Desk:
         """Everybody whom one of these can mean by its digits, asked for at once; nobody where the phone system cannot
         be asked so. Called inside an operation."""
         connector = await self.visits.connector(visit)
-        names = [name for one in words if _DIGITS.fullmatch(one) and one.strip() for name in _meanings(one)]
+        names = [
+            name for one in words if _DIGITS.fullmatch(one) and one.strip() for name in _meanings(one, visit.country)
+        ]
         if not names or not isinstance(connector, FindsByName):
             return ()
         found: dict[str, Person] = {}
@@ -162,7 +165,7 @@ class Desk:
         if not words.strip():
             raise NotFoundError("Nobody was named.", next_step="`find` looks for part of a name.")
         connector = await self.visits.connector(visit)
-        meanings, digits = _meanings(words), _DIGITS.fullmatch(words) is not None
+        meanings, digits = _meanings(words, visit.country), _DIGITS.fullmatch(words) is not None
         if digits:
             told = known or await self.named(visit, (words,))
             meant = [person for person in told if any(_is(person, wanted) for wanted in meanings)]
@@ -220,9 +223,9 @@ def _naming(grants: Collection[Grant], system: PhoneSystem, wanted: Sequence[Ope
     return [grant for operation in wanted for grant in here if operation in grant.operations]
 
 
-def _meanings(words: str) -> tuple[str, ...]:
+def _meanings(words: str, country: str) -> tuple[str, ...]:
     """What may be meant: a telephone number, and the same digits as they stand, for an extension can be as long."""
-    number = as_number(words)
+    number = as_begun(words, country)
     if number is None or number == words:
         return (words,)
     return (number,) if re.search("[+ ()/]", words) else (words, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,8 +14,8 @@ from gateway.errors import NotFoundError, StateError, UsageError
 from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
-from gateway.session.commands.people import FIELDS, set_back, show_changes
-from gateway.session.commands.text import clock, field_of, options, person_from, person_row
+from gateway.session.commands.people import FIELDS, rows_of, set_back, show_changes
+from gateway.session.commands.text import clock, field_of, options, person_from, read_field, readable
 from gateway.session.session import Did, Visit
 from gateway.store.engine import Scope
 
@@ -39,19 +39,26 @@ class Done:
     before: Person | None
     after: Person | None
 
-    def rows(self, zone: str) -> dict[str, Any]:
+    def rows(self, zone: str, country: str) -> dict[str, Any]:
         """As it is shown."""
         old = new = ""
         if self.before is not None and self.after is not None:
             moved = [n for n in FIELDS if field_of(self.before, n) != field_of(self.after, n)]
-            old = "; ".join(f"{n}: {field_of(self.before, n) or 'nothing'}" for n in moved)
-            new = "; ".join(f"{n}: {field_of(self.after, n) or 'nothing'}" for n in moved)
+            old, new = _listed(self.before, moved, country), _listed(self.after, moved, country)
         elif self.before is not None:
             old, new = self.before.name, "removed"
         return {
             "n": self.number, "when": clock(self.at_ms, zone), "user": self.user, "what": self.what, "from": old,
             "to": new,
         }  # fmt: skip
+
+
+def _listed(person: Person, fields: Sequence[str], country: str) -> str:
+    held = {name: field_of(person, name) for name in fields}
+    return readable(
+        "; ".join(f"{name}: {read_field(name, value, country)}" for name, value in held.items()),
+        "; ".join(f"{name}: {value or 'nothing'}" for name, value in held.items()),
+    )
 
 
 class History:
@@ -88,7 +95,7 @@ class History:
             return Did(kept, len(kept))
 
         found = await self._looked(visit, work)
-        caller.out([done.rows(zone) for done in found], "Nothing was changed under this permission.")
+        caller.out([done.rows(zone, visit.country) for done in found], "Nothing was changed under this permission.")
         if found and found[0].number > 1:
             caller.say(f"{found[0].number - 1} earlier ones: changes --all.")
 
@@ -161,7 +168,7 @@ class History:
         change = await self._back(visit, before, after)
         # Another field may have changed since: what is shown, and written over, is the person of today.
         today = await self._today(visit, after, change)
-        show_changes(caller, today, differences(today, change))
+        show_changes(caller, today, differences(today, change), visit.country)
         if not await caller.confirm(f"Undo change {wanted}?"):
             caller.say("Nothing was written.")
             return
@@ -170,7 +177,7 @@ class History:
             return today
 
         altered = await self._acts.alter(visit, meant, after.id, change)
-        caller.out([person_row(altered.after)])
+        caller.out(rows_of(caller, visit, (altered.after,)))
 
     async def _today(self, visit: Visit, after: Person, change: Change) -> Person:
         """The person as they are now. Conflict when what a change made of them does not stand any more."""

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from connectors.contract import UNSET, Change, Device, Operation, Page, Person, SecretKind, SecretRules
 from gateway.errors import UsageError
+from gateway.numbers import as_begun
 from gateway.session.commands.acts import Acts, checked, differences
 from gateway.session.commands.book import Command
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.desk import FIND_LIMIT
-from gateway.session.commands.text import as_number, options, person_row, shown
+from gateway.session.commands.text import options, person_row, read_field, shown
 from gateway.session.recipients import masked
 from gateway.session.session import Did, Visit
 
@@ -60,14 +61,14 @@ class People:
         visit = await self._desk.visit(caller, Operation.FIND)
 
         async def work(_: str) -> Did:
-            connector, number = await self._visits.connector(visit), as_number(words)
+            connector, number = await self._visits.connector(visit), as_begun(words, visit.country)
             page = Page((), None) if number is None else await connector.find(number, FIND_LIMIT)
             page = page if page.people else await connector.find(words, FIND_LIMIT)
             return Did(page.people, len(page.people), page.people)
 
         people = (await self._visits.act(visit, Operation.FIND, work)).result
         caller.remember(people)
-        caller.out([person_row(p) for p in people], "Nobody matches.")
+        caller.out(rows_of(caller, visit, people), "Nobody matches.")
         if len(people) == FIND_LIMIT:
             caller.say(f"These are the first {FIND_LIMIT}: more words find fewer.")
 
@@ -78,7 +79,7 @@ class People:
         while True:
             page = (await self._visits.act(visit, Operation.LIST_ALL, self._page(visit, cursor))).result
             caller.remember(page.people)
-            listing.add([person_row(p) for p in page.people])
+            listing.add(rows_of(caller, visit, page.people))
             await caller.channel.drain()
             cursor = page.cursor
             if cursor is None:
@@ -103,7 +104,7 @@ class People:
 
         person = (await self._visits.act(visit, Operation.VIEW, work, person=words)).result
         caller.remember((person,))
-        caller.out([person_row(person)])
+        caller.out(rows_of(caller, visit, (person,)))
 
     @staticmethod
     def _whom(usage: str, words: Sequence[str]) -> str:
@@ -164,9 +165,9 @@ class People:
         if not altered.changes:
             caller.say("It was so already; nothing was written.")
         elif meant is whom:  # nobody was asked, and so nobody was shown
-            show_changes(caller, altered.before, dict(altered.changes))
+            show_changes(caller, altered.before, dict(altered.changes), visit.country)
         caller.remember((altered.after,))
-        caller.out([person_row(altered.after)])
+        caller.out(rows_of(caller, visit, (altered.after,)))
 
     async def _agreed(self, caller: Caller, visit: Visit, words: str, change: Change) -> Person | None:
         """The person as shown to, and agreed on by, the engineer; None when nothing is to be done."""
@@ -180,7 +181,7 @@ class People:
         if not changes:
             caller.say(f"{person.name} ({person.extension}): it is so already.")
             return None
-        show_changes(caller, person, changes)
+        show_changes(caller, person, changes, visit.country)
         if await caller.confirm("Write it?"):
             return person
         caller.say("Nothing was written.")
@@ -264,11 +265,20 @@ class People:
             )
 
 
-def show_changes(caller: Caller, person: Person, changes: dict[str, tuple[str | None, str | None]]) -> None:
+def rows_of(caller: Caller, visit: Visit, people: Sequence[Person]) -> list[dict[str, Any]]:
+    """People as the caller gets them. A number costs more to word than all the rest of a row: no program waits for
+    that."""
+    country = None if caller.as_json else visit.country
+    return [person_row(person, country) for person in people]
+
+
+def show_changes(
+    caller: Caller, person: Person, changes: dict[str, tuple[str | None, str | None]], country: str
+) -> None:
     """What would be written, from what to what, and what follows from it."""
     caller.say(f"{person.name} (extension {person.extension}):")
     for name, (old, new) in changes.items():
-        caller.say(f"  {name}: {old or 'nothing'} → {new or 'nothing'}")
+        caller.say(f"  {name}: {read_field(name, old, country)} → {read_field(name, new, country)}")
     told = "the approvers"
     if "email" in changes and person.email:
         told = f"{person.email} and the approvers"

@@ -109,7 +109,7 @@ class Planner:
             return Did(found, len(found), [person for _, person, _ in found if person is not None])
 
         did = await self._desk.visits.act(visit, operation, work, fields=("plan",))
-        return [self._row(file, plan, *one, by_id=one[1] in known) for one in did.result]
+        return [self._row(file, plan, *one, by_id=one[1] in known, country=visit.country) for one in did.result]
 
     async def _objection(self, visit: Visit, line: Line, person: Person) -> str:
         earlier = self._people.setdefault(person.id, line.number)
@@ -123,8 +123,8 @@ class Planner:
 
     @staticmethod
     def _row(
-        file: ChangeFile, plan: Plan, line: Line, person: Person | None, objection: str, *, by_id: bool
-    ) -> dict[str, Any]:
+        file: ChangeFile, plan: Plan, line: Line, person: Person | None, objection: str, *, by_id: bool, country: str
+    ) -> dict[str, Any]:  # fmt: skip
         changes = ""
         if person is None or objection:
             plan.problems.append(f"line {line.number}: {objection}")
@@ -136,7 +136,7 @@ class Planner:
             same = line.do == "set" and not moves
             plan.counts["same" if same else line.do] += 1
             plan.to_do += not same
-            changes = "is so already" if same else moved(moves) or "cannot be brought back"
+            changes = "is so already" if same else moved(moves, country) or "cannot be brought back"
         user = line.user if person is None else person.extension
         name = "" if person is None else person.name
         return {"row": line.number, "user": user, "name": name, "do": line.do, "changes": changes}

@@ -124,7 +124,7 @@ class Run:
 
         if line.do == "set":
             altered = await self._acts.alter(visit, whom, line.user, line.change(file.terms), around)
-            return ("done", moved(altered.changes)) if altered.changes else ("same", "")
+            return ("done", moved(altered.changes, visit.country)) if altered.changes else ("same", "")
         person = await self._acts.look(visit, line.operation, line.user, whom)
         if line.do == "remove":
             removal = await self._acts.remove(visit, person, around)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import phonenumbers
 from rich.cells import cell_len
 
 from connectors.contract import Person
@@ -19,6 +18,7 @@ from gateway.errors import UsageError
 from gateway.harmless import CONTROL as CONTROL
 from gateway.harmless import shown as shown
 from gateway.model import is_address
+from gateway.numbers import as_read, as_typed, example
 
 
 def wrapped(text: str, width: int) -> str:
@@ -38,10 +38,24 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def person_row(person: Person) -> dict[str, Any]:
-    """As it is shown."""
-    ddis = "not available" if person.ddis is None else ", ".join(person.ddis)
-    return {"extension": person.extension, "name": person.name, "email": person.email or "", "ddi": ddis}
+class Readable(str):
+    """Text as people read it; a program gets `exact`."""
+
+    exact: str
+
+
+def readable(words: str, exact: str) -> Readable:
+    """The two of them."""
+    both = Readable(words)
+    both.exact = exact
+    return both
+
+
+def person_row(person: Person, country: str | None) -> dict[str, Any]:
+    """As it is shown to somebody who reads numbers as that country writes them; to a program (None) in E.164."""
+    ddis = person.ddis if country is None or person.ddis is None else [as_read(one, country) for one in person.ddis]
+    ddi = "not available" if ddis is None else ", ".join(ddis)
+    return {"extension": person.extension, "name": person.name, "email": person.email or "", "ddi": ddi}
 
 
 def sealed_person(person: Person) -> dict[str, Any]:
@@ -62,49 +76,38 @@ def field_of(person: Person, name: str) -> str | None:
     return (", ".join(person.ddis or ()) or None) if name == "ddi" else getattr(person, name)
 
 
-def moved(changes: Mapping[str, tuple[str | None, str | None]]) -> str:
+def read_field(name: str, value: str | None, country: str) -> str:
+    """A field's text (field_of) as people of that country read it."""
+    if value and name == "ddi":
+        return ", ".join(as_read(one, country) for one in value.split(", "))
+    return value or "nothing"
+
+
+def moved(changes: Mapping[str, tuple[str | None, str | None]], country: str) -> Readable:
     """What changes, in words: "name from A to B; email from nothing to C"."""
-    return "; ".join(f"{name} from {old or 'nothing'} to {new or 'nothing'}" for name, (old, new) in changes.items())
+
+    def words(shape: Callable[[str, str | None], str]) -> str:
+        return "; ".join(f"{n} from {shape(n, old)} to {shape(n, new)}" for n, (old, new) in changes.items())
+
+    return readable(words(lambda n, v: read_field(n, v, country)), words(lambda _, value: value or "nothing"))
 
 
-class Moment(str):
-    """A moment as people read it; a program gets `iso`, which has a year and no zone to be looked up."""
-
-    iso: str
-
-
-def clock(at_ms: int, zone: str) -> Moment:
-    """A moment (Unix ms) as the customer's clocks say it: "25 Nov 14:00 London"."""
+def clock(at_ms: int, zone: str) -> Readable:
+    """A moment (Unix ms) as the customer's clocks say it: "25 Nov 14:00 London". Its exact form has a year, and no
+    zone to be looked up."""
     at = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone))
     place = zone.rpartition("/")[2].replace("_", " ")
-    moment = Moment(at.strftime("%d %b %H:%M ") + place)
-    moment.iso = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return moment
+    return readable(at.strftime("%d %b %H:%M ") + place, at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
-def e164(text: str) -> str:
-    """+442079460123 from a number however typed. InvalidValue when it is none."""
-    try:
-        number = phonenumbers.parse(text, "GB")
-    except phonenumbers.NumberParseException as error:
-        raise InvalidValue(f"{shown(text)[:40]} is not a telephone number", next_step=_NUMBER_LIKE) from error
-    if re.search("[A-Za-z]", text) or not phonenumbers.is_possible_number(number):
-        raise InvalidValue(f"{shown(text)[:40]} is not a telephone number", next_step=_NUMBER_LIKE)
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-_NUMBER_LIKE: Final = "Write it like 020 7946 0123 or +442079460123."
-
-
-def as_number(text: str) -> str | None:
-    """+442079460123 of what looks like a telephone number, or the beginning of one (020 7946), however typed; None for
-    anything else, and what begins in the middle of a number comes out as none that there is."""
-    if not re.fullmatch(r"[+0-9 ()./-]{7,}", text):
-        return None
-    try:
-        return str(phonenumbers.format_number(phonenumbers.parse(text, "GB"), phonenumbers.PhoneNumberFormat.E164))
-    except phonenumbers.NumberParseException:
-        return None
+def telephone(text: str, country: str) -> str:
+    """+442079460123 from a number typed in that country. InvalidValue when it is none."""
+    number = as_typed(text, country)
+    if number is None:
+        raise InvalidValue(
+            f"{shown(text)[:40]} is not a telephone number", next_step=f"Write it like {example(country)}."
+        )
+    return number
 
 
 def mail_address(text: str) -> str:

@@ -96,7 +96,7 @@ async def test_a_file_is_told_in_one_mail_and_not_once_more_at_the_visits_end(de
     assert sorted(mail["to"] for mail in told) == ["kate@customer.example", "omar@customer.example"]
     for words in (
         "11 done", "Grace Okonkwo: email from user2001@customer.example to grace@customer.example",
-        "ddi from +442079460009 to +442079460900", "was removed", "voicemail PIN",
+        "ddi from 020 7946 0009 to 020 7946 0900", "was removed", "voicemail PIN",
     ):  # fmt: skip
         assert told[0]["text"].count(words) == 1, words
     assert "a file of changes was applied (11 done); a mail of its own tells what it changed" in closing
