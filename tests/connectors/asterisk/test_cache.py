@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from connectors.asterisk.connector import AsteriskConnector, AsteriskRealtimeFamily
-from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.contract import Change, Credential, Secret, SecretKind
 from tests.connectors.asterisk.database import PASSWORD, Pbx
 from tests.support.flat_pbx import USER, Door, door
@@ -137,16 +135,3 @@ async def test_a_key_that_reaches_more_than_the_command_empties_nothing(pbx: Pbx
         (note,) = (await connector.reset("1001", SecretKind.SIP, Secret(NEW))).notes
         assert "could not be emptied from here" in note
         await connector.close()
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"sorcery_cache": "expires"},
-        {"expiry": {"pin": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"}},
-        {"sorcery_cache": "expires", "expiry": {"pin": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA", "login": "a b"}},
-    ],
-)
-def test_half_a_way_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        AsteriskRealtimeSettings.model_validate(settings)

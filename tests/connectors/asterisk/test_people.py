@@ -187,3 +187,31 @@ def test_an_identifier_is_a_plain_one(name: str) -> None:
     with pytest.raises(ValidationError):
         AsteriskRealtimeSettings.model_validate({"schema": name})
     assert table(table="_" + "a" * 62).table == "_" + "a" * 62
+
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
+
+
+def test_the_way_to_the_cache_is_by_default_what_the_page_says() -> None:
+    made = AsteriskRealtimeSettings.model_validate({"sorcery_cache": "expires", "expiry": {"pin": HOST_KEY}})
+    assert made.expiry is not None
+    assert made.expiry.model_dump() == {"pin": HOST_KEY, "host": None, "port": 22, "login": "frameroom"}
+    with pytest.raises(ValidationError):
+        made.expiry.port = 2222
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"sorcery_cache": "expires"},
+        {"expiry": {"pin": HOST_KEY}},
+        {"sorcery_cache": "operator-expires", "expiry": {"pin": HOST_KEY}},
+        {"sorcery_cache": "expires", "expiry": {"pin": HOST_KEY, "login": "a b"}},
+        {"sorcery_cache": "expires", "expiry": {"pin": HOST_KEY, "port": 0}},
+        {"sorcery_cache": "expires", "expiry": {"pin": HOST_KEY, "command": "sh"}},
+        {"sorcery_cache": "expires", "expiry": {"pin": "no key"}},
+    ],
+)
+def test_half_a_way_to_the_cache_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        AsteriskRealtimeSettings.model_validate(settings)
