@@ -23,17 +23,8 @@ from connectors.errors import (
 from connectors.freepbx.requests import GUARD as FREEPBX
 from connectors.freepbx.requests import call, line
 from connectors.guard import Guard, fingerprint
-from connectors.transport.helper import (
-    devices_of,
-    failure,
-    people_of,
-    person_of,
-    speech,
-    text_of,
-    texts_of,
-    version_of,
-    wire,
-)
+from connectors.transport.answers import devices_of, people_of, person_of, text_of, texts_of
+from connectors.transport.helper import failure, speech, version_of, wire
 
 FP = fingerprint("x")
 GUARDS = pytest.mark.parametrize("guard", [FILES, FREEPBX], ids=["asterisk-files", "freepbx"])

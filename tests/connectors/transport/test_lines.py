@@ -14,6 +14,7 @@ import asyncssh
 import pytest
 
 from connectors.asterisk_files.requests import GUARD
+from connectors.base import NoSettings
 from connectors.contract import Credential, Target
 from connectors.errors import (
     CredentialRefused,
@@ -29,7 +30,6 @@ from connectors.errors import (
 )
 from connectors.freepbx.requests import GUARD as OTHER
 from connectors.guard import Allowed
-from connectors.lab.connector import LabSettings
 from connectors.transport.helper import COMMAND, LOGIN, Link, connect, greeted, speech
 from connectors.transport.lines import MAX_ANSWER
 
@@ -87,7 +87,7 @@ class Side:
         channel.exit(0)
 
     async def open(self, timeout_ms: int = 5_000, patience_ms: int = 0, login: str = LOGIN) -> Link:
-        target = Target("sys_1", "127.0.0.1", self.port, self.pin, LabSettings(), 5_000, timeout_ms)
+        target = Target("sys_1", "127.0.0.1", self.port, self.pin, NoSettings(), 5_000, timeout_ms)
 
         async def unseal() -> Credential:
             key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
