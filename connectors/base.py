@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
@@ -29,20 +30,20 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ConnectorBase:
+class ConnectorBase(ABC):
     """The rest of `contract.Connector`, by the reasons of `Capabilities.cannot`: no passwords, telephones that are not
     told, no console. What there is, a connector says itself."""
 
     instead: str | None = None
     """What to do, for whoever is told that a field or a password cannot be changed here."""
 
+    @abstractmethod
     def capabilities(self) -> Capabilities:
         """Of this very phone system, or of any of its family."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def view(self, person_id: str) -> Person:
         """One person. NotFound when there is none."""
-        raise NotImplementedError
 
     def _why(self, what: str) -> str:
         return self.capabilities().cannot.get(what, "this connector does not say why")

@@ -291,12 +291,14 @@ async def test_search_finds_a_person_by_any_name_and_no_other(demo: Demo, ssh: M
     admin = Admin(demo.app.parts, demo.app)
     given = {"why": "a test", "customer": CUSTOMER}
     found = await admin.call("audit search", "tom", {**given, "subject": "Graciela Bellweather"})
+    # Each look for somebody is one of the entries about them, and found by the next.
     by_number = await admin.call("audit search", "tom", {**given, "subject": "2001"})
-    assert [row["cursor"] for row in found] == [row["cursor"] for row in by_number]
+    assert [row["cursor"] for row in found] == [r["cursor"] for r in by_number if r["kind"] != "looked.audit"]
     assert [row["kind"] for row in found].count("operation.done") == 2
     assert all(row["kind"].startswith("operation.") for row in found)
     first = await admin.call("audit search", "tom", {**given, "subject": "2001", "limit": 1})
     rest = await admin.call("audit search", "tom", {**given, "subject": "2001", "after": first[0]["cursor"]})
-    assert [row["cursor"] for row in first + rest] == [row["cursor"] for row in found]
+    told = [row["cursor"] for row in first + rest if row["kind"] != "looked.audit"]
+    assert told == [row["cursor"] for row in found]
     with pytest.raises(NotFoundError):
         await admin.call("audit search", "tom", {**given, "subject": "Nobody Whatever"})

@@ -153,7 +153,7 @@ async def test_a_question_that_was_given_up_ends_it(tmp_path: Path) -> None:
         asked.set()
 
     async with phone_system(tmp_path, late) as (stream, _, heard):
-        task = asyncio.create_task(stream.ask(LOOK))
+        task = asyncio.ensure_future(stream.ask(LOOK))
         await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

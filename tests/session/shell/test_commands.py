@@ -138,7 +138,7 @@ async def test_what_undo_shows_is_the_person_of_today(demo: Demo, ssh: Master) -
     await ssh.run('set 2001 name="Grace Bell"')
     shown = await ssh.run("undo 1 --yes")
     assert shown.code == 0, shown.err
-    assert shown.err.startswith("Grace Bell (extension 2001):\n  ddi: +442079460900 → +442079460000"), shown.err
+    assert shown.err.startswith("Grace Bell (extension 2001):\n  ddi: 020 7946 0900 → 020 7946 0000"), shown.err
     assert person(demo)["name"] == "Grace Bell"
 
 
