@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from statistics import median
 
 import uvloop
 
 from bench.gateway import process
-from bench.measuring import from_here, memory, ms, paged
-from bench.record import line
+from bench.measuring import listing, showing
 from connectors.asterisk_ami.actions import GUARD, render
 from connectors.asterisk_ami.connector import AmiConnector, AsteriskAmiFamily
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
@@ -22,9 +20,8 @@ from connectors.contract import Credential, Target
 from tests.support.ami.site import LOGIN, SECRET
 
 PEOPLE = 50_000
-PAGE = 50
-ROUNDS = 7
 SHOWS = 300
+_NAME = "Asterisk over AMI"
 
 
 async def _connected(port: int) -> AmiConnector:
@@ -56,33 +53,11 @@ async def _bare(port: int) -> Callable[[], Awaitable[object]]:
 
 async def measure(port: int, people: int) -> bool:
     """The three figures, printed; whether all were met."""
+    met = await listing(_NAME, lambda: _connected(port), people)
     connector = await _connected(port)
-    before = await asyncio.to_thread(from_here)
-    if await paged(connector) != people:
-        raise RuntimeError("not everybody came")
-    grown = memory("VmHWM") - before
-    met = line(
-        "Asterisk over AMI: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20
-    )
+    met &= await showing(_NAME, lambda: connector.view("000077"), await _bare(port), SHOWS)
     await connector.close()
-
-    first = []
-    for _ in range(ROUNDS):
-        connector = await _connected(port)
-        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
-        await connector.close()
-    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
-    met &= line("Asterisk over AMI: first row, ms", words, "≤ 300", median(first) <= 300)
-
-    connector = await _connected(port)
-    bare, ours, theirs = await _bare(port), [], []
-    for _ in range(SHOWS):
-        ours.append(await ms(lambda: connector.view("000077")))
-        theirs.append(await ms(bare))
-    await connector.close()
-    ratio = median(ours) / median(theirs)
-    words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
-    return met & line("Asterisk over AMI: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+    return met
 
 
 def main() -> bool:

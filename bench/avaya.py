@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from statistics import median
 
 import asyncssh
 import uvloop
 
 from bench.gateway import process
-from bench.measuring import from_here, memory, ms, paged
-from bench.record import line
+from bench.measuring import listing, showing
 from connectors.avaya_cm.connector import AvayaCmFamily
 from connectors.avaya_cm.messages import GUARD, render
 from connectors.avaya_cm.settings import AvayaCmSettings
@@ -20,8 +17,6 @@ from connectors.contract import Connector, Credential, Target
 from tests.support.avaya.cm import LOGIN, PASSWORD
 
 PEOPLE = 50_000
-PAGE = 50
-ROUNDS = 7
 SHOWS = 200
 _SOMEBODY = "000077"
 
@@ -55,31 +50,12 @@ async def _bare(port: int, pin: str) -> tuple[asyncssh.SSHClientConnection, Call
 
 async def measure(port: int, pin: str, people: int) -> bool:
     """The three figures, printed; whether all were met."""
-    connector = await _connected(port, pin)
-    await connector.check()
-    before = await asyncio.to_thread(from_here)
-    if await paged(connector) != people:
-        raise RuntimeError("not everybody came")
-    grown = memory("VmHWM") - before
-    met = line("Avaya CM: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
-    await connector.close()
-    first = []
-    for _ in range(ROUNDS):
-        connector = await _connected(port, pin)
-        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
-        await connector.close()
-    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
-    met &= line("Avaya CM: first row, ms", words, "≤ 300", median(first) <= 300)
+    met = await listing("Avaya CM", lambda: _connected(port, pin), people, lambda connector: connector.check())
     connector, (connection, bare) = await _connected(port, pin), await _bare(port, pin)
-    ours, theirs = [], []
-    for _ in range(SHOWS):
-        ours.append(await ms(lambda: connector.view(_SOMEBODY)))
-        theirs.append(await ms(bare))
+    met &= await showing("Avaya CM", lambda: connector.view(_SOMEBODY), bare, SHOWS)
     await connector.close()
     connection.close()
-    ratio = median(ours) / median(theirs)
-    words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
-    return met & line("Avaya CM: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+    return met
 
 
 def main() -> bool:

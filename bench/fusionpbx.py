@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from statistics import median
 
 import psycopg
 import uvloop
 
-from bench.measuring import from_here, memory, ms, paged
-from bench.record import line
+from bench.measuring import listing, showing
 from connectors.fusionpbx.settings import FusionPbxSettings
 from connectors.fusionpbx.statements import statements
 from tests.connectors.fusionpbx.database import DOMAIN, PASSWORD, Pbx, Somebody, fresh, running_server, uuid
 
 PEOPLE = 50_000
-PAGE = 50
-ROUNDS = 7
 SHOWS = 40
 
 
@@ -41,33 +37,12 @@ async def _bare(pbx: Pbx, person: str) -> Callable[[], Awaitable[object]]:
 
 async def measure(pbx: Pbx, people: int) -> bool:
     """The three figures, printed; whether all were met."""
-    connector = await pbx.connect()
-    await connector.people(None, 500)
-    before = from_here()
-    if await paged(connector) != people:
-        raise RuntimeError("not everybody came")
-    grown = memory("VmHWM") - before
-    met = line("FusionPBX: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
-    await connector.close()
-
-    first = []
-    for _ in range(ROUNDS):
-        connector = await pbx.connect()
-        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
-        await connector.close()
-    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
-    met &= line("FusionPBX: first row, ms", words, "≤ 300", median(first) <= 300)
-
+    met = await listing("FusionPBX", pbx.connect, people, lambda connector: connector.people(None, 500))
     connector = await pbx.connect()
     someone = (await connector.people(None, 1)).people[0].id
-    bare, ours, theirs = await _bare(pbx, someone), [], []
-    for _ in range(SHOWS):
-        ours.append(await ms(lambda: connector.view(someone)))
-        theirs.append(await ms(bare))
+    met &= await showing("FusionPBX", lambda: connector.view(someone), await _bare(pbx, someone), SHOWS)
     await connector.close()
-    ratio = median(ours) / median(theirs)
-    words = f"{median(ours):.1f} ms against {median(theirs):.1f}: {ratio:.2f} ×"
-    return met & line("FusionPBX: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+    return met
 
 
 def main() -> bool:

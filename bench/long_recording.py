@@ -19,18 +19,13 @@ from audit.recording.player import Player
 from audit.recording.recorder import Limits, Recorder, Segment
 from audit.sealing import FileKeyStore, FileMasterKey
 from audit.storage import LocalObjects
+from bench.measuring import line
 
 HOURS: Final = 12.0
 STEP_S: Final = 5
 CUSTOMER, SESSION = "cus_" + "1" * 24, "ses_" + "2" * 24
 SEEKS: Final = 10
 _US: Final = 1_000_000
-
-
-def line(name: str, measured: str, goal: str, met: bool) -> bool:
-    """Print one figure beside its goal; whether it was met."""
-    print(f"{'met' if met else 'missed':<8} {name}\n         {measured}\n         goal: {goal}", flush=True)
-    return met
 
 
 async def _logged(_segment: Segment) -> None:

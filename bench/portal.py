@@ -21,8 +21,8 @@ from sqlalchemy import insert
 from audit.events import Event, Personal
 from bench.gateway import listening, settings_in
 from bench.load import cpu_ms
+from bench.measuring import line
 from bench.openssh import free_port
-from bench.record import line
 from config.settings import Settings
 from connectors.contract import Credential, Operation
 from gateway.identity.sign_ins import PASSKEY, SignIns

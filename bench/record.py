@@ -44,7 +44,7 @@ from bench.events import (
     at_once_a_second,
     fdatasync_ms,
 )  # fmt: skip
-from bench.measuring import flat
+from bench.measuring import flat, line
 from gateway.store.engine import Store
 
 SIZE = 1_000_000
@@ -52,12 +52,6 @@ ORIGIN = f"{DEPLOYMENT}/{CUSTOMER}"
 PROOFS = 500
 IN_AN_HOUR = 600
 """Operations of a busy one-hour visit."""
-
-
-def line(name: str, measured: str, goal: str, met: bool) -> bool:
-    """Print one figure beside its goal; whether it was met."""
-    print(f"{'met' if met else 'missed':<8} {name}\n         {measured}\n         goal: {goal}", flush=True)
-    return met
 
 
 def copy_of_a_log(folder: Path, size: int, signer: Signer) -> Path:

@@ -11,15 +11,13 @@ import re
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from statistics import median
 from typing import Any
 
 import uvloop
 
-from bench.ami import PAGE, ROUNDS, SHOWS
+from bench.ami import SHOWS
 from bench.gateway import process
-from bench.measuring import from_here, memory, ms, paged
-from bench.record import line
+from bench.measuring import listing, showing
 from connectors.contract import Credential, Target
 from connectors.tcx.answers import Token
 from connectors.tcx.connector import TcxConnector, TcxFamily
@@ -80,31 +78,11 @@ async def _bare(told: dict[str, Any]) -> Callable[[], Awaitable[object]]:
 
 async def measure(told: dict[str, Any], people: int) -> bool:
     """The three figures, printed; whether all were met."""
+    met = await listing("3CX", lambda: _connected(told), people)
     connector = await _connected(told)
-    before = await asyncio.to_thread(from_here)
-    if await paged(connector) != people:
-        raise RuntimeError("not everybody came")
-    grown = memory("VmHWM") - before
-    met = line("3CX: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
+    met &= await showing("3CX", lambda: connector.view("u77"), await _bare(told), SHOWS)
     await connector.close()
-
-    first = []
-    for _ in range(ROUNDS):
-        connector = await _connected(told)
-        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
-        await connector.close()
-    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
-    met &= line("3CX: first row, ms", words, "≤ 300", median(first) <= 300)
-
-    connector = await _connected(told)
-    bare, ours, theirs = await _bare(told), [], []
-    for _ in range(SHOWS):
-        ours.append(await ms(lambda: connector.view("u77")))
-        theirs.append(await ms(bare))
-    await connector.close()
-    ratio = median(ours) / median(theirs)
-    words = f"{median(ours):.3f} ms against {median(theirs):.3f}: {ratio:.2f} ×"
-    return met & line("3CX: `show`", words, "≤ 1.3 × the bare round trip", ratio <= 1.3)
+    return met
 
 
 def main() -> bool:

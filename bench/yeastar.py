@@ -13,13 +13,11 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 
 import uvloop
 
 from bench.gateway import process
-from bench.measuring import from_here, memory, ms, paged
-from bench.record import line
+from bench.measuring import listing, showing
 from connectors.contract import Connector, Credential, Target
 from connectors.guard import Allowed
 from connectors.transport.identity import identity
@@ -29,8 +27,6 @@ from connectors.yeastar.settings import YeastarSettings
 from tests.support.yeastar.pbx import CLIENT, SECRET
 
 PEOPLE = 50_000
-PAGE = 50
-ROUNDS = 7
 SHOWS = 150
 SHOW_PEOPLE = 500
 """A show reads all inbound routes: measured with as many people as the largest appliance takes."""
@@ -74,33 +70,14 @@ async def _bare(port: int, pin: str) -> Callable[[], Awaitable[object]]:
 
 
 async def _large(port: int, pin: str, people: int) -> bool:
-    connector = await _connected(port, pin)
-    await connector.check()
-    before = await asyncio.to_thread(from_here)
-    if await paged(connector) != people:
-        raise RuntimeError("not everybody came")
-    grown = memory("VmHWM") - before
-    met = line("Yeastar: memory grown, MiB", f"{grown:.1f}, all {people:,} paged through", "≤ 20", grown <= 20)
-    await connector.close()
-    first = []
-    for _ in range(ROUNDS):
-        connector = await _connected(port, pin)
-        first.append(await ms(lambda c=connector: c.people(None, PAGE)))  # type: ignore[misc]
-        await connector.close()
-    words = f"{median(first):.0f} [{min(first):.0f}–{max(first):.0f}], of {people:,}, a page of {PAGE}"
-    return met & line("Yeastar: first row, ms", words, "≤ 300", median(first) <= 300)
+    return await listing("Yeastar", lambda: _connected(port, pin), people, lambda connector: connector.check())
 
 
 async def _small(port: int, pin: str) -> bool:
     connector, bare = await _connected(port, pin), await _bare(port, pin)
-    ours, theirs = [], []
-    for _ in range(SHOWS):
-        ours.append(await ms(lambda: connector.view(_SOMEBODY)))
-        theirs.append(await ms(bare))
+    met = await showing("Yeastar", lambda: connector.view(_SOMEBODY), bare, SHOWS, f", of {SHOW_PEOPLE}")
     await connector.close()
-    ratio = median(ours) / median(theirs)
-    words = f"{median(ours):.2f} ms against {median(theirs):.2f}: {ratio:.2f} ×, of {SHOW_PEOPLE}"
-    return line("Yeastar: `show`", words, "≤ 1.3 × the bare round trips", ratio <= 1.3)
+    return met
 
 
 def main() -> bool:
