@@ -244,6 +244,15 @@ async def test_a_write_is_waited_for_longer_where_it_takes_longer(side: Side) ->
         await impatient.ask(WRITE)
 
 
+async def test_an_answer_in_time_leaves_the_connection_as_it_is_when_the_time_is_over(side: Side) -> None:
+    link, over = await side.open(timeout_ms=300), asyncio.Event()
+    await link.ask(LOOK)
+    asyncio.get_running_loop().call_later(0.4, over.set)
+    await over.wait()
+    assert (await link.ask(LOOK))["n"] == 2
+    assert side.channels == 1
+
+
 async def test_an_answer_that_nobody_waits_for_any_more_is_nobody_elses(side: Side) -> None:
     asked_once, late = asyncio.Event(), asyncio.Event()
 
