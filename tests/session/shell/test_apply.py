@@ -166,6 +166,22 @@ async def test_a_permission_that_ends_on_the_way_stops_it_and_says_how_far_it_ca
     assert [row["row"] for row in json.loads(resumed.out)] == list(range(7, 42))
 
 
+async def test_somebody_who_is_restricted_is_in_no_file(demo: Demo, send: Send) -> None:
+    """Neither by extension, nor by number, nor by name: as if there were no such person."""
+    await permit(demo, EVERYTHING)
+    assert (await send("show 2002", b"")).code == 0
+    (visit,) = await demo.admin("session list")
+    await demo.admin("subject restrict", subject="2001", system=visit["system"], why="she disputes it")
+    for user in ("2001", "020 7946 0000", "+442079460000", "Grace"):
+        refused = await send("apply - --yes", f"user,name\n{user},Other\n".encode())
+        assert refused.code == 2, user
+        assert "Nobody matches" in refused.err
+        assert "Okonkwo" not in refused.out + refused.err
+    others = await send("apply - --yes --go-on", b"user,name\n2001,Other\n2002,Another\n")
+    assert others.code == 0, others.err
+    assert names(demo, "2001", "2002") == ["Grace Okonkwo", "Another"]
+
+
 async def test_a_permission_that_ended_between_plan_and_apply(demo: Demo, send: Send) -> None:
     grant = await permit(demo, EVERYTHING)
     file = b"user,name\n2001,New\n"
