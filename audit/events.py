@@ -43,6 +43,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "keys.retired": _kind("", "key kind"),
     "backup.made": _kind("", "digest bytes parts to"),
     "heartbeat": _kind("", "behind_ms sessions"),
+    "staff.added": _kind("", "staff", "name"),
     "engineer.added": _kind("", "engineer roles", "name email"),
     "engineer.changed": _kind("", "engineer what", "name email"),
     "engineer.disabled": _kind("", "engineer"),

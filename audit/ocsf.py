@@ -81,6 +81,7 @@ MAPPED: Final[Mapping[str, Mapped]] = {
     "keys.retired": Mapped(Class.APPLICATION_LIFECYCLE, 8, Status.SUCCESS, Severity.MEDIUM),
     "backup.made": _BASE,
     "heartbeat": _BASE,
+    "staff.added": _ACCOUNT,
     "engineer.added": _ACCOUNT,
     "engineer.changed": _ACCOUNT_OTHER,
     "engineer.disabled": Mapped(Class.ACCOUNT_CHANGE, 5),

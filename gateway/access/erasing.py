@@ -10,40 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from audit.events import OPERATOR_LOG
 from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
-from audit.tables import entries, known_by, payloads
-from gateway.access.baseline import forget
-from gateway.access.leaving import forget_ways_in
-from gateway.access.proposals import ERASE, HOLD, Proposals, holds_on
-from gateway.access.subjects import PEOPLE, Subject, Subjects
+from audit.tables import entries, payloads
+from gateway.access.blanking import blank_rows, rows_of
+from gateway.access.kept import begun_by, due_ms, held_elsewhere, holds_over
+from gateway.access.proposals import ERASE, Proposals
+from gateway.access.subjects import Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
 from gateway.errors import ConflictError, StateError
-from gateway.lifecycle import LinkState, ProposalState
+from gateway.lifecycle import ProposalState
 from gateway.model import DAY
-from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals
-from gateway.store.engine import Scope, Store
-from gateway.store.outside_tables import outside_visits
-from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, grants, links, outbox, sessions
-from gateway.store.telling_tables import absences, channels
+from gateway.store.engine import Store
 
 KEY_BACKUPS_MS: Final = 30 * DAY
 """How long a backup of the keys may be kept (docs/operating.md): what erasing waits for."""
 _KEYS_A_PART: Final = 400
-_GONE: Final = "(erased)"
-
-
-def floor_ms(at_ms: int) -> int:
-    """When the statutory floor of what happened at `at_ms` is over: 13 months of 31 days, never less than the law's."""
-    return at_ms + FLOOR_MONTHS * 31 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +67,8 @@ class Plan:
             told.append(
                 "the addresses they connected from, in the records of their visits, under those records' period"
             )
+        if self.subject.kind == "staff":
+            told.append("their name where it was typed: with a yes by telephone that they took, say")
         if self.subject.kind == "user":
             told.append("their account at the phone system itself: that is the customer's")
         return told
@@ -103,39 +95,13 @@ class Erasing:
                 entries.c.log_id == subject.log, entries.c.subject == subject.id, entries.c.session_id.is_not(None)
             )
             recordings = (await scope.execute(shown)).scalar_one()
-            rows = {name: n for name, n in (await _rows(scope, subject)).items() if n}
+            rows = {name: n for name, n in (await rows_of(scope, subject)).items() if n}
             holds = await holds_over(scope, subject, keys)
-        holds += await self._held_elsewhere(subject)
-        due = await self._floor(subject)
+        holds += await held_elsewhere(self._store, subject)
+        due = await due_ms(self._store, subject, self._audit.clock.now())
         return Plan(
             subject, tuple(sorted(keys)), events, rows, recordings, tuple(holds), due, await self._key_backups_until()
         )
-
-    async def _floor(self, subject: Subject) -> int | None:
-        """Until when the law wants an engineer's name kept: who had access is what an access log is for."""
-        if subject.kind != "engineer":
-            return None
-        async with self._store.look_at_everyone() as scope:
-            last = (
-                select(func.max(sessions.c.opened_ms)).where(sessions.c.engineer_id == subject.id),
-                select(func.max(outside_visits.c.started_ms)).where(outside_visits.c.engineer_id == subject.id),
-            )
-            times = [(await scope.execute(query)).scalar_one_or_none() for query in last]
-        at_ms = max((time for time in times if time is not None), default=None)
-        due = None if at_ms is None else floor_ms(at_ms)
-        return due if due is not None and due > self._audit.clock.now() else None
-
-    async def _held_elsewhere(self, subject: Subject) -> list[str]:
-        """Legal holds in customers' logs that an engineer's name is needed for: on their visits, or all of those's."""
-        if subject.kind != "engineer":
-            return []
-        theirs = [
-            select(t.c.customer_id, t.c.id).where(t.c.engineer_id == subject.id) for t in (sessions, outside_visits)
-        ]
-        held = select(proposals).where(proposals.c.what == HOLD, proposals.c.state == ProposalState.ACTIVE)
-        async with self._store.look_at_everyone() as scope:
-            needed = {word for query in theirs for row in await scope.execute(query) for word in row}
-            return sorted(row.id for row in await scope.execute(held) if row.target in needed)
 
     async def _key_backups_until(self) -> int | None:
         """When the youngest backup that has the keys must be gone; None when there is none that young."""
@@ -150,7 +116,9 @@ class Erasing:
         return max(times) + KEY_BACKUPS_MS if times else None
 
     async def propose(self, actor: str, subject: Subject, basis: str) -> str:
-        """The first person's half; the proposal's id. ConflictError when it is proposed or was done already."""
+        """The first person's half; the proposal's id. ConflictError when it is proposed or was done already, StateError
+        while something waits that they began."""
+        _nothing_begun(await begun_by(self._store, subject))
         async with self._store.scope(subject.log) as scope:
             query = select(proposals.c.id, proposals.c.state).where(
                 proposals.c.log_id == subject.log, proposals.c.what == ERASE, proposals.c.target == subject.id,
@@ -167,7 +135,9 @@ class Erasing:
         """
         found = await self._two.find(proposal)
         subject = await self._subject(found)
-        due, elsewhere = await self._floor(subject), await self._held_elsewhere(subject)
+        _nothing_begun(await begun_by(self._store, subject))
+        due = await due_ms(self._store, subject, self._audit.clock.now())
+        elsewhere = await held_elsewhere(self._store, subject)
         async with self._store.scope(found.log_id) as scope:
             row = await self._two.second(scope, found.id, actor, ERASE)
             keys = await self._subjects.keys(scope, subject)
@@ -213,6 +183,8 @@ class Erasing:
         if "keys" not in plan:
             if row.due_ms is not None and row.due_ms > now:
                 return
+            if await self._put_off(row):
+                return
             plan = await self._blank(row)
             if plan is None:
                 return
@@ -236,11 +208,19 @@ class Erasing:
                     scope, "erasure.done", "frameroom", subject=row.target, data={"proposal": row.id}
                 )  # fmt: skip
 
+    async def _put_off(self, row: Any) -> bool:
+        """Whether the law wants it kept for longer by now: they had access again after it was decided."""
+        due = await due_ms(self._store, await self._subject(row), self._audit.clock.now())
+        if due is not None:
+            async with self._store.scope(row.log_id) as scope:
+                await scope.execute(update(proposals).where(_this(row)).values(due_ms=due))
+        return due is not None
+
     async def _blank(self, row: Any) -> Any:
         """Step 1, in one transaction; what step 2 destroys. None when a hold came meanwhile."""
         subject = await self._subject(row)
         pending = await self._key_backups_until()
-        if await self._held_elsewhere(subject):
+        if await held_elsewhere(self._store, subject) or await begun_by(self._store, subject):
             return None
         async with self._store.scope(row.log_id) as scope:
             fresh = (await scope.execute(select(proposals).where(_this(row)).with_for_update())).one()
@@ -271,34 +251,12 @@ def _this(row: Any) -> Any:
     return (proposals.c.log_id == row.log_id) & (proposals.c.id == row.id)
 
 
-async def holds_over(scope: Scope, subject: Subject, keys: Collection[str]) -> list[str]:
-    """Legal holds on them, on everything of the customer's, or on a visit that would tell less without them."""
-    found = await holds_on(scope, subject.id)
-    held = select(proposals.c.id, proposals.c.target).where(
-        proposals.c.log_id == scope.customer_id, proposals.c.what == HOLD, proposals.c.state == ProposalState.ACTIVE
-    )
-    for row in (await scope.execute(held)).all():
-        if row.id not in found and await _tells_of(scope, row.target, subject, keys):
-            found.append(row.id)
-    return sorted(found)
-
-
-async def _tells_of(scope: Scope, visit: str, subject: Subject, keys: Collection[str]) -> bool:
-    """Whether somebody comes up in a visit, or in the request and the yes that it rests on."""
-    table = sessions if visit.startswith("ses_") else outside_visits
-    under = select(table.c.grant_id).where(table.c.customer_id == scope.customer_id, table.c.id == visit)
-    given = select(grants.c.request_id).where(grants.c.customer_id == scope.customer_id, grants.c.id.in_(under))
-    here = (entries.c.log_id == scope.customer_id) & (
-        (entries.c.session_id == visit) | entries.c.permission_id.in_(under) | entries.c.permission_id.in_(given)
-    )
-    joined = (payloads.c.log_id == entries.c.log_id) & (payloads.c.event_id == entries.c.event_id)
-    told = select(entries.c.seq).join(payloads, joined).where(here, payloads.c.key_id.in_(keys))
-    if (await scope.execute(told.limit(1))).first() is not None:
-        return True
-    # An approver who signed stands there by id alone: without their name nobody could say who that was.
-    return any(
-        subject.id.encode() in entry for entry in (await scope.execute(select(entries.c.entry).where(here))).scalars()
-    )
+def _nothing_begun(waiting: list[str]) -> None:
+    if waiting:
+        raise StateError(
+            f"they proposed what waits for a second person: {', '.join(waiting)}. Nothing was erased.",
+            next_step="Have it confirmed, or withdraw it, first.",
+        )
 
 
 def _not_held(holds: list[str]) -> None:
@@ -307,67 +265,3 @@ def _not_held(holds: list[str]) -> None:
             f"a legal hold keeps it: {', '.join(holds)}. Nothing was erased.",
             next_step="`frameroom hold list` says why; two people can release it.",
         )
-
-
-def _letters(subject: Subject) -> Any:
-    wanted = {address.casefold() for address in subject.addresses}
-    here = func.lower(outbox.c.address).in_(wanted)
-    return here if subject.log == OPERATOR_LOG else (outbox.c.customer_id == subject.log) & here
-
-
-async def _rows(scope: Scope, subject: Subject) -> dict[str, int]:
-    """Rows outside the log that hold something of the person, by what they are."""
-    counted = {"mail that waits": select(func.count()).select_from(outbox).where(_letters(subject))}
-    if subject.kind == "user":
-        known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
-        waits = (links.c.customer_id == subject.log) & (links.c.subject == subject.id) & links.c.sealed.is_not(None)
-        counted["what was remembered of their address"] = select(func.count()).select_from(directory).where(known)
-        named = {"what was confirmed of their address": baseline_rows, "addresses to be confirmed": reading_rows}
-        for name, table in named.items():
-            theirs = (table.c.customer_id == subject.log) & (table.c.subject == subject.id)
-            counted[name] = select(func.count()).select_from(table).where(theirs)
-        counted["one-time links"] = select(func.count()).select_from(links).where(waits)
-    found = {name: int((await scope.execute(query)).scalar_one()) for name, query in counted.items()}
-    return found if subject.kind == "user" else {subject.kind: 1} | found
-
-
-async def _blank_ways(scope: Scope, subject: Subject) -> None:
-    """Where they were reached beside mail, and when they were away."""
-    mine = (channels.c.customer_id == subject.log) & (
-        (channels.c.approver_id == subject.id) | (channels.c.contact_id == subject.id)
-    )
-    ids = list((await scope.execute(select(channels.c.id).where(mine))).scalars())
-    await scope.execute(delete(outbox).where(outbox.c.customer_id == subject.log, outbox.c.channel_id.in_(ids)))
-    await scope.execute(delete(channels).where(mine))
-    gone = (absences.c.customer_id == subject.log) & (absences.c.approver_id == subject.id)
-    await scope.execute(delete(absences).where(gone))
-    await forget_ways_in(Scope(scope.connection, subject.log), subject.id)
-
-
-async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
-    """Blank what stands of the person outside the log, in the caller's transaction."""
-    await scope.execute(delete(outbox).where(_letters(subject)))
-    if subject.kind == "user":
-        known = (directory.c.customer_id == subject.log) & (directory.c.subject == subject.id)
-        await scope.execute(delete(directory).where(known))
-        words = (known_by.c.log_id == subject.log) & (known_by.c.subject == subject.id)
-        await scope.execute(delete(known_by).where(words))
-        await forget(scope, subject.id)
-        live = links.c.state.in_((LinkState.PREPARED, LinkState.READY))
-        mine = (links.c.customer_id == subject.log) & (links.c.subject == subject.id)
-        await scope.execute(update(links).where(mine, live).values(state=LinkState.VOID, sealed=None))
-        return
-    if subject.kind == "engineer":
-        values: dict[str, Any] = {"name": _GONE, "email": "", "enabled": False, "totp_sealed": None, "roles": ""}
-        values["login"] = f"erased.{subject.id.removeprefix('eng_')}"
-        await scope.execute(update(engineers).where(engineers.c.id == subject.id).values(**values))
-        for table in (engineer_keys, backup_codes):
-            await scope.execute(delete(table).where(table.c.engineer_id == subject.id))
-        return
-    await _blank_ways(scope, subject)
-    table = PEOPLE[subject.id[:3]]
-    blank = {"name": _GONE, "email": "", "phone": ""}
-    blank |= {name: "" for name in ("position", "mobile") if name in table.c}
-    here = (table.c.customer_id == subject.log) & (table.c.id == subject.id)
-    removed = func.coalesce(table.c.removed_ms, now)
-    await scope.execute(update(table).where(here).values(removed_ms=removed, **blank))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Integer, bindparam, insert, select
+from sqlalchemy import Integer, bindparam, func, insert, select
 
 from audit.events import Event, Personal
 from audit.log import AuditLog
 from gateway.model import PhoneSystem, new_id
 from gateway.store.engine import Store
-from gateway.store.tables import engineers, notes
+from gateway.store.tables import engineers, notes, staff
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Note:
 async def write(
     store: Store, audit: AuditLog, system: PhoneSystem, session_id: str | None, author: str, text: str
 ) -> str:
-    """Leave a note; its id. `author` is an engineer's id or login; the note and its event commit together."""
+    """Leave a note; its id. `author` is an engineer's id, or that of one of the staff; both commit together."""
     note_id = new_id("not")
     async with store.scope(system.customer_id) as scope:
         await scope.execute(
@@ -45,8 +45,9 @@ async def write(
 
 
 _NEWEST: Final = (
-    select(notes, engineers.c.name)
+    select(notes, func.coalesce(engineers.c.name, staff.c.login, notes.c.author).label("by"))
     .join(engineers, engineers.c.id == notes.c.author, isouter=True)
+    .join(staff, staff.c.id == notes.c.author, isouter=True)
     .where(notes.c.customer_id == bindparam("of_customer"), notes.c.system_id == bindparam("of_system"))
     .order_by(notes.c.at_ms.desc(), notes.c.id)
     .limit(bindparam("newest", type_=Integer))
@@ -57,4 +58,4 @@ async def read(store: Store, customer_id: str, system_id: str, limit: int) -> li
     """The newest notes about a phone system, the newest first."""
     values = {"of_customer": customer_id, "of_system": system_id, "newest": limit}
     async with store.look(customer_id) as scope:
-        return [Note(row.name or row.author, row.at_ms, row.text) for row in await scope.execute(_NEWEST, values)]
+        return [Note(row.by, row.at_ms, row.text) for row in await scope.execute(_NEWEST, values)]

@@ -21,7 +21,8 @@ from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.storage import Objects, StorageError
 from audit.tables import entries, known_by, payloads
-from gateway.access.erasing import blank_rows, holds_over
+from gateway.access.blanking import blank_rows
+from gateway.access.kept import holds_over
 from gateway.access.proposals import HOLD
 from gateway.access.subjects import Subject, Subjects
 from gateway.choices import FLOOR_MONTHS

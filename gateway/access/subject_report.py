@@ -10,10 +10,11 @@ from audit.events import OPERATOR_LOG
 from audit.log import Row
 from gateway.access.proposals import ERASE
 from gateway.access.subjects import PEOPLE, Subject, Subjects
+from gateway.identity.staff import names as staff_names
 from gateway.store.address_tables import baseline_rows, reading_rows
 from gateway.store.duties import proposals, restrictions
 from gateway.store.engine import Scope, Store
-from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, systems
+from gateway.store.tables import directory, engineer_keys, engineers, links, sessions, staff, systems
 from gateway.store.telling_tables import absences, channels
 
 Told = dict[str, Any]
@@ -59,8 +60,9 @@ class SubjectReports:
         }  # fmt: skip
 
     async def _names(self, scope: Scope) -> dict[str, str]:
-        """Who an actor is, in words: engineers by name."""
-        return {r.id: r.name for r in await scope.execute(select(engineers.c.id, engineers.c.name))}
+        """Who an actor is, in words: engineers by name, staff by login."""
+        named = {r.id: r.name for r in await scope.execute(select(engineers.c.id, engineers.c.name))}
+        return named | await staff_names(scope)
 
     async def _events(
         self, scope: Scope, rows: list[Row], keys: frozenset[str], names: dict[str, str]
@@ -71,6 +73,9 @@ class SubjectReports:
     async def _held(self, scope: Scope, subject: Subject) -> list[Told]:
         if subject.kind == "user":
             return await self._held_of_user(scope, subject)
+        if subject.kind == "staff":
+            mine = (await scope.execute(select(staff).where(staff.c.id == subject.id))).one()
+            return [{"what": "staff", "login": mine.login, "since_ms": mine.added_ms, "last_seen_ms": mine.seen_ms}]
         if subject.log == OPERATOR_LOG:
             row = (await scope.execute(select(engineers).where(engineers.c.id == subject.id))).one()
             keys = select(engineer_keys.c.fingerprint).where(engineer_keys.c.engineer_id == subject.id)

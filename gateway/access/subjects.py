@@ -1,6 +1,7 @@
 """Whom a request of the law is about: one person of whom Frameroom holds something, and what names them.
 
-A subject is a user of a phone system (`sub_…`), a contact (`con_…`), an approver (`apr_…`) or an engineer (`eng_…`).
+A subject is a user of a phone system (`sub_…`), a contact (`con_…`), an approver (`apr_…`), an engineer (`eng_…`) or
+one of the maintainer's staff (`stf_…`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from gateway.errors import AmbiguousError, NotFoundError
 from gateway.notify.outbox import country_of
 from gateway.numbers import as_begun
 from gateway.store.engine import Scope, Store
-from gateway.store.tables import approvers, contacts, directory, engineers, systems
+from gateway.store.tables import approvers, contacts, directory, engineers, staff, systems
 from gateway.vault import Vault
 
 _PAGE: Final = 500
-_A_PERSONS: Final = ("subject:", "engineer:")
+_A_PERSONS: Final = ("subject:", "engineer:", "staff:")
+_OF_COMPANY: Final = ("engineer", "staff")
 _ANOTHERS: Final = "(another person's)"
 PEOPLE: Final[Mapping[str, Table]] = {"con": contacts, "apr": approvers}
 
@@ -53,7 +55,7 @@ class Subjects:
 
     async def find(self, given: str, customer: str | None, system: str | None = None) -> Subject:
         """By id, name, address, number or login. NotFoundError; AmbiguousError when several are known so."""
-        found = await self._engineers(given) if customer is None and system is None else []
+        found = await self._of_company(given) if customer is None and system is None else []
         if customer is not None:
             async with self._store.look(customer) as scope:
                 found = await self._people(scope, given)
@@ -61,22 +63,24 @@ class Subjects:
         if not found:
             raise NotFoundError(
                 f"nobody is known here as {given}",
-                next_step="Give an id, a name, an address, or with --system an extension or number. Engineers are "
-                "looked for without --customer, everybody else with it.",
+                next_step="Give an id, a name, an address, or with --system an extension or number. Engineers and "
+                "staff are looked for without --customer, everybody else with it.",
             )
         if len(found) > 1:
             told = tuple(f"{one.id}  {one.kind}  {one.label}" for one in found)
             raise AmbiguousError(f"several are known as {given}:", told, next_step="Give the id.")
         return found[0]
 
-    async def _engineers(self, given: str) -> list[Subject]:
+    async def _of_company(self, given: str) -> list[Subject]:
+        """The maintainer's own: engineers, and staff by their login."""
         async with self._store.look(OPERATOR_LOG) as scope:
             rows = (await scope.execute(select(engineers))).all()
+            mine = (await scope.execute(select(staff).where(or_(staff.c.id == given, staff.c.login == given)))).all()
         return [
             Subject(row.id, OPERATOR_LOG, "engineer", frozenset({row.name}), frozenset({row.email}))
             for row in rows
             if given == row.id or _same(given, (row.login, row.name, row.email))
-        ]
+        ] + [Subject(row.id, OPERATOR_LOG, "staff", frozenset({row.login} - {None})) for row in mine]
 
     async def _people(self, scope: Scope, given: str) -> list[Subject]:
         found = []
@@ -150,7 +154,7 @@ class Subjects:
         for them, unless the same words meant somebody else too.
         """
         alias = self._audit.keys.alias
-        bare = {f"{'engineer' if subject.kind == 'engineer' else 'subject'}:{subject.id}"}
+        bare = {f"{subject.kind if subject.kind in _OF_COMPANY else 'subject'}:{subject.id}"}
         bare |= {alias(subject.log, "address", address) for address in subject.addresses}
         bare |= {alias(subject.log, "name", name) for name in subject.names if subject.kind != "user"}
         if subject.kind == "user":

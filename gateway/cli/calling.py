@@ -64,12 +64,12 @@ async def _opened(settings: Settings, name: str, given: Row, stream: Stream | No
     """The same where nothing serves."""
     from gateway.wiring import telling
     from gateway.wiring.admin import Admin
-    from gateway.wiring.asking import login_of
+    from gateway.wiring.asking import own_login
     from gateway.wiring.parts import parts
 
     telling.configure("warning")
     async with parts(settings) as opened:
-        return {"result": await Admin(opened).call(name, login_of(os.getuid()), given, stream)}
+        return {"result": await Admin(opened).call(name, own_login(), given, stream)}
 
 
 def shown(context: click.Context, name: str, /, **given: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -212,14 +211,14 @@ def _verified(folder: Path, done: Restored, settings_of: SettingsOf) -> dict[str
     import asyncio
 
     from gateway.wiring.admin import Admin
-    from gateway.wiring.asking import login_of
+    from gateway.wiring.asking import own_login
     from gateway.wiring.parts import parts
 
     settings = settings_of(folder / "frameroom.toml")
 
     async def verify() -> dict[str, Any]:
         async with parts(settings) as opened:
-            told: dict[str, Any] = await Admin(opened).call("audit verify", login_of(os.getuid()), {})
+            told: dict[str, Any] = await Admin(opened).call("audit verify", own_login(), {})
             return told
 
     try:
@@ -280,12 +279,12 @@ def _register_accept(logs: click.Group, settings_of: SettingsOf) -> None:
         import asyncio
 
         from gateway.wiring import keeping, telling
-        from gateway.wiring.asking import login_of
+        from gateway.wiring.asking import own_login
 
         telling.configure("warning")
         settings = settings_of(context.obj["config"])
         try:
-            losses = asyncio.run(keeping.accept_loss(settings, login_of(os.getuid()), yes))
+            losses = asyncio.run(keeping.accept_loss(settings, own_login(), yes))
         except Exception as error:
             fail(error)
         show(losses, context.obj["json"])

@@ -41,6 +41,7 @@ def _terms(given: dict[str, Any]) -> dict[str, Any]:
 def register(main: click.Group) -> None:
     """Add the commands."""
     _engineers(main)
+    _staff(main)
     _customers(main)
     _contacts(main)
     _approvers(main)
@@ -51,6 +52,14 @@ def _group(parent: click.Group, name: str, words: str) -> Group:
     made = Group(name, help=words)
     parent.add_command(made)
     return made
+
+
+def _staff(main: click.Group) -> None:
+    staff = _group(main, "staff", "Your own people, who use these commands: whose ids stand in the log.")
+    simple(
+        staff, "list", "Whoever used a command, by the account they signed in to this machine with.", "staff list",
+        call="staff list",
+    )  # fmt: skip
 
 
 def _engineers(main: click.Group) -> None:

@@ -64,6 +64,16 @@ engineer_keys = Table(
     Column("public_key", Text, nullable=False),
     Column("added_ms", BigInteger, nullable=False),
 )
+# Whoever uses the operator's commands, by the operating system's account (`login`), which goes when they are erased:
+# the log has the id. `seen_ms`: to the day.
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("login", String(64), unique=True),
+    Column("added_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+)
 backup_codes = Table(
     "backup_codes",
     metadata,

@@ -18,6 +18,7 @@ from gateway.errors import EXIT_FAILED, AmbiguousError, FrameroomError, Unavaila
 Row = dict[str, Any]
 LIMIT: Final = 64 << 20
 """Bytes of a line."""
+_NOBODY_CAME_IN: Final = 2**32 - 1
 LONGEST_PATH: Final = 107
 """Bytes of a Unix socket's name (unix(7))."""
 
@@ -46,12 +47,23 @@ class Gathered:
         """Nobody looks."""
 
 
-def login_of(uid: int) -> str:
-    """The operating system's name of a user."""
+def login_of(uid: int, pid: int) -> str:
+    """The login of whoever is behind a process: the account with which they came into this machine, which `sudo` and
+    `su` leave as it is (pam_loginuid(8), proc_pid_loginuid(5)); without one, as in a container, the process's user."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        came_in = int(Path(f"/proc/{pid}/loginuid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        came_in = _NOBODY_CAME_IN
+    person = uid if came_in == _NOBODY_CAME_IN else came_in
+    try:
+        return pwd.getpwuid(person).pw_name
     except KeyError:
-        return f"uid {uid}"
+        return f"uid {person}"
+
+
+def own_login() -> str:
+    """That of whoever runs this command."""
+    return login_of(os.getuid(), os.getpid())
 
 
 def failure(error: BaseException) -> Row:

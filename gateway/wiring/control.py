@@ -75,8 +75,8 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             raw = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            _, uid, _ = struct.unpack("3i", raw)
-            answer = await self._answer(reader, _Wire(writer), login_of(uid))
+            pid, uid, _ = struct.unpack("3i", raw)
+            answer = await self._answer(reader, _Wire(writer), login_of(uid, pid))
             if answer is not None:
                 async with asyncio.timeout(_LAST_WORD_S):
                     await _Wire(writer).send(answer)

@@ -110,7 +110,7 @@ async def rotate_key(settings: Settings) -> Row:
         return {"old": old, "vkey": opened.signer.vkey, "logs": told}
 
 
-async def accept_loss(settings: Settings, actor: str, really: bool) -> list[Row]:
+async def accept_loss(settings: Settings, login: str, really: bool) -> list[Row]:
     """Say, log by log, which entries the object store knows and this database does not; `really`: go on without them.
 
     Permissions and links are ended as after a restore. StateError when nothing is lost; LogBehind when the object
@@ -121,6 +121,7 @@ async def accept_loss(settings: Settings, actor: str, really: bool) -> list[Row]
         if not losses:
             raise StateError("nothing is lost: this database has every entry that the object store knows of")
         if really:
+            actor = await opened.staff.known(login)
             await opened.accept(losses, actor)
             for loss in losses:
                 if loss.log != OPERATOR_LOG:

@@ -36,6 +36,7 @@ from gateway.access.directory import Directory
 from gateway.access.permission import Permission
 from gateway.errors import UnavailableError
 from gateway.identity.engineers import Engineers
+from gateway.identity.staff import Staff
 from gateway.store.engine import Store
 from gateway.vault import Vault
 from gateway.wiring.masters import make_master, open_masters, remarks
@@ -84,6 +85,7 @@ class Parts:
     signing: Signing
     sequencer: Sequencer
     engineers: Engineers
+    staff: Staff
     directory: Directory
     permission: Permission
     steps: Steps
@@ -184,8 +186,9 @@ async def parts(settings: Settings, steps: Steps | None = None, *, behind: bool 
     try:
         opened = Parts(
             settings, store, audit, objects, masters, keys, vault, signed, sequencer, Engineers(store, audit, vault),
-            Directory(store, audit, vault, settings.deployment.company_domains), Permission(store, audit),
-            steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)), Asking(store, audit),
+            Staff(store, audit), Directory(store, audit, vault, settings.deployment.company_domains),
+            Permission(store, audit), steps or Steps(), ways, Channels(store, audit, vault, notify.Carrier(ways)),
+            Asking(store, audit),
         )  # fmt: skip
         opened.permission.pages = lambda: settings.portal.url or f"http://localhost:{settings.portal.port}"
         await opened.catch_up()

@@ -21,7 +21,8 @@ from connectors.contract import Operation
 from gateway import notify
 from gateway.access.asking import Asking
 from gateway.access.channels import Channels
-from gateway.access.erasing import KEY_BACKUPS_MS, Erasing, floor_ms
+from gateway.access.erasing import KEY_BACKUPS_MS, Erasing
+from gateway.access.kept import floor_ms
 from gateway.access.proposals import HOLD, Proposals
 from gateway.access.subjects import Subjects
 from gateway.errors import AmbiguousError, ConflictError, NotFoundError, NotPermittedError, StateError

@@ -7,7 +7,7 @@ import pytest
 from audit.events import Event, Personal
 from connectors.contract import Operation, SecretKind
 from gateway import notify
-from gateway.access.erasing import floor_ms
+from gateway.access.kept import floor_ms
 from gateway.access.retention import RecordKind
 from gateway.access.subject_report import SubjectReports
 from gateway.errors import StateError

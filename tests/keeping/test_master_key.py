@@ -286,7 +286,7 @@ def test_a_token_that_goes_away_ends_a_command_and_a_start_in_words() -> None:
 
 
 def test_a_key_store_without_the_key_of_credentials_is_said_and_gets_no_other(embedded: Deployment) -> None:
-    embedded.do("customer list")
+    embedded.do("audit verify")
     (vault,) = [path for path in (embedded.data / "keyring").glob("??/*") if path.name[0] != "."]
     furnish(embedded)
     held = vault.read_bytes()

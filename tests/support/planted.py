@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Integer, LargeBinary, Table, insert
 from audit.merkle import leaf_hash
 from gateway.model import Terms
 from gateway.store.engine import Scope
-from gateway.store.tables import CUSTOMER_TABLES, LOG_TABLES, customers, engineer_keys, engineers, metadata
+from gateway.store.tables import CUSTOMER_TABLES, LOG_TABLES, customers, engineer_keys, engineers, metadata, staff
 
 _WORDS: dict[str, str] = {
     "notices": "each", "operations": "find view", "roles": "", "connector": "lab", "settings": "{}", "region": "uk",
@@ -87,7 +87,9 @@ def row(table: Table, customer: str) -> dict[str, Any]:
 
 
 PLANTED = tuple(
-    t for t in metadata.sorted_tables if t in {engineers, engineer_keys, customers, *CUSTOMER_TABLES, *LOG_TABLES}
+    t
+    for t in metadata.sorted_tables
+    if t in {staff, engineers, engineer_keys, customers, *CUSTOMER_TABLES, *LOG_TABLES}
 )
 """In an order in which references can be filled in."""
 

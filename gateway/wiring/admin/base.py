@@ -15,6 +15,7 @@ from audit.log import Row as Entry
 from audit.told import shown
 from gateway.access.places import system_of
 from gateway.errors import AmbiguousError, InvalidError, NotFoundError
+from gateway.identity.staff import Names
 from gateway.model import Engineer, PhoneSystem
 from gateway.store.engine import Scope
 from gateway.store.outside_tables import outside_visits
@@ -57,7 +58,7 @@ def invalid(error: ValidationError, model: type[BaseModel], what: str, examples:
 
 
 class Base:
-    """`actor` is the operating system's login of whoever calls; it stands in every event."""
+    """`actor` is the id of whoever calls (gateway/identity/staff.py); it stands in every event."""
 
     def __init__(self, parts: Parts, app: App | None = None) -> None:
         self._parts, self._app = parts, app
@@ -143,8 +144,9 @@ def looked(log: str, kind: str, actor: str, why: str, **rest: Any) -> Event:
     return Event(kind, log, actor, data=data, personal=(Personal("why", why, key),), **rest)
 
 
-def told(row: Entry, personal: Mapping[str, Any] | None) -> Row:
-    """An entry of the log as it is shown; `personal` None when what was sealed of it does not hold."""
+def told(row: Entry, personal: Mapping[str, Any] | None, staff: Names) -> Row:
+    """An entry of the log as it is shown; `personal` None when what was sealed of it does not hold. `staff`: the logins
+    of the maintainer's own people, by id."""
     body = row.body
     if personal is None:
         personal = {"sealed": "(does not hold: `frameroom audit verify` says where)"}
@@ -152,10 +154,11 @@ def told(row: Entry, personal: Mapping[str, Any] | None) -> Row:
     data = body.get("data")
     words = (data if isinstance(data, dict) else {}) | dict(personal)
     at = body.get("time")
-    said = [f"{name.removesuffix('_ms')}={shown(name, value)}" for name, value in (words | ids).items()]
+    values = {name: staff[value] if type(value) is str else value for name, value in (words | ids).items()}
+    said = [f"{name.removesuffix('_ms')}={shown(name, value)}" for name, value in values.items()]
     return {
         "index": row.index, "time": when(at if isinstance(at, int) else None), "kind": body.get("kind", "?"),
-        "actor": body.get("actor", "?"), "told": "; ".join(said),
+        "actor": staff[str(body.get("actor", "?"))], "told": "; ".join(said),
     }  # fmt: skip
 
 

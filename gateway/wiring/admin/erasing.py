@@ -9,6 +9,7 @@ from gateway.access.proposals import ERASE, LOOK
 from gateway.access.subjects import Subject
 from gateway.choices import BASES
 from gateway.errors import StateError
+from gateway.identity.staff import Names
 from gateway.lifecycle import ProposalState
 from gateway.store.tables import sessions
 from gateway.wiring.admin.base import Base, Row, when
@@ -48,11 +49,13 @@ class ErasingCommands(Base):
     async def do_erasure_list(self, actor: str, customer: str | None = None) -> list[Row]:
         """Newest first."""
         log = None if customer is None else await self._customer(customer)
-        return [_told(row) for row in await proposals_of(self._parts).those(ERASE, log=log)]
+        staff = await self._parts.staff.names()
+        return [_told(row, staff) for row in await proposals_of(self._parts).those(ERASE, log=log)]
 
     async def do_erasure_confirm(self, actor: str, proposal: str) -> Row:
         """The second person's yes: it is carried out."""
-        return _told(await erasing_of(self._parts).confirm(actor, proposal))
+        done = await erasing_of(self._parts).confirm(actor, proposal)
+        return _told(done, await self._parts.staff.names())
 
     async def do_erasure_withdraw(self, actor: str, proposal: str) -> Row:
         """Take a proposal back."""
@@ -98,7 +101,7 @@ def _planned(plan: Plan, basis: str) -> Row:
     }  # fmt: skip
 
 
-def _told(row: Any) -> Row:
+def _told(row: Any, staff: Names) -> Row:
     state = str(row.state)
     if state == ProposalState.PENDING:
         until = f" until {when(row.due_ms)}" if row.due_ms is not None else ""
@@ -106,6 +109,7 @@ def _told(row: Any) -> Row:
         blanked = "the keys here are destroyed; " if '"keys"' in row.plan else ""
         state = f"pending: {blanked}complete when {why}{until}"
     return {
-        "id": row.id, "subject": row.target, "basis": row.basis, "state": state, "proposed by": row.proposed_by,
-        "proposed": when(row.proposed_ms), "confirmed by": row.decided_by, "done": when(row.done_ms),
+        "id": row.id, "subject": row.target, "basis": row.basis, "state": state,
+        "proposed by": staff[row.proposed_by], "proposed": when(row.proposed_ms),
+        "confirmed by": staff[row.decided_by], "done": when(row.done_ms),
     }  # fmt: skip

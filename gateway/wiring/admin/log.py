@@ -15,6 +15,7 @@ from audit.sequencer import origin
 from audit.tables import logs
 from gateway.access.baseline import Baseline
 from gateway.errors import InvalidError
+from gateway.identity.staff import names
 from gateway.store.engine import Scope
 from gateway.store.outside_tables import outside_visits
 from gateway.store.tables import operations, requests, sessions
@@ -40,7 +41,8 @@ class LogCommands(Base):
 
     async def _told(self, scope: Scope, rows: Sequence[Entry]) -> list[Row]:
         clear = await self._parts.audit.personal_of_many(scope.connection, rows)
-        return [told(row, personal) for row, personal in zip(rows, clear, strict=True)]
+        staff = await names(scope)
+        return [told(row, personal, staff) for row, personal in zip(rows, clear, strict=True)]
 
     async def do_audit_verify(
         self, actor: str, customer: str | None = None, held: Sequence[str] = (), *, stream: Stream

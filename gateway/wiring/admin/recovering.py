@@ -10,6 +10,7 @@ from sqlalchemy import select
 from gateway.access.proposals import RECOVER
 from gateway.access.recovering import Recovered
 from gateway.errors import InvalidError
+from gateway.identity.staff import Names
 from gateway.lifecycle import ProposalState
 from gateway.store.tables import approvers
 from gateway.wiring.admin.base import Row, when
@@ -47,11 +48,13 @@ class RecoveryCommands(CustomerCommands):
     async def do_recovery_list(self, actor: str, customer: str | None = None) -> list[Row]:
         """Newest first."""
         log = None if customer is None else await self._customer(customer)
-        return [_told(row) for row in await proposals_of(self._parts).those(RECOVER, log=log)]
+        staff = await self._parts.staff.names()
+        return [_told(row, staff) for row in await proposals_of(self._parts).those(RECOVER, log=log)]
 
     async def do_recovery_confirm(self, actor: str, proposal: str) -> Row:
         """The second person's yes: everybody is told, and 72 h later the invitation goes out."""
-        return _told(await recovering_of(self._parts).confirm(actor, proposal))
+        begun = await recovering_of(self._parts).confirm(actor, proposal)
+        return _told(begun, await self._parts.staff.names())
 
     async def do_recovery_stop(self, actor: str, proposal: str) -> Row:
         """End one that is on its way, or was only proposed."""
@@ -59,11 +62,12 @@ class RecoveryCommands(CustomerCommands):
         return {"proposal": proposal, "state": ProposalState.WITHDRAWN.value}
 
 
-def _told(row: Any) -> Row:
+def _told(row: Any, staff: Names) -> Row:
     who, state = json.loads(row.plan), str(row.state)
     if state == ProposalState.PENDING:
         state = f"pending: the invitation goes out on {when(row.due_ms)}"
     return {
         "id": row.id, "for": f"{who['name']} ({who['email']})", "basis": row.basis, "state": state,
-        "proposed by": row.proposed_by, "proposed": when(row.proposed_ms), "confirmed by": row.decided_by,
+        "proposed by": staff[row.proposed_by], "proposed": when(row.proposed_ms),
+        "confirmed by": staff[row.decided_by],
     }  # fmt: skip

@@ -21,6 +21,7 @@ from audit.tables import COMMON, UNCOMMON, entries, payloads
 from gateway.access.subjects import Subject
 from gateway.choices import OUTCOMES
 from gateway.errors import InvalidError
+from gateway.identity.staff import names as staff_names
 from gateway.store.engine import Scope
 from gateway.store.tables import customers
 from gateway.wiring.admin.base import Base, Row, looked, told
@@ -245,8 +246,9 @@ class Searching(Base):
             of = select(customers.c.id, customers.c.name).where(one_of(scope, customers.c.id, shown))
             names = {r.id: r.name for r in await scope.execute(of)}
             clear = await self._parts.audit.personal_of_many(scope.connection, found)
+            staff = await staff_names(scope)
         return [
-            {"cursor": row.seq, "customer": names.get(row.log, "")} | told(row, personal)
+            {"cursor": row.seq, "customer": names.get(row.log, "")} | told(row, personal, staff)
             for row, personal in zip(found, clear, strict=True)
         ]
 

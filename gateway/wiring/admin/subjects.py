@@ -12,6 +12,7 @@ from gateway.access.restricting import Restricting
 from gateway.access.subject_report import SubjectReports
 from gateway.access.subjects import Subject
 from gateway.errors import InvalidError, NotFoundError, StateError
+from gateway.identity.staff import names as staff_names
 from gateway.lifecycle import ProposalState
 from gateway.store.engine import EVERYONE
 from gateway.store.tables import customers
@@ -59,8 +60,10 @@ class SubjectCommands(ErasingCommands):
         """Everybody who is."""
         log = None if customer is None else await self._customer(customer)
         rows = await Restricting(self._parts.store, self._parts.audit).all(log)
+        staff = await self._parts.staff.names()
         return [
-            {"subject": r.subject, "system": r.system_id, "since": when(r.placed_ms), "by": r.placed_by} for r in rows
+            {"subject": r.subject, "system": r.system_id, "since": when(r.placed_ms), "by": staff[r.placed_by]}
+            for r in rows
         ]
 
     async def _user(self, given: str, system: str, customer: str | None) -> tuple[Subject, str]:
@@ -132,11 +135,12 @@ class SubjectCommands(ErasingCommands):
         log = None if customer is None else await self._customer(customer)
         async with self._parts.store.look(EVERYONE) as scope:
             names = {r.id: r.name for r in await scope.execute(select(customers.c.id, customers.c.name))}
+            staff = await staff_names(scope)
         return [
             {
                 "id": r.id, "what": r.what, "customer": "" if r.log_id == OPERATOR_LOG else names.get(r.log_id, ""),
                 "target": names.get(r.target, r.target), "basis": r.basis, "state": r.state,
-                "proposed by": r.proposed_by, "confirmed by": r.decided_by, "since": when(r.decided_ms),
+                "proposed by": staff[r.proposed_by], "confirmed by": staff[r.decided_by], "since": when(r.decided_ms),
             }
             for r in await proposals_of(self._parts).those(HOLD, RELEASE, log=log)
         ]  # fmt: skip

@@ -20,6 +20,7 @@ COLUMNS: Final = {
     "customers": "id",
     "access": "customer_id",
     "engineers": "",
+    "staff": "",
     "entries": "log_id",
     "known_by": "log_id",
     "logs": "log_id",
@@ -142,6 +143,15 @@ def upgrade() -> None:
         sa.Column("totp_last_step", sa.BigInteger(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("locked_until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("login"),
+    )
+    op.create_table(
+        "staff",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("login", sa.String(length=64), nullable=True),
+        sa.Column("added_ms", sa.BigInteger(), nullable=False),
+        sa.Column("seen_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("login"),
     )
@@ -1182,6 +1192,7 @@ def downgrade() -> None:
         batch_op.drop_index("entries_session")
 
     op.drop_table("entries")
+    op.drop_table("staff")
     op.drop_table("engineers")
     op.drop_table("access")
     op.drop_table("customers")
