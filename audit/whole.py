@@ -23,6 +23,10 @@ from audit.tiles import WIDTH, TileError, entries_in, tile_name, tile_root
 _KEYS = "handovers"
 _NOTE = re.compile(r"^frameroom log key handover v1\n(?:[^\n]+\n)+\n(?:— [^\n]+\n)+", re.MULTILINE)
 
+_REST = re.compile(rb'(?:,"[a-z]+":(?:"[^"\\]*"|\d+))+}')
+"""What follows a log's name in an entry: ids, time and version, up to its end. A name that another entry has within
+itself, in a list or an object, is followed by the end of that."""
+
 
 def check_whole(folder: Path, vkey: str, origin: str, since: Sequence[str], told: list[str]) -> None:
     """Everything in it. Fault names the first thing that does not hold; `told` gets what does."""
@@ -86,7 +90,8 @@ def _leaves(folder: Path, size: int, log: str) -> Iterator[list[bytes]]:
         # An entry of another log would hash as well as one of this. One of each bundle is parsed, for that costs time.
         _belongs(entries[0], first, log)
         for index, entry in enumerate(entries, first):
-            if mark not in entry:
+            named = entry.rfind(mark)
+            if named < 0 or not _REST.fullmatch(entry, named + len(mark)):
                 _belongs(entry, index, log)
         yield leaves
 

@@ -93,12 +93,22 @@ def test_an_entry_of_a_neighbours_is_found_wherever_it_stands_though_it_is_signe
     assert f"entry {place} belongs to another log" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", [0, 256])
-def test_a_neighbours_entry_that_names_this_log_somewhere_in_it_is_found_where_a_bundle_begins(
-    tmp_path: Path, place: int, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("place", [0, 7, 256])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"data": {"log": CUSTOMER}, "id": "x", "kind": "heartbeat", "log": NEIGHBOUR, "time": 1, "v": 1},
+        {"id": "x", "kind": "heartbeat", "log": NEIGHBOUR, "session": {"log": CUSTOMER, "z": "1"}, "time": 1},
+        {"id": "x", "kind": "heartbeat", "log": NEIGHBOUR, "z": {"log": CUSTOMER, "z": "1"}},
+        {"id": "x", "kind": "heartbeat", "log": NEIGHBOUR, "z": f'"log":"{CUSTOMER}"'},
+        {"actor": "x" * (len(CUSTOMER) - 4), "id": "x", "log": NEIGHBOUR, "time": 1, "v": 1},
+        {"log": NEIGHBOUR},
+    ],
+)
+def test_a_neighbours_entry_that_names_this_log_somewhere_in_it_is_found_wherever_it_stands(
+    tmp_path: Path, place: int, told: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     signer = key()
-    told = {"id": place, "kind": "heartbeat", "log": NEIGHBOUR, "data": {"log": CUSTOMER}}
     theirs = json.dumps(told, separators=(",", ":")).encode()
     folder = copy(tmp_path, signer, (theirs if n == place else entry(n) for n in range(300)))
     assert check(folder, signer) == 1
