@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audit import canonical, checkpoint
 from audit.checkpoint import Checkpoint
+from audit.events import PROMISES
 from audit.log import AuditLog, Erased, Row, parse_entry
 from audit.proofs import ProofError, consistency, inclusion
 from audit.publisher import tile_of
@@ -39,7 +40,8 @@ _BEFORE: Final = (
 _OPENS: Final = frozenset({"session.opened", "visit.started"})
 _CLOSES: Final = frozenset({"session.closed", "session.failed", "visit.told"})
 """A visit that is not recorded here is over for a report once it was told of."""
-_BEGINS: Final = ("operation.intended", "visit.started")
+_INTENDED: Final = "operation.intended"
+_BEGINS: Final = (_INTENDED, "visit.started")
 
 
 class RecordingDeletedError(ReportError):
@@ -99,14 +101,26 @@ class Reporter:
         return await self._made({"grant": grant}, found, held, [])
 
     async def since(self, since_ms: int, held: Sequence[str] = ()) -> Report:
-        """Everything from a time on, with the entry before, which shows that the beginning is the beginning."""
+        """Everything from a time on, with the entry before, which shows that the beginning is the beginning. It begins
+        earlier where an operation was going on: only its own beginning says what its outcome is one of."""
         first = select(entries.c.idx).where(
             entries.c.log_id == self._log, entries.c.idx.is_not(None), entries.c.time_ms >= since_ms
         )
         begin = (await self._connection.execute(first.order_by(entries.c.idx).limit(1))).scalar_one_or_none()
         size = self._root.size
-        start = size if begin is None else begin
+        start = size if begin is None else await self._begun_before(begin)
         return await self._made({"since": since_ms}, set(range(max(0, start - 1), size)), held, [])
+
+    async def _begun_before(self, start: int) -> int:
+        """Where the first operation was begun that had its outcome from `start` on; `start` where that is later."""
+        ended = select(entries.c.operation_id).where(
+            entries.c.log_id == self._log, entries.c.idx >= start, entries.c.kind.in_(PROMISES[_INTENDED][1])
+        )
+        begun = select(func.min(entries.c.idx)).where(
+            entries.c.log_id == self._log, entries.c.kind == _INTENDED, entries.c.operation_id.in_(ended)
+        )
+        first = (await self._connection.execute(begun)).scalar_one_or_none()
+        return start if first is None else min(start, first)
 
     async def _visits(self, sessions: Sequence[str], grant: str | None = None) -> set[int]:
         """Indexes of all that belongs to these visits and to what they rest on."""

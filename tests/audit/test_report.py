@@ -23,7 +23,7 @@ from audit.reportfile import MARK, Report
 from audit.verify import main
 
 from .conftest import CUSTOMER, NEIGHBOUR, House
-from .reported import APPROVER, GRANT, ORIGIN, SYSTEM, UNTIL, Story
+from .reported import APPROVER, GRANT, ORIGIN, SESSION, SYSTEM, UNTIL, Story
 
 ROOT = Path(__file__).parents[2]
 
@@ -212,6 +212,21 @@ async def test_a_report_of_a_permission_and_of_everything_since(story: Story, de
     assert len(last.entries) == 2, "the entry before shows where it begins"
     code, said = desk.check(replace(last, entries=last.entries[1:]))
     assert (code, "the entry before is not in it" in said) == (1, True)
+
+
+async def test_what_was_going_on_when_a_report_begins_is_told_as_what_it_was(story: Story, desk: Desk) -> None:
+    """A look at a plan has no outcome that says so: without its beginning it would read as if it had been done."""
+    ids = {"system": SYSTEM, "session": SESSION, "grant": GRANT, "operation": "op_" + "e" * 24}
+    await story.add(story.event("operation.intended", {"name": "alter", "fields": ["plan"]}, **ids))
+    story.house.wall[0] += 60_000
+    await story.add(story.event("heartbeat", {"sessions": 0}), story.event("operation.done", {"name": "alter"}, **ids))
+    await story.house.sequence()
+    last = await Reporter_of(story).since(story.house.wall[0])
+    assert [one.body()["kind"] for one in last.entries][1:] == ["operation.intended", "heartbeat", "operation.done"]
+    assert "what alter would do, or did, was shown" in last.text()
+    assert "alter was done" not in last.text()
+    code, said = desk.check(last)
+    assert code == 0, said
 
 
 async def test_an_erased_person_reads_so_and_everything_still_holds(story: Story, desk: Desk) -> None:
