@@ -92,9 +92,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "approver.key_removed": _kind("", "approver credential"),
     "agreement.set": _kind("", "version digest operations consent_by_phone approvals_needed standing max_minutes"),
     "agreement.signed": _kind("", f"version {_SIGNED}", "words"),
-    "agreement.confirmed": _kind("", "version how", "by"),
-    "agreement.withdrawn": _kind("", "version how", "by"),
-    "access.changed": _kind("", "mode until_ms hours zone how", "by"),
+    "agreement.confirmed": _kind("", "version how", "by how"),
+    "agreement.withdrawn": _kind("", "version how", "by how"),
+    "access.changed": _kind("", "mode until_ms hours zone how", "by how"),
     "roster.changed": _kind("", "engineer state"),
     "helper.sent": _kind("", "connector key script", "host login"),
     "helper.ran": _kind("", "connector key outcome", "host"),
@@ -102,7 +102,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "system.changed": _kind("system", "what connector secrecy pin", "name host"),
     "system.removed": _kind("system"),
     "console.signed": _kind("system", f"list entries {_SIGNED}", "words"),
-    "console.changed": _kind("system", "list entries how", "by"),
+    "console.changed": _kind("system", "list entries how", "by how"),
     "login.foreign": _kind("system", "login at_ms", "address"),
     "login.unread": _kind("system", "code since_ms"),
     "addresses.asked": _kind("system", "approver"),
@@ -125,8 +125,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "grant.revoked": _kind("system grant", "how in_flight", "reason"),
     "grant.expired": _kind("system grant"),
     "session.opened": _kind("system session grant", "engineer factor fingerprint", "address"),
-    "session.closed": _kind("system session grant", "reason operations segments bytes"),
-    "session.failed": _kind("system session grant", "reason"),
+    "session.closed": _kind("system session grant", "reason operations segments bytes", "reason"),
+    "session.failed": _kind("system session grant", "reason", "reason"),
     "session.refused": _kind("system", "engineer reason"),
     "visit.started": _kind("system session grant", "engineer factor fingerprint", "address"),
     "visit.ended": _kind("system session grant", "engineer reason"),
@@ -169,6 +169,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "retention.deleted": _kind("", "what why sessions keys count from_ms until_ms by"),
 }
 
+# `how` and `reason`: in the entry what Frameroom says itself, sealed what somebody typed.
 # Every first gets exactly one of the others, joined by the id they share.
 PROMISES: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "request.submitted": (

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 
 from audit.events import OPERATOR_LOG
 from audit.tables import known_by
 from gateway.access.baseline import forget
 from gateway.access.leaving import forget_ways_in
+from gateway.access.proposals import RECOVER
 from gateway.access.subjects import PEOPLE, Subject
 from gateway.lifecycle import LinkState
 from gateway.store.address_tables import baseline_rows, reading_rows
+from gateway.store.duties import proposals
 from gateway.store.engine import Scope
 from gateway.store.tables import backup_codes, directory, engineer_keys, engineers, links, outbox, staff
 from gateway.store.telling_tables import absences, channels
@@ -24,6 +27,26 @@ def _letters(subject: Subject) -> Any:
     wanted = {address.casefold() for address in subject.addresses}
     here = func.lower(outbox.c.address).in_(wanted)
     return here if subject.log == OPERATOR_LOG else (outbox.c.customer_id == subject.log) & here
+
+
+def recoveries(subject: Subject) -> Select[Any]:
+    """Where a key was, or is to be, recovered at their customer's."""
+    return select(proposals).where(proposals.c.log_id == subject.log, proposals.c.what == RECOVER)
+
+
+def is_theirs(row: Any, subject: Subject) -> bool:
+    """Whether a recovery is of this person's key."""
+    who = json.loads(row.plan)
+    addresses = {address.casefold() for address in subject.addresses}
+    return bool(who["approver_id"] == subject.id or who["email"].casefold() in addresses)
+
+
+async def _blank_recoveries(scope: Scope, subject: Subject) -> None:
+    for row in (await scope.execute(recoveries(subject))).all():
+        if is_theirs(row, subject):
+            plan = json.dumps({"approver_id": subject.id, "name": _GONE, "email": "", "phone": ""})
+            here = (proposals.c.log_id == row.log_id) & (proposals.c.id == row.id)
+            await scope.execute(update(proposals).where(here).values(plan=plan))
 
 
 async def rows_of(scope: Scope, subject: Subject) -> dict[str, int]:
@@ -79,6 +102,7 @@ async def blank_rows(scope: Scope, subject: Subject, now: int) -> None:
         await scope.execute(update(staff).where(staff.c.id == subject.id).values(login=None))
         return
     await _blank_ways(scope, subject)
+    await _blank_recoveries(scope, subject)
     table = PEOPLE[subject.id[:3]]
     blank = {"name": _GONE, "email": "", "phone": ""}
     blank |= {name: "" for name in ("position", "mobile") if name in table.c}

@@ -58,7 +58,11 @@ async def confirm_approver(
     await scope.execute(update(approvers).where(here).values(confirmed_by=by.id))
     how = f"by telephone, recorded by {recorded_by}"
     key = f"subject:{whom.id}"
-    personal = (Personal("by", by.name, key), Personal("to", recorded_by, key), Personal("words", words, key))
+    personal = (
+        Personal("by", by.name, f"subject:{by.id}"),
+        Personal("to", recorded_by, key),
+        Personal("words", words, key),
+    )
     data = {"approver": whom.id, "how": "by telephone"}
     await audit.append(
         scope.connection, Event("approver.confirmed", scope.customer_id, actor, data=data, personal=personal)
@@ -86,7 +90,11 @@ async def confirm_address(
             "an extension is not the person's id, give the id (`show USER --json`).",
         )
     key = f"customer:{scope.customer_id}"
-    personal = (Personal("by", by.name, key), Personal("to", recorded_by, key), Personal("words", words, key))
+    personal = (
+        Personal("by", by.name, f"subject:{by.id}"),
+        Personal("to", recorded_by, key),
+        Personal("words", words, key),
+    )
     event = Event(
         "address.confirmed", scope.customer_id, actor, system=system.id, subject=subject, data={"approver": by.id},
         personal=personal,
@@ -94,3 +102,11 @@ async def confirm_address(
     await audit.append(scope.connection, event)
     how = f"by telephone, recorded by {recorded_by}"
     await notify.address_confirmed(scope, system.id, user, email, how, by.name, now)
+
+
+def _told(by: Any, recorded_by: str, words: str, key_id: str) -> tuple[Personal, ...]:
+    """Who vouched, which goes with them; who wrote it down, and the words, which go with whatever they are about."""
+    return (
+        Personal("by", by.name, f"subject:{by.id}"), Personal("to", recorded_by, key_id),
+        Personal("words", words, key_id),
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from audit import canonical
-from audit.events import Event, Personal
+from audit.events import Event
 from audit.log import AuditLog
 from connectors.console import Entry, extras
 from connectors.contract import Operation
@@ -22,6 +22,7 @@ from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.persons import persons
 from gateway.access.proposals import RECOVER, pending
+from gateway.access.said import BY_STAFF, said
 from gateway.access.signing import Keys, Words, sign, signers
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import AgreementState
@@ -188,7 +189,7 @@ class ConsoleLists:
             if not before.entries:
                 raise InvalidError("Nothing is switched on here.", next_step="Nothing was changed.")
             left = sorted(before.entries - set(off)) if off else []
-            await self._write(scope, actor, system, before.version + 1, left, by, how)
+            await self._write(scope, actor, system, before.version + 1, left, by, BY_STAFF, how)
         return Listed(before.version + 1, frozenset(left))
 
     async def more_by_staff(
@@ -211,8 +212,8 @@ class ConsoleLists:
             name, before = await self._approver(scope, by), await listed(scope, system_id)
             names = sorted(before.entries & set(offered(system.connector)) | set(on))
             await self._fits(scope, system, before.version, names)
-            told = f"by telephone, recorded by staff: {how}"
-            await self._write(scope, actor, system, before.version + 1, names, name, told)
+            label = f"by telephone, {BY_STAFF}"
+            await self._write(scope, actor, system, before.version + 1, names, name, label, how)
         return Listed(before.version + 1, frozenset(names))
 
     @staticmethod
@@ -244,11 +245,12 @@ class ConsoleLists:
             )  # fmt: skip
 
     async def _write(
-        self, scope: Scope, actor: str, system: Any, version: int, names: list[str], by: str, how: str
+        self, scope: Scope, actor: str, system: Any, version: int, names: list[str], by: str, how: str, typed: str = ""
     ) -> None:
         now = self._audit.clock.now()
         await self._keep(scope, system.id, version, names, now)
-        personal = (Personal("by", by, f"customer:{scope.customer_id}"),)
+        told = f"{how}: {typed}" if typed else how
+        personal = said(self._audit, scope, by, told if typed else "")
         event = Event(
             "console.changed", scope.customer_id, actor, system=system.id,
             data={"list": version, "entries": names, "how": how}, personal=personal,
@@ -256,4 +258,4 @@ class ConsoleLists:
         await self._audit.append(scope.connection, event)
         known = offered(system.connector)
         lines = [f"{known[name].usage()}: {known[name].shows}" if name in known else name for name in names]
-        await notify.console_changed(scope, system.name, lines, by, how, now)
+        await notify.console_changed(scope, system.name, lines, by, told, now)

@@ -17,6 +17,7 @@ from gateway.access.contacts import Contacts, checked
 from gateway.access.facts import agreement_from
 from gateway.access.leaving import forget_ways_in
 from gateway.access.places import Place, places_of
+from gateway.access.said import BY_STAFF, said
 from gateway.errors import ConflictError, InvalidError, NotFoundError, NotPermittedError
 from gateway.lifecycle import AgreementState, advance
 from gateway.model import Agreement, PhoneSystem, Terms, new_id, same_address
@@ -196,7 +197,7 @@ class Directory:
                     "This customer signs agreements with their own key.",
                     next_step="Ask an approver of theirs to open the portal, under Agreement.",
                 )
-            await self.confirm(scope, actor, how, Personal("by", by, self._audit.keys.alias(customer_id, "name", by)))
+            await self.confirm(scope, actor, BY_STAFF, *said(self._audit, scope, by, how))
 
     async def confirm(self, scope: Scope, actor: str, how: str, *by: Personal) -> None:
         """The newest version is confirmed, in the caller's transaction."""
@@ -235,8 +236,8 @@ class Directory:
             state = advance(agreement.state, AgreementState.WITHDRAWN)
             here = (agreements.c.customer_id == customer_id) & (agreements.c.version == agreement.version)
             await scope.execute(update(agreements).where(here).values(state=state))
-            personal = (Personal("by", by, self._audit.keys.alias(customer_id, "name", by)),)
-            data = {"version": agreement.version, "how": how}
+            data = {"version": agreement.version, "how": BY_STAFF}
+            personal = said(self._audit, scope, by, how)
             await self._log(scope, "agreement.withdrawn", actor, data=data, personal=personal)
         return True
 

@@ -21,7 +21,7 @@ from audit.log import AuditLog, parse_entry
 from audit.sealing import KeyMissing
 from audit.tables import entries, payloads
 from gateway.access.blanking import blank_rows, rows_of
-from gateway.access.kept import begun_by, due_ms, held_elsewhere, holds_over
+from gateway.access.kept import begun, due_ms, held_elsewhere, holds_over
 from gateway.access.proposals import ERASE, Proposals
 from gateway.access.subjects import Subject, Subjects
 from gateway.choices import FLOOR_MONTHS
@@ -118,7 +118,7 @@ class Erasing:
     async def propose(self, actor: str, subject: Subject, basis: str) -> str:
         """The first person's half; the proposal's id. ConflictError when it is proposed or was done already, StateError
         while something waits that they began."""
-        _nothing_begun(await begun_by(self._store, subject))
+        _nothing_begun(await begun(self._store, subject))
         async with self._store.scope(subject.log) as scope:
             query = select(proposals.c.id, proposals.c.state).where(
                 proposals.c.log_id == subject.log, proposals.c.what == ERASE, proposals.c.target == subject.id,
@@ -135,7 +135,7 @@ class Erasing:
         """
         found = await self._two.find(proposal)
         subject = await self._subject(found)
-        _nothing_begun(await begun_by(self._store, subject))
+        _nothing_begun(await begun(self._store, subject))
         due = await due_ms(self._store, subject, self._audit.clock.now())
         elsewhere = await held_elsewhere(self._store, subject)
         async with self._store.scope(found.log_id) as scope:
@@ -220,7 +220,7 @@ class Erasing:
         """Step 1, in one transaction; what step 2 destroys. None when a hold came meanwhile."""
         subject = await self._subject(row)
         pending = await self._key_backups_until()
-        if await held_elsewhere(self._store, subject) or await begun_by(self._store, subject):
+        if await held_elsewhere(self._store, subject) or await begun(self._store, subject):
             return None
         async with self._store.scope(row.log_id) as scope:
             fresh = (await scope.execute(select(proposals).where(_this(row)).with_for_update())).one()
@@ -254,8 +254,8 @@ def _this(row: Any) -> Any:
 def _nothing_begun(waiting: list[str]) -> None:
     if waiting:
         raise StateError(
-            f"they proposed what waits for a second person: {', '.join(waiting)}. Nothing was erased.",
-            next_step="Have it confirmed, or withdraw it, first.",
+            f"something that they are part of is not over: {', '.join(waiting)}. Nothing was erased.",
+            next_step="Have it confirmed or withdrawn first: `frameroom hold`, `erasure` and `recovery list` show it.",
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import LargeBinary, bindparam, func, or_, select
 
 from audit.tables import entries, payloads
+from gateway.access.blanking import is_theirs, recoveries
 from gateway.access.proposals import HOLD, holds_on
 from gateway.access.subjects import Subject
 from gateway.choices import FLOOR_MONTHS
@@ -61,15 +62,18 @@ async def held_elsewhere(store: Store, subject: Subject) -> list[str]:
         ])  # fmt: skip
 
 
-async def begun_by(store: Store, subject: Subject) -> list[str]:
-    """What waits for a second person, and they are the first: whoever was erased comes back as somebody else, who could
-    be the second. What they proposed of themselves is no matter."""
+async def begun(store: Store, subject: Subject) -> list[str]:
+    """Proposals that have to be over first: what waits for a second person, and they are the first (whoever was erased
+    comes back as somebody else, who could be the second), but for what they proposed of themselves; and a recovery of
+    their key, which would bring them back."""
     theirs = select(proposals.c.id).where(
         proposals.c.proposed_by == subject.id, proposals.c.state == ProposalState.PROPOSED,
         proposals.c.target != subject.id,
     )  # fmt: skip
+    recovered = recoveries(subject).where(proposals.c.state.in_((ProposalState.PROPOSED, ProposalState.PENDING)))
     async with store.look_at_everyone() as scope:
-        return sorted((await scope.execute(theirs)).scalars())
+        waiting = set((await scope.execute(theirs)).scalars())
+        return sorted(waiting | {row.id for row in await scope.execute(recovered) if is_theirs(row, subject)})
 
 
 async def holds_over(scope: Scope, subject: Subject, keys: Collection[str]) -> list[str]:

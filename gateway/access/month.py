@@ -23,6 +23,7 @@ from gateway.access.looking import OWN
 from gateway.access.told import KINDS as DONE
 from gateway.access.told import TYPED, Counting, line_of, tells
 from gateway.errors import InvalidError
+from gateway.identity.staff import names as staff_names
 from gateway.lifecycle import OutsideState, SessionState
 from gateway.notify import summaries
 from gateway.numbers import country_of
@@ -222,8 +223,8 @@ class Months:
 
 
 async def _names(scope: Scope) -> dict[str, str]:
-    """Of engineers, and of the customer's phone systems and approvers, by id."""
-    named: dict[str, str] = {}
+    """Of engineers and staff, and of the customer's phone systems and approvers, by id."""
+    named: dict[str, str] = {who: notify.plain(login) for who, login in (await staff_names(scope)).items()}
     for table in (engineers, systems, approvers):
         query = select(table.c.id, table.c.name)
         if table is not engineers:

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select, update
 
-from audit.events import Event, Personal
+from audit.events import Event
 from audit.log import AuditLog
 from gateway import notify
 from gateway.access.directory import agreement_of
 from gateway.access.facts import SWITCH, switch_of
+from gateway.access.said import BY_STAFF, said
 from gateway.errors import InvalidError, NotPermittedError
 from gateway.lifecycle import AgreementState
 from gateway.model import DAY, Access, AccessMode, Hours, same_address
@@ -98,7 +99,7 @@ class Switch:
                 by = await self._who_may(scope, by)
             zone = await notify.zone_of(scope)
             value = self._checked(mode, until_ms, tuple(parse_hours(span) for span in spans), zone.key)
-            await self._write(scope, actor, value, by, f"{how}, recorded by staff")
+            await self._write(scope, actor, value, by, BY_STAFF, how)
         return value
 
     async def set_by_approver(
@@ -140,7 +141,7 @@ class Switch:
             f"{by} is no approver of this customer.", next_step="`frameroom approver list` shows them."
         )
 
-    async def _write(self, scope: Scope, actor: str, value: Access, by: str, how: str) -> None:
+    async def _write(self, scope: Scope, actor: str, value: Access, by: str, how: str, typed: str = "") -> None:
         here = customers.c.id == scope.customer_id
         await scope.execute(select(customers.c.id).where(here).with_for_update())
         hours = [
@@ -158,8 +159,9 @@ class Switch:
         data: dict[str, Any] = {"mode": value.mode.value, "zone": value.zone, "hours": hours, "how": how}
         if value.until_ms is not None:
             data["until_ms"] = value.until_ms
-        personal = (Personal("by", by, f"customer:{scope.customer_id}"),)
+        told = f"{typed}, {how}" if typed else how
+        personal = said(self._audit, scope, by, told if typed else "")
         await self._audit.append(
             scope.connection, Event("access.changed", scope.customer_id, actor, data=data, personal=personal)
         )
-        await notify.access_changed(scope, in_words(value), by, how, now)
+        await notify.access_changed(scope, in_words(value), by, told, now)

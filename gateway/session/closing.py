@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select, update
 
-from audit.events import Event
+from audit.events import Event, Personal
 from audit.recording.recorder import Recorder, Segment, recording_digest
 from audit.recording.recover import stored_segments
 from audit.sealing import SealingError
@@ -46,13 +47,27 @@ def segment_event(customer: str, session: str, actor: str, segment: Segment) -> 
     return Event("recording.segment", customer, actor, session=session, data=data)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why a visit ended: what Frameroom says of it, and what somebody typed, who ended it."""
+
+    reason: str
+    typed: str = ""
+    failed: bool = False
+
+    @property
+    def told(self) -> str:
+        """Both, for people."""
+        return f"{self.reason}: {self.typed}" if self.typed else self.reason
+
+
 class Closing:
     """Writes the end of sessions."""
 
     def __init__(self, tools: Tools, recorder: Recorder) -> None:
         self._tools, self._recorder = tools, recorder
 
-    async def close(self, visit: Visit, reason: str, failed: bool) -> None:
+    async def close(self, visit: Visit, ended: Ended) -> None:
         """The end of a visit of this process. It can be called again after UnavailableError."""
         digest = await visit.recording.close(log_last=False)
         await self._tools.steps.reached(Step.UNRECORDED)
@@ -60,25 +75,26 @@ class Closing:
         size = sum(s.size for s in segments)
         system = visit.system
         async with self._tools.store.scope(system.customer_id) as scope:
-            state = SessionState.FAILED if failed or visit.recording.failed else SessionState.CLOSED
+            state = SessionState.FAILED if ended.failed or visit.recording.failed else SessionState.CLOSED
             if not await self._mark(scope, visit.id, state, len(segments)):
                 return
             closing = {"segments": len(segments), "digest": digest, "bytes": size}
             ids: dict[str, Any] = {"system": system.id, "session": visit.id, "grant": visit.grant.id}
             if visit.undecided:
                 await self._settle_operations(scope, visit.identity.engineer_id, "unwritten", ids)
-            data: dict[str, Any] = {"reason": reason}
+            data: dict[str, Any] = {"reason": ended.reason}
+            typed = (Personal("reason", ended.told, f"session:{visit.id}"),) if ended.typed else ()
             if state is SessionState.CLOSED:
                 data |= {"operations": visit.acts, "segments": len(segments), "bytes": size}
             customer = scope.customer_id
             ending = [
                 Event("recording.closed", customer, "recorder", session=visit.id, data=closing),
-                Event(f"session.{state.value}", customer, visit.identity.engineer_id, data=data, **ids),
+                Event(f"session.{state.value}", customer, visit.identity.engineer_id, data=data, personal=typed, **ids),
             ]
             if last is not None:
                 ending.insert(0, segment_event(customer, visit.id, "recorder", last))
             await self._tools.audit.append_many(scope.connection, ending)
-            told = notify.Told(visit.lines, len(visit.seen), visit.changed, reason)
+            told = notify.Told(visit.lines, len(visit.seen), visit.changed, ended.told)
             await notify.visit_closed(scope, visit.id, told, self._tools.audit.clock.now())
 
     async def _mark(self, scope: Scope, session: str, state: SessionState, segments: int) -> bool:

@@ -33,7 +33,7 @@ from gateway.lifecycle import SessionState
 from gateway.model import Grant, PhoneSystem, new_id
 from gateway.policy import decide
 from gateway.session.channel import Identity
-from gateway.session.closing import Closing, segment_event
+from gateway.session.closing import Closing, Ended, segment_event
 from gateway.session.frozen import Frozen
 from gateway.session.performing import Begun, Performing
 from gateway.session.visit import Did as Did
@@ -284,17 +284,21 @@ class Visits:
         # Its channels end with what is true of the act that was going on: nobody can tell whether it happened.
         self.end(visit, why, failed=True, code=EXIT_UNKNOWN)
 
-    def end(self, visit: Visit, reason: str, *, failed: bool = False, code: int = EXIT_NOT_PERMITTED) -> None:
-        """End a visit from outside: tell its channels, end them with `code`, and write its last event."""
+    def end(
+        self, visit: Visit, reason: str, *, failed: bool = False, code: int = EXIT_NOT_PERMITTED, typed: str = ""
+    ) -> None:
+        """End a visit from outside: tell its channels, end them with `code`, and write its last event. `typed`: what
+        somebody says of it in their own words."""
         if visit.ended is not None or self._group is None:
             return
-        visit.ended = reason
+        ended = Ended(reason, typed, failed)
+        visit.ended = ended.told
         visit.ending.set()
         self._closing.add(visit)
         for channel in tuple(visit.channels):
-            channel.notify_line(f"The visit has ended: {reason}.", last=True)
+            channel.notify_line(f"The visit has ended: {ended.told}.", last=True)
             channel.exit(code)
-        self._group.create_task(self._contained("closing a visit", self._close(visit, reason, failed)))
+        self._group.create_task(self._contained("closing a visit", self._close(visit, ended)))
 
     async def leave(self, identity: Identity) -> None:
         """The connection is gone: so are its visits."""
@@ -303,7 +307,7 @@ class Visits:
                 self.end(visit, "the engineer left")
                 await visit.over.wait()
 
-    async def _close(self, visit: Visit, reason: str, failed: bool) -> None:
+    async def _close(self, visit: Visit, ended: Ended) -> None:
         try:
             await visit.idle.wait()
             place = (visit.identity.connection_id, visit.grant.id)
@@ -313,7 +317,7 @@ class Visits:
                 await visit.connector.close()
             while True:
                 try:
-                    await self._closing_books.close(visit, reason, failed)
+                    await self._closing_books.close(visit, ended)
                 except UnavailableError:
                     # The database is away: the visit's last events wait for it, and a restart has them otherwise.
                     if self._stopping.is_set():

@@ -27,7 +27,7 @@ from gateway.access.proposals import HOLD, Proposals
 from gateway.access.subjects import Subjects
 from gateway.errors import AmbiguousError, ConflictError, NotFoundError, NotPermittedError, StateError
 from gateway.lifecycle import ProposalState
-from gateway.model import Grant, new_id
+from gateway.model import DAY, Grant, new_id
 from gateway.notify import Carrier, Ways
 from gateway.notify.outbox import put
 from gateway.store.engine import Store
@@ -329,6 +329,19 @@ async def test_an_engineer_is_kept_for_as_long_as_the_law_wants_to_know_who_came
     assert (row.name, row.email, bool(row.enabled)) == ("(erased)", "", False)
     assert kinds == ["erasure.scheduled", "erased", "erasure.done"]
     assert (await world.verify()).ok
+
+
+async def test_an_engineer_who_came_in_again_is_kept_for_as_long_after_that(world: World) -> None:
+    b = world.brook
+    opened_ms = b.clock.now()
+    await world.erase("ana", None)
+    b.clock.at_ms = again_ms = opened_ms + 40 * DAY
+    await b.session(world.grant)
+    b.clock.at_ms = floor_ms(opened_ms) + 1
+    assert await world.erasing.settle() == 0
+    assert "Ana Silva" in await world.readable()
+    b.clock.at_ms = floor_ms(again_ms) + 1
+    assert await world.erasing.settle() == 1
 
 
 async def test_somebody_known_in_two_ways_is_named_by_id(world: World) -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
+from sqlalchemy import select, update
 
 from audit.events import Event, Personal
 from connectors.contract import Operation, SecretKind
 from gateway import notify
 from gateway.access.kept import floor_ms
+from gateway.access.proposals import RECOVER
+from gateway.access.recovering import Recovered
 from gateway.access.retention import RecordKind
 from gateway.access.subject_report import SubjectReports
+from gateway.access.switch import Switch
 from gateway.errors import StateError
 from gateway.lifecycle import ProposalState
-from gateway.model import new_id
+from gateway.model import AccessMode, new_id
 from gateway.session.links import Links, Reset
 from gateway.session.recipients import Recipient
-from gateway.store.tables import approvers
+from gateway.store.columns import metadata
+from gateway.store.tables import approvers, directory, outbox
 from tests.access.test_erasing import GRACE, World, held
 from tests.access.test_erasing import world as world
 from tests.access.test_retention import over
@@ -90,6 +97,36 @@ async def test_an_approver_who_got_a_password_goes_from_the_users_entries_too(wo
     left = await world.readable()
     assert "kate@customer.example" not in left
     assert "'person': 'Grace Bell (extension 2001)'" in left
+    assert (await world.verify()).ok
+
+
+async def test_nothing_that_an_approver_did_names_them_once_they_are_erased(world: World) -> None:
+    """In no entry and no table: what they vouched for, the switch, a call of theirs, a key that was recovered."""
+    b = world.brook
+    ids = {row.name: row.id for row in await b.rows(approvers)}
+    kate, lee = ids["Kate Brook"], ids["Lee Brook"]
+    await world.known(GRACE)
+    email = b.vault.digest("email", "grace@customer.example")
+    async with b.store.scope(b.customer) as scope:
+        await scope.execute(update(directory).values(email_digest=email))
+    await b.directory.confirm_approver("tom", b.customer, lee, kate, "Bo", "it is her")
+    await b.directory.confirm_address("tom", b.system, "2001", "grace@customer.example", kate, "Bo", "it is right")
+    switch = Switch(b.store, b.audit)
+    await switch.set_by_approver(b.customer, kate, "Kate Brook", AccessMode.OFF, None, [])
+    await switch.set_by_staff("tom", b.customer, AccessMode.ON, None, [], "kate@customer.example", "she called")
+    lost = Recovered(kate, "Kate Brook", "kate@customer.example", "+44 1")
+    async with b.store.scope(b.customer) as scope:
+        begun = await world.two.make(scope, "tom", RECOVER, b.customer, "lost", asdict(lost))
+    with pytest.raises(StateError, match=begun):
+        await world.erase("Kate Brook", b.customer)
+    await world.two.withdraw("tom", begun)
+    await world.erase("Kate Brook", b.customer)
+    assert "Kate Brook" not in await world.readable()
+    async with b.store.look_at_everyone() as scope:
+        for table in metadata.sorted_tables:
+            stands = str((await scope.execute(select(table))).all())
+            assert table is outbox or not any(word in stands for word in ("Kate Brook", "kate@customer")), table.name
+    assert "Lee Brook" in await world.readable()
     assert (await world.verify()).ok
 
 

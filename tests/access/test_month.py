@@ -16,6 +16,7 @@ from connectors.contract import Operation
 from gateway.access.month import Month, Months, begins_ms, next_month
 from gateway.access.month_letters import MonthLetters, due
 from gateway.errors import InvalidError
+from gateway.identity.staff import Staff
 from gateway.model import DAY, HOUR
 from gateway.notify.outbox import is_present
 from gateway.store.engine import Store
@@ -98,8 +99,9 @@ async def test_a_month_tells_of_visits_permissions_changes_resets_and_refusals(b
         for code in ("answered", "removed")
     ]
     beside = Event("notice.failed", brook.customer, "courier", data={"what": "request waiting", "channel": "chn_1"})
+    tom = await Staff(brook.store, brook.audit).known("tom")
     looked = Event(
-        "looked.recording", brook.customer, "tom", session=session, data={"who": "tom"},
+        "looked.recording", brook.customer, tom, session=session, data={"who": tom},
         personal=(Personal("why", "training", f"customer:{brook.customer}"),),
     )  # fmt: skip
     async with brook.store.scope(brook.customer) as scope:

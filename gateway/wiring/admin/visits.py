@@ -38,6 +38,15 @@ class VisitCommands(Base):
         async with self._parts.store.look_at_everyone() as scope:
             return list((await scope.execute(query.order_by(sessions.c.opened_ms.desc()).limit(limit))).all())
 
+    async def _ended(self, scope: Scope, session: str) -> str:
+        """Why a visit ended: as it was typed, where somebody ended it."""
+        kinds = ("session.closed", "session.failed")
+        audit = self._parts.audit
+        for row in await audit.read(scope.connection, scope.customer_id, session=session, kinds=kinds):
+            typed = (await audit.personal(scope.connection, row)).get("reason")
+            return str(typed or row.body["data"]["reason"])
+        return ""
+
     async def do_session_list(
         self, actor: str, customer: str | None = None, system: str | None = None, engineer: str | None = None,
         state: str | None = None, since_ms: int | None = None, limit: int = LIMIT,
@@ -62,13 +71,11 @@ class VisitCommands(Base):
             asked = (await scope.execute(select(requests).where(requests.c.id == grant.request_id))).one()
         async with self._parts.store.look(visit.customer_id) as scope:
             done = await _operations(scope, self._parts.audit, visit)
-            ended = await self._parts.audit.read(
-                scope.connection, visit.customer_id, session=visit.id, kinds=("session.closed", "session.failed")
-            )
+            ended = await self._ended(scope, visit.id)
         return {
             "id": row.id, "customer": row.customer, "system": row.system, "engineer": row.engineer, "login": row.login,
             "opened": when(row.opened_ms), "closed": when(row.closed_ms), "state": row.state,
-            "ended because": ended[0].body["data"]["reason"] if ended else "", "permission": grant.id,
+            "ended because": ended, "permission": grant.id,
             "how": grant.how, "ticket": asked.ticket, "reason": asked.reason, "segments": row.segments,
             "node": row.node, "operations": done,
         }  # fmt: skip
@@ -95,7 +102,7 @@ class VisitCommands(Base):
         visit = await self._row(sessions, session, "visit", "session list")
         live = self._live(visit)
         if self._app is not None:
-            self._app.visits.end(live, reason)
+            self._app.visits.end(live, "by staff", typed=reason)
         return {"session": visit.id, "state": "ended"}
 
     async def do_session_watch(self, actor: str, session: str, why: str, stream: Stream) -> Row:
