@@ -17,6 +17,7 @@ from gateway.access.permission import Permission
 from gateway.cli.demo import Demo, permit
 from gateway.cli.story import Master
 from gateway.store.engine import Store
+from gateway.wiring.admin import Admin
 from tests.end_to_end.test_bad_days import EVERYTHING, Gate, states, whole
 
 
@@ -107,6 +108,19 @@ async def locked(demo: Demo, urls: tuple[str, str] | None) -> AsyncIterator[None
             connection.execute("lock table operations in access exclusive mode")
             yield
             connection.rollback()
+
+
+async def test_whoever_drains_needs_no_database(demo: Demo, database_of_demo: tuple[str, str] | None) -> None:
+    """Also somebody who never typed a command here before, and of whom nothing can be written now."""
+    admin = Admin(demo.app.parts, demo.app)
+    async with locked(demo, database_of_demo):
+        if database_of_demo is not None:
+            with psycopg.connect(database_of_demo[0]) as connection:
+                connection.execute("lock table staff in access exclusive mode")
+                assert await admin.call("drain", "newcomer", {}) == {"left": [], "connections": 0}
+        else:
+            assert await admin.call("drain", "newcomer", {}) == {"left": [], "connections": 0}
+    assert demo.app.drain.is_set()
 
 
 async def test_a_locked_database_is_said_so_and_nothing_is_touched(

@@ -61,7 +61,9 @@ _PARTS: Final[Mapping[str, tuple[str, str]]] = {
     "visit": ("outside", "OutsideCommands"),
 }
 """The first words of a command -> file and class of its part; the most words count."""
-_CHANGES_NOTHING: Final = "audit verify"
+_NO_ACT: Final = frozenset({"audit verify", "drain"})
+"""What no log tells of, so that nobody has to be known for it: whoever verifies leaves a deployment that was just
+restored as it was backed up, and a drain needs no database."""
 
 
 def _method(name: str) -> str:
@@ -108,8 +110,7 @@ class Admin:
             raise UnavailableError(
                 "the command line and the serving process are of two versions", next_step="Restart `frameroom serve`."
             ) from error
-        # Who merely verifies leaves nothing behind: a deployment that was just restored stays as it was backed up.
-        actor = "" if name == _CHANGES_NOTHING else await self._parts.staff.known(login)
+        actor = "" if name in _NO_ACT else await self._parts.staff.known(login)
         result = await method(actor=actor, **given, **streams)
         return gathered.all if result is None and stream is None else result
 
