@@ -175,12 +175,21 @@ class ConsoleLists:
                 await self._keep(scope, system_id, version + 1, names, None)
         return done
 
-    async def fewer(
+    async def all_off(self, customer_id: str, approver_id: str, system_id: str, name: str) -> None:
+        """Switch off what is on, as an approver does in the portal. InvalidError when nothing is."""
+        await self._fewer(customer_id, approver_id, system_id, (), name, "in the portal")
+
+    async def fewer_by_staff(
         self, customer_id: str, actor: str, system_id: str, off: Collection[str], by: str, how: str
     ) -> Listed:
         """Switch these off, or all where `off` is empty: at once, whoever of the customer asks. InvalidError."""
         if not by.strip() or not how.strip():
             raise InvalidError("say who of the customer asked for it, and how", next_step="Add --by and --how.")
+        return await self._fewer(customer_id, actor, system_id, off, by, BY_STAFF, how)
+
+    async def _fewer(
+        self, customer_id: str, actor: str, system_id: str, off: Collection[str], by: str, how: str, typed: str = ""
+    ) -> Listed:
         async with self._store.scope(customer_id) as scope:
             system = await self.system(scope, system_id, lock=True)
             before = await listed(scope, system_id)
@@ -189,7 +198,7 @@ class ConsoleLists:
             if not before.entries:
                 raise InvalidError("Nothing is switched on here.", next_step="Nothing was changed.")
             left = sorted(before.entries - set(off)) if off else []
-            await self._write(scope, actor, system, before.version + 1, left, by, BY_STAFF, how)
+            await self._write(scope, actor, system, before.version + 1, left, by, how, typed)
         return Listed(before.version + 1, frozenset(left))
 
     async def more_by_staff(

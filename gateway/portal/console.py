@@ -102,7 +102,7 @@ class ConsolePages:
     async def off(self, asked: Asked) -> Response:
         """Everything that was switched on, off again."""
         me, system = asked.who, asked.path("system")
-        await self._lists.fewer(me.customer_id, me.approver_id, system, (), me.name, "in the portal")
+        await self._lists.all_off(me.customer_id, me.approver_id, system, me.name)
         return asked.go(f"/console/{system}")
 
 

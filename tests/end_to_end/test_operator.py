@@ -146,7 +146,7 @@ async def test_killing_a_visit(demo: Demo, ssh: Master) -> None:
     await told(demo, "session", "kill", visit.id[:12], "--reason", "wrong customer")
     await visit.over.wait()
     shown = await told(demo, "session", "show", visit.id, "--why", "test")
-    assert (shown["state"], shown["ended because"]) == ("closed", "wrong customer")
+    assert (shown["state"], shown["ended because"]) == ("closed", "by staff: wrong customer")
     code, _, err = await typed(demo, "session", "kill", visit.id)
     assert (code, "that visit is over" in err) == (2, True)
 

@@ -127,13 +127,13 @@ async def test_staff_may_switch_off_always_and_on_only_where_a_call_counts(site:
     with pytest.raises(NotPermittedError, match="does not let you switch a command on"):
         await more(customer, "t", system, [RELOAD], "Kate", "a call")
     await kate.sign(path(site), operations=[RELOAD, HANGUP], version=0)
-    await lists(site).fewer(customer, "t", system, [HANGUP], "Kate", "a call, recorded by staff")
+    await lists(site).fewer_by_staff(customer, "t", system, [HANGUP], "Kate", "a call")
     assert await on(site) == (2, frozenset({RELOAD}))
     with pytest.raises(InvalidError, match="not switched on"):
-        await lists(site).fewer(customer, "t", system, [HANGUP], "Kate", "a call")
+        await lists(site).fewer_by_staff(customer, "t", system, [HANGUP], "Kate", "a call")
     for by, how in (("", "a call"), ("Kate", " ")):
         with pytest.raises(InvalidError, match="say who"):
-            await lists(site).fewer(customer, "t", system, [], by, how)
+            await lists(site).fewer_by_staff(customer, "t", system, [], by, how)
 
 
 async def test_a_call_counts_where_the_agreement_says_so(site: Site) -> None:
@@ -148,7 +148,10 @@ async def test_a_call_counts_where_the_agreement_says_so(site: Site) -> None:
     await more(customer, "t", system, [HANGUP], "KATE@customer.example", "a call")
     assert await on(site) == (2, frozenset({RELOAD, HANGUP}))
     (_, last) = await entries(site, "console.changed")
-    assert last.body["data"]["how"] == "by telephone, recorded by staff: a call"
+    assert last.body["data"]["how"] == "by telephone, recorded by staff"
+    async with site.brook.store.look(customer) as scope:
+        told = await site.brook.audit.personal(scope.connection, last)
+    assert told == {"by": "Kate", "how": "by telephone, recorded by staff: a call"}
 
 
 async def test_a_phone_system_whose_connector_is_gone_has_a_page_all_the_same(site: Site) -> None:

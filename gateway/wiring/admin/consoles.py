@@ -49,6 +49,5 @@ class ConsoleCommands(Base):
     ) -> Row:
         """Switch some off, or all."""
         where = await self._system(system, customer)
-        told = f"{how}, recorded by staff"
-        listed = await self._lists.fewer(where.customer_id, actor, where.id, commands, by, told)
+        listed = await self._lists.fewer_by_staff(where.customer_id, actor, where.id, commands, by, how)
         return {"system": where.name, "still on": ", ".join(sorted(listed.entries)) or "none"}
