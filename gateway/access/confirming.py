@@ -58,11 +58,7 @@ async def confirm_approver(
     await scope.execute(update(approvers).where(here).values(confirmed_by=by.id))
     how = f"by telephone, recorded by {recorded_by}"
     key = f"subject:{whom.id}"
-    personal = (
-        Personal("by", by.name, f"subject:{by.id}"),
-        Personal("to", recorded_by, key),
-        Personal("words", words, key),
-    )
+    personal = _told(by, recorded_by, words, key)
     data = {"approver": whom.id, "how": "by telephone"}
     await audit.append(
         scope.connection, Event("approver.confirmed", scope.customer_id, actor, data=data, personal=personal)
@@ -90,11 +86,7 @@ async def confirm_address(
             "an extension is not the person's id, give the id (`show USER --json`).",
         )
     key = f"customer:{scope.customer_id}"
-    personal = (
-        Personal("by", by.name, f"subject:{by.id}"),
-        Personal("to", recorded_by, key),
-        Personal("words", words, key),
-    )
+    personal = _told(by, recorded_by, words, key)
     event = Event(
         "address.confirmed", scope.customer_id, actor, system=system.id, subject=subject, data={"approver": by.id},
         personal=personal,
