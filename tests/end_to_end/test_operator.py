@@ -139,6 +139,15 @@ async def test_a_key_taken_away_hangs_up_what_it_signed_in(demo: Demo, ssh: Mast
     assert (await ssh.run("show 2001")).code != 0
 
 
+async def test_a_direct_number_is_read_as_the_customer_writes_it(demo: Demo, ssh: Master) -> None:
+    await permit(demo, "find,view,alter")
+    assert (await ssh.run("set 2001 ddi='020 7946 0123'")).code == 0
+    (visit,) = await demo.admin("session list")
+    shown = await demo.admin("session show", session=visit["id"], why="a look")
+    (changed,) = [one["about"] for one in shown["operations"] if "ddis from" in one["about"]]
+    assert changed.endswith(" to 020 7946 0123")
+
+
 async def test_killing_a_visit(demo: Demo, ssh: Master) -> None:
     await permit(demo, "view")
     assert (await ssh.run("show 2001")).code == 0

@@ -19,6 +19,7 @@ from gateway.access.looking import erased_in
 from gateway.access.proposals import LOOK
 from gateway.errors import InvalidError, NotFoundError, NotPermittedError, UnavailableError
 from gateway.lifecycle import ProposalState
+from gateway.numbers import as_read
 from gateway.store.duties import proposals
 from gateway.store.engine import Scope
 from gateway.store.tables import grants, operations, requests, sessions
@@ -225,13 +226,13 @@ async def _operations(scope: Scope, audit: AuditLog, visit: Any) -> list[Row]:
     here = (operations.c.customer_id == visit.customer_id) & (operations.c.session_id == visit.id)
     rows = (await scope.execute(select(operations).where(here).order_by(operations.c.intended_ms))).all()
     about: dict[str, list[str]] = {row.id: [] for row in rows}
-    after = 0
+    after, country = 0, await notify.country_of(scope)
     while found := await audit.read(scope.connection, visit.customer_id, session=visit.id, after_seq=after):
         after = found[-1].seq
         for entry in found:
             told = about.get(str(entry.body.get("operation")))
             if told is not None and str(entry.body.get("kind", "")).startswith("operation."):
-                told += await _told_of(scope, audit, entry)
+                told += await _told_of(scope, audit, entry, country)
     return [
         {
             "at": when(row.intended_ms), "operation": notify.WORDS.get(row.name, row.name), "outcome": row.state,
@@ -241,7 +242,7 @@ async def _operations(scope: Scope, audit: AuditLog, visit: Any) -> list[Row]:
     ]  # fmt: skip
 
 
-async def _told_of(scope: Scope, audit: AuditLog, entry: Any) -> list[str]:
+async def _told_of(scope: Scope, audit: AuditLog, entry: Any, country: str) -> list[str]:
     try:
         fields = await audit.personal(scope.connection, entry)
     except SealingError:
@@ -251,18 +252,23 @@ async def _told_of(scope: Scope, audit: AuditLog, entry: Any) -> list[str]:
     if gone := [value for value in (before, after) if isinstance(value, Erased)]:
         return [*told, gone[0]]
     if isinstance(before, dict):
-        told.append(_from_to(before, after if isinstance(after, dict) else None))
+        told.append(_from_to(before, after if isinstance(after, dict) else None, country))
     if code := entry.body.get("data", {}).get("code"):
         told.append(f"because: {code}")
     return told
 
 
-def _from_to(before: Row, after: Row | None) -> str:
+def _read(value: Any, country: str) -> str:
+    """A field as people read it: direct numbers as the customer writes them."""
+    return (", ".join(as_read(str(one), country) for one in value) if isinstance(value, list) else value) or "nothing"
+
+
+def _from_to(before: Row, after: Row | None, country: str) -> str:
     name = f"{before.get('name')} (extension {before.get('extension')})"
     if after is None:
         return name
     changes = [
-        f"{field} from {before.get(field) or 'nothing'} to {after.get(field) or 'nothing'}"
+        f"{field} from {_read(before.get(field), country)} to {_read(after.get(field), country)}"
         for field in _FIELDS
         if before.get(field) != after.get(field)
     ]
