@@ -1,4 +1,4 @@
-"""A live Asterisk on the captured files, where there is one, and a telephone that registers with it.
+"""A live Asterisk on some files, where there is one, and a telephone that registers with it.
 
 No Debian release of today packages Asterisk: whoever has one names its program in FRAMEROOM_ASTERISK.
 """
@@ -47,6 +47,12 @@ class Live:
         """Its console's answer."""
         return subprocess.run([*self.command, "-rx", line], capture_output=True, text=True, check=False).stdout
 
+    def wait(self, console: Path) -> None:
+        """Until it has started. Its console's socket comes a moment after it went into the background."""
+        until = time.monotonic() + 30
+        while "fully booted" not in self.ask("core waitfullybooted"):
+            assert time.monotonic() < until, console.read_text(errors="replace")
+
     def register(self, user: str, password: str, expires: int = 0) -> int:
         """The status of a REGISTER with these credentials (RFC 3261 section 22, RFC 2617 with qop)."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
@@ -85,33 +91,44 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-@contextmanager
-def running(pbx: FlatPbx) -> Iterator[Live]:
-    """Asterisk on these files, until the end of the block; the helper's configuration names it."""
-    program = asterisk_program()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """One on loopback that nobody has at the moment."""
+    with socket.socket(socket.AF_INET, kind) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(folder: Path, sip_port: int, more: str = "") -> Iterator[Live]:
+    """Asterisk on the files in `etc`, until the end of the block. `more`: further lines of asterisk.conf."""
+    program = asterisk_program()
     for name in ("run", "log", "var", "spool"):
-        (pbx.folder / name).mkdir(exist_ok=True)
+        (folder / name).mkdir(exist_ok=True)
     where = {"etc": "etc", "varlib": "var", "db": "var", "key": "var", "data": "var", "agi": "var", "cache": "var",
              "spool": "spool", "run": "run", "log": "log"}  # fmt: skip
-    lines = [f"ast{key}dir => {pbx.folder / value}" for key, value in where.items()]
-    pbx.write("asterisk.conf", "\n".join(["[directories]", f"astmoddir => {_modules(program)}", *lines, ""]))
-    for name in ("ari.conf", "http.conf", "manager.conf"):
-        (pbx.etc / name).unlink()
-    pbx.swap("pjsip.conf", "bind=127.0.0.1:5060", f"bind=127.0.0.1:{port}")
-    command = [str(program), "-C", str(pbx.etc / "asterisk.conf")]
-    pbx.configure(asterisk=command)
-    with (pbx.folder / "log" / "console").open("wb") as log:
+    lines = [f"ast{key}dir => {folder / value}" for key, value in where.items()]
+    conf = folder / "etc" / "asterisk.conf"
+    conf.write_text("\n".join(["[directories]", f"astmoddir => {_modules(program)}", *lines, more, ""]))
+    live = Live([str(program), "-C", str(conf)], sip_port)
+    console = folder / "log" / "console"
+    with console.open("wb") as log:
         # It goes into the background once its console can be asked.
-        subprocess.run([*command, "-F"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
-    live = Live(command, port)
+        subprocess.run([*live.command, "-F"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
     try:
-        # Its console's socket comes a moment after it went into the background, and tells by itself from then on.
-        until = time.monotonic() + 30
-        while "fully booted" not in live.ask("core waitfullybooted"):
-            assert time.monotonic() < until, (pbx.folder / "log" / "console").read_text(errors="replace")
+        live.wait(console)
         yield live
     finally:
         live.ask("core stop now")
+
+
+@contextmanager
+def running(pbx: FlatPbx) -> Iterator[Live]:
+    """Asterisk on these files, until the end of the block; the helper's configuration names it."""
+    for name in ("ari.conf", "http.conf", "manager.conf"):
+        (pbx.etc / name).unlink()
+    port = free_port(socket.SOCK_DGRAM)
+    pbx.swap("pjsip.conf", "bind=127.0.0.1:5060", f"bind=127.0.0.1:{port}")
+    with started(pbx.folder, port) as live:
+        pbx.configure(asterisk=live.command, **pbx.changes)
+        yield live
