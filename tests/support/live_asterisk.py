@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,20 +53,23 @@ class Live:
         while "fully booted" not in self.ask("core waitfullybooted"):
             assert time.monotonic() < until, console.read_text(errors="replace")
 
-    def register(self, user: str, password: str, expires: int = 0) -> int:
-        """The status of a REGISTER with these credentials (RFC 3261 section 22, RFC 2617 with qop)."""
+    def register(self, user: str, password: str, expires: int = 0, algorithm: str = "MD5") -> int:
+        """The status of a REGISTER with these credentials (RFC 3261 section 22, RFC 7616 with qop)."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
             link.settimeout(5)
             link.connect(("127.0.0.1", self.sip_port))
             call, port = secrets.token_hex(8), link.getsockname()[1]
             answer = self._send(link, user, call, port, expires, 1, "")
-            told = dict(re.findall(r'(\w+)="?([^",\r]*)"?', re.search(r"WWW-Authenticate: .*", answer, re.I)[0]))  # type: ignore[index]
+            challenges = re.findall(r"WWW-Authenticate: .*", answer, re.I)
+            asked = [dict(re.findall(r'(\w+)="?([^",\r]*)"?', challenge)) for challenge in challenges]
+            (told,) = [one for one in asked if one.get("algorithm", "MD5").upper() == algorithm]
             uri, cnonce = "sip:127.0.0.1", secrets.token_hex(4)
-            ha1, ha2 = _md5(f"{user}:{told['realm']}:{password}"), _md5(f"REGISTER:{uri}")
-            response = _md5(f"{ha1}:{told['nonce']}:00000001:{cnonce}:auth:{ha2}")
+            hashed = _HASHES[algorithm]
+            ha1, ha2 = hashed(f"{user}:{told['realm']}:{password}"), hashed(f"REGISTER:{uri}")
+            response = hashed(f"{ha1}:{told['nonce']}:00000001:{cnonce}:auth:{ha2}")
             line = (
                 f'Authorization: Digest username="{user}", realm="{told["realm"]}", nonce="{told["nonce"]}", '
-                f'uri="{uri}", response="{response}", algorithm=MD5, cnonce="{cnonce}", nc=00000001, qop=auth, '
+                f'uri="{uri}", response="{response}", algorithm={algorithm}, cnonce="{cnonce}", nc=00000001, qop=auth, '
                 f'opaque="{told.get("opaque", "")}"\r\n'
             )
             return int(self._send(link, user, call, port, expires, 2, line).split()[1])
@@ -87,8 +90,10 @@ class Live:
                 return answer
 
 
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+_HASHES: dict[str, Callable[[str], str]] = {
+    "MD5": lambda text: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
+    "SHA-256": lambda text: hashlib.sha256(text.encode()).hexdigest(),
+}
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
