@@ -38,8 +38,8 @@ def capabilities(settings: AsteriskRealtimeSettings | None = None, findings: Fin
         secrecy_why=why,
         proven=(Proof.LIVE, Proof.SCHEMA, Proof.TRANSCRIPTS),
         credential={"password": True, "key": False},
-        proven_how="a live Asterisk 22.10.1 on these tables, resets by REGISTER (`make test-vendor`, where one is named); "
-        "the conformance kit on a real PostgreSQL with the tables and role of that version (always)",
+        proven_how="a live Asterisk 22.10.1 on these tables, resets by REGISTER (`make test-vendor`, where one is "
+        "named); the conformance kit on a real PostgreSQL with the tables and role of that version (always)",
         cannot=cannot,
         login_record=RECORD,
     )
