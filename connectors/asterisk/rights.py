@@ -24,6 +24,8 @@ _SECRETS: Final = frozenset(
 def documented(settings: AsteriskRealtimeSettings) -> Documented:
     """With the site's own table of direct numbers, where the settings name one."""
     reads, updates = dict(READABLE), dict[str, tuple[str, ...]](_UPDATES)
+    if settings.digest == "sha256":
+        updates["ps_auths"] = (*updates["ps_auths"], "supported_algorithms_uas", "supported_algorithms_uac")
     inserts = dict[str, tuple[str, ...]]()
     deletes = set(READABLE)
     if (ddi := settings.ddi) is not None:

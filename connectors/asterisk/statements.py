@@ -182,8 +182,10 @@ _TEXTS: Final[Mapping[str, str]] = {
     "set-pin": "update {voicemail} set password = %(secret)s where context = %(context)s and mailbox = %(mailbox)s",
     "set-md5": """update {ps_auths} set auth_type = 'md5', password = null, password_digest = null,
         md5_cred = %(hash)s where id = %(id)s""",
+    # Asterisk takes no account for which it offers, or would itself use, an algorithm without a password of its own.
     "set-sha256": """update {ps_auths} set auth_type = 'md5', password = null, md5_cred = null,
-        password_digest = %(hash)s where id = %(id)s""",
+        password_digest = %(hash)s, supported_algorithms_uas = 'SHA-256', supported_algorithms_uac = 'SHA-256'
+        where id = %(id)s""",
     "delete-contacts": "delete from {ps_contacts} where endpoint = any(%(ids)s::text[])",
     "delete-endpoints": "delete from {ps_endpoints} where id = any(%(ids)s::text[])",
     "delete-auths": "delete from {ps_auths} where id = any(%(ids)s::text[])",

@@ -22,6 +22,13 @@ MAX_LINE: Final = 1022
 AUTHS_AT_ONCE: Final = 2
 """Password sections that one write reaches: more would be too many headers."""
 
+FORMS: Final = (
+    ("md5_cred", "password_digest", "auth_type"), ("md5_cred", "password_digest"), ("md5_cred", "auth_type"),
+    ("md5_cred",), ("password_digest", "auth_type"), ("password_digest",), (),
+)  # fmt: skip
+"""Lines beside a password that a password section may have, most first: Asterisk does a request that names the lines
+that are there, and no other. Digests go; `auth_type` is changed."""
+
 _PEOPLE: Final = "pjsip.conf"
 _WIZARDS: Final = "pjsip_wizard.conf"
 _MAILBOXES: Final = "voicemail.conf"
@@ -79,6 +86,11 @@ def _callerids(name: str, value: object) -> None:
             _WAS("the caller id as it is", item.was)
 
 
+def _forms(name: str, value: object) -> None:
+    if value not in FORMS:
+        raise InvalidValue(f"{name} must be lines that a password section may have")
+
+
 def _options(name: str, value: object) -> None:
     if not isinstance(value, tuple) or len(value) > 32:
         raise InvalidValue(f"{name} holds what a line of voicemail.conf cannot")
@@ -103,6 +115,7 @@ GUARD: Final = Guard(
     Template("contacts", False),
     Template("set-callerids", True, {"callerids": _callerids}),
     Template("set-secret", True, {"auths": _sections(1, AUTHS_AT_ONCE), "secret": secret_like(r"[A-Za-z0-9]{8,128}")}),
+    Template("put-secret", True, {"auth": SECTION, "forms": _forms, "secret": secret_like(r"[A-Za-z0-9]{8,128}")}),
     Template(
         "remove-accounts", True,
         {"endpoints": _sections(1, 16), "auths": _sections(0, 16), "aors": _sections(0, 16)},
@@ -179,6 +192,19 @@ def _secret_lines(values: Mapping[str, Any]) -> list[str]:
     return update.lines
 
 
+def _put_lines(values: Mapping[str, Any]) -> list[str]:
+    """The password's own line changed, and no line added: an added one would go into pjsip.conf itself, wherever the
+    section stands, and there into whichever section is last."""
+    update, auth = _Update(_PEOPLE, "res_pjsip.so"), values["auth"]
+    for form in values["forms"]:
+        if form == "auth_type":
+            update.add("update", auth, var=form, value="userpass", kind="auth")
+        else:
+            update.add("delete", auth, var=form, kind="auth")
+    update.add("update", auth, var="password", value=values["secret"], kind="auth")
+    return update.lines
+
+
 def _removal_lines(values: Mapping[str, Any]) -> list[str]:
     update = _Update(_PEOPLE, "res_pjsip.so")
     for field, kind in (("endpoints", "endpoint"), ("auths", "auth"), ("aors", "aor")):
@@ -220,6 +246,8 @@ def render(request: Allowed, action_id: str) -> bytes:
             lines = _callerid_lines(request.values["callerids"])
         case "set-secret":
             lines = _secret_lines(request.values)
+        case "put-secret":
+            lines = _put_lines(request.values)
         case "remove-accounts":
             lines = _removal_lines(request.values)
         case "set-mailbox" | "remove-mailbox" as name:

@@ -107,7 +107,7 @@ class Answer:
             self._named = True
         elif key == b"Message":
             self.message = value[:200]
-            known = REFUSALS.get(value)
+            known = REFUSALS.get(value.rstrip(b"\n"))  # some carry an end of line of their own
             if known is not None and (self.refused or known == "none"):
                 self.refused = known
         else:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, GUARD, NAME
+from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, EMAIL, FORMS, GUARD, NAME
 from connectors.asterisk_ami.answers import Answer, Events, Fields, Keep, Listing, Sections
 from connectors.asterisk_ami.capabilities import NO_DEVICES, capabilities
 from connectors.asterisk_ami.link import Link, connect
@@ -19,7 +19,7 @@ from connectors.asterisk_ami.mailbox import FOUND, SHOWN, Mailbox
 from connectors.asterisk_ami.people import Endpoint, Own, Paging, device, is_person, shares
 from connectors.asterisk_ami.proof import check_lines
 from connectors.asterisk_ami.register import proven
-from connectors.asterisk_ami.rules import AT_THE_PBX, done, may_reset, removal, renamings
+from connectors.asterisk_ami.rules import AT_THE_PBX, NO_LINE, done, may_reset, removal, renamings
 from connectors.asterisk_ami.search import Search
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.base import ConnectorBase
@@ -231,7 +231,7 @@ class AmiConnector(ConnectorBase):
             NAME("the name", name)
             if name_of(own.first.callerid, mailbox.fullname if mailbox else None) != expected.name:
                 raise Conflict("the name changed since it was shown; nothing was written")
-            requests.append(GUARD.render("set-callerids", callerids=tuple(renamings(own, name))))
+            requests.append(GUARD.render("set-callerids", callerids=tuple(renamings(own, name, self._settings))))
         if email is not None:
             EMAIL("the address", email)
             if mailbox is None:
@@ -242,23 +242,28 @@ class AmiConnector(ConnectorBase):
                 raise Refused(f"the mailbox also belongs to {', '.join(sharers)}", next_step=AT_THE_PBX)
         if self._settings.voicemail == "spooldir" and mailbox is not None and not own.sharers():
             requests.append(GUARD.render("set-mailbox", **mailbox.line("-", name=name, email=email)))
-        await self._write(requests)
+        await self._write(*([request] for request in requests))
         with suppress(Unreachable, ProtocolViolation, SecretReadable):
             return await self.view(person_id)
         raise OutcomeUnknown("it was written, and the connection was lost before it could be shown")
 
-    async def _write(self, requests: Sequence[Allowed]) -> bool:
+    async def _write(self, *requests: Sequence[Allowed]) -> bool:
         """One after the other; what was written before one failed is said. Whether it was seen that all of it counts.
+        Of several that stand together the first is done whose lines Asterisk finds.
 
         Asterisk answers a write before it loads the file again, and the next question of a connection waits for that.
         """
         self._paged = None
-        for number, request in enumerate(requests):
+        for number, alternatives in enumerate(requests):
             failure: ConnectorError | None = None
-            try:
-                done(await self._link.ask(request, Answer))
-            except ConnectorError as error:
-                failure = error
+            for request in alternatives:
+                failure = None
+                try:
+                    done(await self._link.ask(request, Answer))
+                except ConnectorError as error:
+                    failure = error
+                if not isinstance(failure, Conflict):
+                    break
             if failure is not None and number:
                 raise OutcomeUnknown("part of it was written, and the rest was refused or lost")
             if failure is not None:
@@ -290,7 +295,7 @@ class AmiConnector(ConnectorBase):
         ]  # fmt: skip
         if mailbox is not None and not own.sharers():
             requests.append(GUARD.render("remove-mailbox", context=mailbox.context, mailbox=mailbox.mailbox))
-        await self._write(requests)
+        await self._write(*([request] for request in requests))
         return removal(own, mailbox)
 
     async def devices(self, person_id: str) -> Sequence[Device]:
@@ -327,13 +332,22 @@ class AmiConnector(ConnectorBase):
         if kind is SecretKind.VOICEMAIL and mailbox is not None:
             return await self._reset_pin(mailbox, secret)
         auths = own.auths
-        pairs = [tuple(auths[at : at + AUTHS_AT_ONCE]) for at in range(0, len(auths), AUTHS_AT_ONCE)]
-        seen = await self._write([GUARD.render("set-secret", auths=pair, secret=secret.reveal()) for pair in pairs])
+        try:
+            seen = await self._write(*self._secret_requests(auths, secret.reveal()))
+        except Conflict:
+            raise Refused(f"{NO_LINE}; nothing was written", next_step=AT_THE_PBX) from None
         notes = [] if seen else [_NOT_SEEN]
         notes += [f"all {len(auths)} devices of this person take the new password"] if len(auths) > 1 else []
         if self._settings.sip_port is not None:
             notes.append(await proven(self._host, self._settings.sip_port, own.ids[0], secret.reveal()))
         return ResetDone(tuple(notes))
+
+    def _secret_requests(self, auths: Sequence[str], secret: str) -> Iterable[Sequence[Allowed]]:
+        """How each password section gets a new password, and keeps no other form of the old one."""
+        if self._settings.one_file:
+            pairs = [tuple(auths[at : at + AUTHS_AT_ONCE]) for at in range(0, len(auths), AUTHS_AT_ONCE)]
+            return [[GUARD.render("set-secret", auths=pair, secret=secret)] for pair in pairs]
+        return [[GUARD.render("put-secret", auth=auth, forms=f, secret=secret) for f in FORMS] for auth in auths]
 
     async def _reset_pin(self, mailbox: Mailbox, secret: Secret) -> ResetDone:
         key = (mailbox.context, mailbox.mailbox)

@@ -11,10 +11,11 @@ import contextlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from connectors.asterisk_ami.actions import GUARD, render
+from connectors.asterisk_ami.actions import MAX_LINE as MAX_SENT
 from connectors.asterisk_ami.answers import MAX_LINE, Answer
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.contract import Target, Unseal
@@ -36,6 +37,9 @@ _GREETING: Final = re.compile(rb"Asterisk Call Manager/(\d{1,3})\.\d{1,3}\.\d{1,
 _CHUNK: Final = 256 << 10
 _MOST: Final = 256 << 20
 """Bytes of one answer: 50,000 people are about 25 MiB of sections, or 35 of mailboxes."""
+_AT_ONCE: Final = MAX_SENT + 2
+"""Bytes that Asterisk takes at once. Then it waits for its socket again, without a look at what TLS still holds for it:
+of a larger record the rest would lie there, and nothing be answered (main/manager.c, `get_input`; seen live)."""
 _WINDOW: Final = 32
 """Questions that are on their way at once."""
 _LOST: Final = "the connection to the phone system was lost"
@@ -81,7 +85,8 @@ class Link:
                     answers.append(made(f"f{self._count}"))
                     written = written or request.writes
                 self._owed += answers[at:]
-                self._writer.write(b"".join(data))
+                for piece in _pieces(b"".join(data)):
+                    self._writer.write(piece)
                 await self._writer.drain()
                 await self._collect()
         except (OSError, EOFError):
@@ -154,6 +159,16 @@ class Link:
         self.broken = True
         self._lines, self._half, self._owed = [], b"", []
         self._writer.transport.abort()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Whole lines, as many at a time as Asterisk takes at once; each of them a TLS record of its own."""
+    at = 0
+    while len(data) - at > _AT_ONCE:
+        end = data.rindex(b"\r\n", at, at + _AT_ONCE) + 2
+        yield data[at:end]
+        at = end
+    yield data[at:]
 
 
 def _broken(written: bool, words: str) -> ConnectorError:

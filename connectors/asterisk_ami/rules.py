@@ -18,6 +18,10 @@ from connectors.errors import Conflict, NotSupported, OutcomeUnknown, Refused
 AT_THE_PBX: Final = "Change it at the phone system."
 _ROLES: Final = "The operator compares manager.conf with docs/connectors/asterisk-ami.md."
 _CALLERID_LENGTH: Final = 120
+ONE_FILE: Final = (
+    "Asterisk adds a line to pjsip.conf itself, wherever the account stands: only where the settings say `one_file`"
+)
+NO_LINE: Final = f"the account's password section has no line for a password (a digest stands alone), and {ONE_FILE}"
 _STAYS: Final = (
     "its telephones' registrations, until they expire",
     "recorded messages and greetings on the phone system's disk",
@@ -48,8 +52,14 @@ def done(answer: Answer) -> None:
             raise Refused("the phone system refused it; nothing was written")
 
 
-def renamings(own: Own, name: str) -> Iterable[CallerId]:
+def renamings(own: Own, name: str, settings: AsteriskAmiSettings) -> Iterable[CallerId]:
+    """Refused where a line would have to be added, and it is not known to which file."""
     for one in own.devices:
+        if one.callerid_lines != 1 and not settings.one_file:
+            raise Refused(
+                f"the account {one.section} has {'several lines' if one.callerid_lines else 'no line'} for its caller "
+                f"id, and {ONE_FILE}; nothing was written", next_step=AT_THE_PBX,
+            )  # fmt: skip
         becomes = renamed(one.callerid, name, own.first.extension, _CALLERID_LENGTH)
         how = {0: "none", 1: "one"}.get(one.callerid_lines, "several")
         yield CallerId(one.section, comparable(one.callerid), becomes, how)

@@ -26,5 +26,8 @@ class AsteriskAmiSettings(BaseModel):
     """A line of voicemail.conf holds the PIN beside the address, and is written whole or not at all. kept: never
     written. rebuilt: a PIN reset writes it from what Asterisk shows of the mailbox. spooldir:
     `passwordlocation=spooldir` with every PIN in the spool, so that an address can be changed, and a PIN cannot."""
+    one_file: bool = False
+    """The operator's word that no account stands in a file that pjsip.conf includes: only then is a line added to a
+    section, for Asterisk adds it to pjsip.conf itself, and there to whichever section is last."""
     sip_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Where a reset is proven by a REGISTER over UDP (same host); empty: it is not proven."""

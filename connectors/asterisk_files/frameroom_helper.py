@@ -1175,11 +1175,48 @@ WITHHELD = re.compile(
     rb"|^(\s*set_var\s*:\s*)\S[^\r\n]*"
 )
 
+# It prints a telephone's variables in one list with its options, by their own names: only what is known as an option of
+# Asterisk 16 to 23 (res_pjsip/pjsip_configuration.c) is told.
+OPTIONS = frozenset(
+    (
+        b"100rel accept_multiple_sdp_answers accountcode acl aggregate_mwi allow allow_overlap allow_subscribe "
+        b"allow_transfer allow_unauthenticated_options aors asymmetric_rtp_codec auth bind_rtp_to_media_address bundle "
+        b"call_group callerid callerid_privacy callerid_tag codec_prefs_incoming_answer codec_prefs_incoming_offer "
+        b"codec_prefs_outgoing_answer codec_prefs_outgoing_offer connected_line_method contact_acl contact_deny "
+        b"contact_permit contact_user context cos_audio cos_video deny device_state_busy_at direct_media "
+        b"direct_media_glare_mitigation direct_media_method disable_direct_media_on_nat disallow "
+        b"dtls_auto_generate_cert dtls_ca_file dtls_ca_path dtls_cert_file dtls_cipher dtls_fingerprint "
+        b"dtls_private_key dtls_rekey dtls_setup dtls_verify dtmf_mode fax_detect fax_detect_timeout "
+        b"follow_early_media_fork follow_redirect_methods force_avp force_rport from_domain from_user "
+        b"g726_non_standard geoloc_incoming_call_profile geoloc_outgoing_call_profile ice_support identify_by "
+        b"ignore_183_without_sdp inband_progress incoming_call_offer_pref incoming_mwi_mailbox language mailboxes "
+        b"max_audio_streams max_video_streams media_address media_encryption media_encryption_optimistic "
+        b"media_use_received_transport message_context moh_passthrough moh_suggest mwi_from_user "
+        b"mwi_subscribe_replaces_unsolicited named_call_group named_pickup_group notify_early_inuse_ringing "
+        b"one_touch_recording outbound_auth outbound_proxy outgoing_call_offer_pref overlap_context permit "
+        b"pickup_group preferred_codec_only record_off_feature record_on_feature redirect_method refer_blind_progress "
+        b"rewrite_contact rpid_immediate rtcp_mux rtp_engine rtp_ipv6 rtp_keepalive rtp_port_end rtp_port_start "
+        b"rtp_symmetric rtp_timeout rtp_timeout_hold sdp_owner sdp_session security_mechanisms security_negotiation "
+        b"send_aoc send_connected_line send_diversion send_history_info send_pai send_rpid srtp_tag_32 stir_shaken "
+        b"stir_shaken_profile sub_min_expiry subscribe_context suppress_moh_on_sendonly suppress_q850_reason_headers "
+        b"t38_bind_udptl_to_media_address t38_udptl t38_udptl_ec t38_udptl_ipv6 t38_udptl_maxdatagram t38_udptl_nat "
+        b"tenantid timers timers_min_se timers_sess_expires tone_zone tos_audio tos_video transport "
+        b"trust_connected_line trust_id_inbound trust_id_outbound type use_avpf use_ptime user_eq_phone "
+        b"voicemail_extension webrtc ParameterName"
+    ).split()
+)
+NAMED = re.compile(rb"(?m)^( (\S[^\r\n]*?) : )[^\r\n]*\S[^\r\n]*")
 
-def withheld(raw: bytes) -> bytes:
-    """Whole lines of output, without that."""
-    return WITHHELD.sub(
+
+def withheld(raw: bytes, line: str = "") -> bytes:
+    """Whole lines of output, the answer to this one, without that."""
+    raw = WITHHELD.sub(
         lambda found: found.group(1) + b"(withheld))" if found.group(1) else found.group(2) + b"(withheld)", raw
+    )
+    if not line.startswith("pjsip show endpoint "):
+        return raw
+    return NAMED.sub(
+        lambda found: found.group(0) if found.group(2).rstrip() in OPTIONS else found.group(1) + b"(withheld)", raw
     )
 
 
@@ -1248,7 +1285,7 @@ class Console:
                 if len(held) > MAX_LINE:
                     raise Fail("failed", "console")  # no line of Asterisk's is so long
                 if whole:
-                    yield withheld(whole)
+                    yield withheld(whole, str(line))
                 if not data:
                     break
             if child.wait() != 0:

@@ -65,6 +65,7 @@ class Entry:
     """A reviewed command: fixed words, and slots; what it does, in plain words.
 
     `withheld`: fields of its output that are never shown, besides those that look like secrets anyhow (`output`);
+    `shown`: where there are any, the only fields of its output (" NAME : value") whose value is shown;
     `safe`: why nothing else in its output is a secret; `source`: whence that is known. `extra`: off until the customer
     switches it on for a phone system.
     """
@@ -75,6 +76,7 @@ class Entry:
     safe: str
     source: str
     withheld: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     extra: bool = False
 
     @property

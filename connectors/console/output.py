@@ -26,6 +26,7 @@ _SECRET_FIELD: Final = re.compile(
 _SECRET_CALL: Final = re.compile(
     r"((?:Authenticate|DISA|SendDTMF|AgentLogin|MeetMe|SayDigits|SayAlpha|Macro|Gosub|Set)\()\S.*", re.IGNORECASE
 )
+_NAMED: Final = re.compile(r"(?P<start> (?P<name>\S.*?) : ).*\S.*", re.DOTALL)
 _SUSPECTS: Final = (
     b"pass", b"pwd", b"secret", b"cred", b"digest", b"token", b"auth_pass", b"authorization", b"authenticate",
     b"key", b"pin", b"disa", b"senddtmf", b"agentlogin", b"meetme", b"saydigits", b"sayalpha", b"macro", b"gosub",
@@ -56,13 +57,15 @@ class OutputFilter:
     """Redacts and sanitises a stream of output, whole lines at a time, so that no split can hide a secret.
 
     `redactions`: values that never pass, besides what stands in a field that looks secret; `fields`: names of fields
-    whose value never passes either. A line longer than 8 KiB is left out from its first to its last byte, for part of
+    whose value never passes either; `shown`: where given, the only names in lines " NAME : value" whose value does. A
+    line longer than 8 KiB is left out from its first to its last byte, for part of
     it could be part of a secret.
     """
 
-    def __init__(self, redactions: Iterable[str] = (), fields: Iterable[str] = ()) -> None:
+    def __init__(self, redactions: Iterable[str] = (), fields: Iterable[str] = (), shown: Iterable[str] = ()) -> None:
         names = [re.escape(name) for name in fields]
         self._fields = re.compile(rf"^(\s*(?:{'|'.join(names)})\s*[:=]\s*)\S.*", re.IGNORECASE) if names else None
+        self._shown = frozenset(shown)
         self._redactions = tuple(sorted({value for value in redactions if value}, key=len, reverse=True))
         self._held = b""
         self._skipping = False
@@ -95,7 +98,7 @@ class OutputFilter:
 
     def _harmless(self, data: bytes) -> bool:
         """Whether data holds nothing that a closer look could change: most output, at the speed of a search."""
-        if self._redactions or self._fields is not None:
+        if self._redactions or self._shown or self._fields is not None:
             return False
         letters = data.translate(_SMALL, _NOT_LETTERS)
         if letters.translate(None, _LETTERS):
@@ -117,6 +120,8 @@ class OutputFilter:
         redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD})", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
         if self._fields is not None:
             redacted = self._fields.sub(rf"\1{_WITHHELD}", redacted)
+        if self._shown and (named := _NAMED.fullmatch(redacted)) and named["name"].rstrip() not in self._shown:
+            redacted = f"{named['start']}{_WITHHELD}"
         for value in self._redactions:
             redacted = redacted.replace(value, _WITHHELD)
         # Colour inside a secret would hide it: a line that had one is shown without colour.

@@ -437,7 +437,7 @@ final class Frameroom_Prompt
                     throw new Frameroom_Fail('failed', 'long-line');
                 }
                 $seen = $seen || $whole !== '';
-                $whole = $fwconsole ? self::table($whole) : self::withheld($whole);
+                $whole = $fwconsole ? self::table($whole) : self::withheld($whole, $line);
                 if ($whole !== '') {
                     yield $whole;
                 }
@@ -462,13 +462,47 @@ final class Frameroom_Prompt
     }
 
     /** Arguments of applications that take a PIN, and variables of a telephone, go no further. */
-    private static function withheld($lines)
+    private static function withheld($lines, $line)
     {
-        return preg_replace(
+        $lines = preg_replace(
             array('~((?:Authenticate|DISA|SendDTMF|AgentLogin)\()[^)\s]*~i', '~^(\s*set_var\s*[:=]\s*)\S[^\r\n]*~im'),
             '$1(withheld)', $lines
         );
+        if (strpos($line, 'pjsip show endpoint ') !== 0) {
+            return $lines;
+        }
+        return preg_replace_callback('~^( (\S[^\r\n]*?) : )[^\r\n]*\S[^\r\n]*~m', function ($found) {
+            $known = in_array(rtrim($found[2]), explode(' ', self::OPTIONS), true);
+            return $known ? $found[0] : $found[1] . '(withheld)';
+        }, $lines);
     }
+
+    /** Asterisk prints a telephone's variables in one list with these, its options, and by their own names. */
+    const OPTIONS =
+        '100rel accept_multiple_sdp_answers accountcode acl aggregate_mwi allow allow_overlap allow_subscribe '
+        . 'allow_transfer allow_unauthenticated_options aors asymmetric_rtp_codec auth bind_rtp_to_media_address bundle '
+        . 'call_group callerid callerid_privacy callerid_tag codec_prefs_incoming_answer codec_prefs_incoming_offer '
+        . 'codec_prefs_outgoing_answer codec_prefs_outgoing_offer connected_line_method contact_acl contact_deny '
+        . 'contact_permit contact_user context cos_audio cos_video deny device_state_busy_at direct_media '
+        . 'direct_media_glare_mitigation direct_media_method disable_direct_media_on_nat disallow '
+        . 'dtls_auto_generate_cert dtls_ca_file dtls_ca_path dtls_cert_file dtls_cipher dtls_fingerprint '
+        . 'dtls_private_key dtls_rekey dtls_setup dtls_verify dtmf_mode fax_detect fax_detect_timeout '
+        . 'follow_early_media_fork follow_redirect_methods force_avp force_rport from_domain from_user '
+        . 'g726_non_standard geoloc_incoming_call_profile geoloc_outgoing_call_profile ice_support identify_by '
+        . 'ignore_183_without_sdp inband_progress incoming_call_offer_pref incoming_mwi_mailbox language mailboxes '
+        . 'max_audio_streams max_video_streams media_address media_encryption media_encryption_optimistic '
+        . 'media_use_received_transport message_context moh_passthrough moh_suggest mwi_from_user '
+        . 'mwi_subscribe_replaces_unsolicited named_call_group named_pickup_group notify_early_inuse_ringing '
+        . 'one_touch_recording outbound_auth outbound_proxy outgoing_call_offer_pref overlap_context permit '
+        . 'pickup_group preferred_codec_only record_off_feature record_on_feature redirect_method refer_blind_progress '
+        . 'rewrite_contact rpid_immediate rtcp_mux rtp_engine rtp_ipv6 rtp_keepalive rtp_port_end rtp_port_start '
+        . 'rtp_symmetric rtp_timeout rtp_timeout_hold sdp_owner sdp_session security_mechanisms security_negotiation '
+        . 'send_aoc send_connected_line send_diversion send_history_info send_pai send_rpid srtp_tag_32 stir_shaken '
+        . 'stir_shaken_profile sub_min_expiry subscribe_context suppress_moh_on_sendonly suppress_q850_reason_headers '
+        . 't38_bind_udptl_to_media_address t38_udptl t38_udptl_ec t38_udptl_ipv6 t38_udptl_maxdatagram t38_udptl_nat '
+        . 'tenantid timers timers_min_se timers_sess_expires tone_zone tos_audio tos_video transport '
+        . 'trust_connected_line trust_id_inbound trust_id_outbound type use_avpf use_ptime user_eq_phone '
+        . 'voicemail_extension webrtc ParameterName';
 
     /** Of what fwconsole says only rows of a table: around it are hints, warnings, and where it fails a trace of calls. */
     private static function table($lines)

@@ -57,7 +57,8 @@ def capabilities(settings: FusionPbxSettings | None = None, findings: Findings |
         proven=(Proof.SCHEMA,),
         credential={"password": True},
         proven_how="the conformance kit on a real PostgreSQL with the columns that FusionPBX 5.6 defines (an "
-        "extract; its own definitions and its own PHP with `make test-vendor`); no live FusionPBX or FreeSWITCH",
+        "extract; its own definitions and its own PHP with `make test-vendor`); the prompt on a live FreeSWITCH "
+        "1.10.12; no live FusionPBX",
         cannot=cannot,
         login_record=RECORD,
     )

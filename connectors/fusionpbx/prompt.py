@@ -26,8 +26,11 @@ _LONGEST: Final = 8192
 """Bytes of a line of output; none of FreeSWITCH's is longer."""
 # `sofia status gateway` says of the provider's password whether there is one.
 _WITHHELD: Final = re.compile(rb"(?im)^([ \t]*pass(?:word|wd)?[ \t]+)\S[^\r\n]*")
-# It says "no reply" itself where a command has nothing to say.
-_NOT_DONE: Final = re.compile(rb"-ERR(?! no reply)")
+# It says "no reply" itself where a command has nothing to say. mod_sofia, and a configuration that cannot be read, have
+# words of their own (seen on a live one).
+_NOT_DONE: Final = re.compile(
+    rb"-ERR(?! no reply)|Invalid |Failure |Profile \S+ must be up for |(?:\+OK|Reload XML) \[\[error"
+)
 _LOOK: Final = "Look at what it was to change. It is not repeated by itself."
 _COMMANDS: Final = frozenset(entry.words[0] for entry in FREESWITCH if isinstance(entry.words[0], str))
 """What a user of the socket has to be allowed for all of the catalogue."""

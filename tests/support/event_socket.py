@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from connectors.conformance.relay import served
-from connectors.console import FREESWITCH, find
+from connectors.console import FREESWITCH, Class, find
 
 _DELETE = re.compile(r"api luarun app/servers/resources/clear_cache\.lua delete (\S+)|api memcache delete (\S+)")
 
@@ -35,6 +35,8 @@ class FreeSwitch:
     how: str = ""
     """"": as it is; "rude", "silent", "garbage", "endless", "wrong": as an enemy or as one that is ill set up;
     "cut", "hostile", "no call": so answers its prompt."""
+    refusal: str = "-ERR No such channel!\n"
+    """What it then says to a line that acts."""
     users: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     """Of the directory: esl-password and esl-allowed-api."""
     registered: Sequence[str] = ()
@@ -100,8 +102,8 @@ class FreeSwitch:
             case ("sofia", "status", "gateway", name):
                 # Whether there is one: FreeSWITCH itself tells no more (mod_sofia, sofia status gateway).
                 return (f"Name    \t{name}\nUsername\tacme\nPassword\t{self.gateway}\nState   \tREGED\n",)
-            case ("uuid_kill", _) if self.how == "no call":
-                return ("-ERR No such channel!\n",)
+            case _ if self.how == "no call" and found[0].kind is Class.ACT:
+                return (self.refusal,)
             case _:
                 return ("+OK\n",)
 

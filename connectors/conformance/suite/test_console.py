@@ -111,11 +111,11 @@ async def test_a_command_that_was_made_by_hand_is_refused(bench: Bench) -> None:
 async def test_nothing_of_a_secret_is_in_any_output(bench: Bench) -> None:
     """As the gateway shows it: what a command withholds is withheld."""
     _needs_console(bench)
-    withheld = {entry.name: entry.withheld for entry in catalogue(bench.traits.console)}
+    entries = {entry.name: entry for entry in catalogue(bench.traits.console)}
     async with tried(bench) as (system, connector):
         secrets = [value for person in system.people for value in person.secrets.values() if value]
         for command in _commands(bench):
-            strainer = OutputFilter(fields=withheld[command.entry])
+            strainer = OutputFilter(fields=entries[command.entry].withheld, shown=entries[command.entry].shown)
             shown = strainer.feed(await _whole(connector, command)) + strainer.flush()
             assert not [secret for secret in secrets if secret.encode() in shown], f"{command.render()} shows a secret"
 

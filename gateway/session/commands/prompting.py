@@ -60,7 +60,7 @@ async def run_line(
 
     async def work(_: str) -> Did:
         nonlocal whole
-        strainer, sizes = OutputFilter(fields=entry.withheld), [0]
+        strainer, sizes = OutputFilter(fields=entry.withheld, shown=entry.shown), [0]
         output = (await desk.visits.connector(visit)).diag(command)
         whole = await _until(stop, visit, _pump(caller.channel, visit, output, strainer, put, pager, sizes))
         if not whole and entry.kind is Class.ACT:

@@ -10,6 +10,7 @@ import pytest
 from connectors.asterisk.connector import AsteriskConnector
 from tests.connectors.asterisk.database import DDI as DDI
 from tests.connectors.asterisk.database import PASSWORD as PASSWORD
+from tests.connectors.asterisk.database import SHA256_TOO as SHA256_TOO
 from tests.connectors.asterisk.database import VECTORS as VECTORS
 from tests.connectors.asterisk.database import Pbx as Pbx
 from tests.connectors.asterisk.database import certificate as certificate

@@ -20,6 +20,8 @@ from tests.support.postgres import Postgres
 VECTORS = Path(__file__).parents[2] / "vectors" / "asterisk"
 PASSWORD = "CANARY-pgpass-gateway-78"
 DDI = {"table": "site_ddi", "number_column": "number", "extension_column": "extension"}
+SHA256_TOO = "grant update (supported_algorithms_uas, supported_algorithms_uac) on ps_auths to gateway"
+"""What `digest: sha256` needs besides."""
 _SITE = """
 create table site_ddi (number varchar(20) primary key, extension varchar(20) not null, note text);
 insert into site_ddi values ('442079460101', '1001'), ('442079460120', '1020'), ('442079460121', '1020');

@@ -11,17 +11,21 @@ from connectors.asterisk.connector import AsteriskConnector
 from connectors.contract import Change, Person, Secrecy, Secret, SecretKind
 from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, Refused, SecretReadable
 
-from .conftest import VECTORS, Pbx
+from .conftest import SHA256_TOO, VECTORS, Pbx
 
 
 def accepts(pbx: Pbx, user: str, password: str, algorithm: str = "MD5") -> int:
     """What Asterisk answers a REGISTER with these credentials, from its own rows (91-realtime-live.txt): a digest
-    that is there wins over a password; with none of the three it answers 500."""
-    row = pbx.sql("select password, md5_cred, password_digest, coalesce(realm, 'asterisk') "
+    that is there wins over a password; with none of the three it answers 500, and so where an algorithm that it may
+    use (MD5 where none is named) has a digest of another algorithm and no password (seen live)."""
+    row = pbx.sql("select password, md5_cred, password_digest, coalesce(realm, 'asterisk'), "
+                  "coalesce(supported_algorithms_uas, 'MD5') || ',' || coalesce(supported_algorithms_uac, 'MD5') "
                   "from ps_auths where username = %s", user)  # fmt: skip
     if not row:
         return 401
-    stored, md5, digest, realm = row[0]
+    stored, md5, digest, realm, algorithms = row[0]
+    if digest and not stored and {digest.partition(":")[0]} != set(algorithms.split(",")):
+        return 500
     plain = f"{user}:{realm}:{password}".encode()
     hashed = hashlib.new("md5" if algorithm == "MD5" else "sha256", plain).hexdigest()
     if digest:
@@ -191,6 +195,8 @@ async def test_someone_else_under_the_same_number_is_not_removed(pbx: Pbx, opene
 @pytest.mark.parametrize("user", ["1001", "1007", "1008", "alice.wong"])
 async def test_a_new_password_works_and_the_old_does_not(pbx: Pbx, user: str, digest: str) -> None:
     """userpass, md5_cred and password_digest rows alike."""
+    if digest == "sha256":
+        pbx.sql(SHA256_TOO)
     connector = await pbx.connect(digest=digest)
     old, new = f"CANARY-sip-{user}-7f3", "Kx7mQ2vTz9LpR4wNc8Hd"
     assert accepts(pbx, user, old) == 200
@@ -201,6 +207,18 @@ async def test_a_new_password_works_and_the_old_does_not(pbx: Pbx, user: str, di
     plain = pbx.sql("select count(*) from ps_auths where concat(password, md5_cred, password_digest) like %s",
                     f"%{new}%")  # fmt: skip
     assert plain == [(0,)], "the password itself never reached the database"
+    await connector.close()
+
+
+async def test_a_sha256_digest_needs_two_rights_more_and_a_check_says_so(pbx: Pbx) -> None:
+    connector = await pbx.connect(digest="sha256")
+    (line,) = [line for line in await connector.check() if "supported_algorithms_uas" in line.words]
+    assert not line.ok
+    with pytest.raises(Refused):
+        await connector.reset("1001", SecretKind.SIP, Secret("Kx7mQ2vTz9LpR4wNc8Hd"))
+    assert accepts(pbx, "1001", "CANARY-sip-1001-7f3") == 200
+    pbx.sql(SHA256_TOO)
+    assert all(line.ok for line in await connector.check())
     await connector.close()
 
 

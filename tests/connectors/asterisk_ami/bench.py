@@ -39,7 +39,9 @@ def _template(headers: Headers) -> str:
         case "UpdateConfig", "pjsip.conf", "delcat":
             return "remove-accounts"
         case "UpdateConfig", "pjsip.conf", _:
-            return "set-callerids" if headers.get("Var-000000") == "callerid" else "set-secret"
+            if headers.get("Var-000000") == "callerid":
+                return "set-callerids"
+            return "set-secret" if headers.get("Action-000000") == "append" else "put-secret"
         case "ListCategories", file, _ if file != "pjsip_wizard.conf":
             return repr(headers)
     return _ACTIONS.get(action, repr(headers))
@@ -184,6 +186,7 @@ class AmiBench:
         "mailbox": {"context": "default", "mailbox": "20001"},
         "set-callerids": {"callerids": (CallerId("20001", "x", '"Zoë" <20001>', "one"),)},
         "set-secret": {"auths": ("20001",), "secret": "Abcdefgh23456789"},
+        "put-secret": {"auth": "20001", "forms": ("md5_cred",), "secret": "Abcdefgh23456789"},
         "remove-accounts": {"endpoints": ("20001",), "auths": ("20001",), "aors": ("20001",)},
         "set-mailbox": {
             "context": "default", "mailbox": "20001", "pin": "739102", "name": "Zoë", "email": "zoe@customer.example",

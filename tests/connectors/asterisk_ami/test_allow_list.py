@@ -102,6 +102,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
         "callerids": (CallerId("1", "x", '"Zoë" <1>', "one"), CallerId("2", "", "Zoë <2>", "several"))
     },
     "set-secret": {"auths": ("1-auth", "2"), "secret": "Kx7mQ2vTz9LpR4wNc8Hd"},
+    "put-secret": {"auth": "1-auth", "forms": actions.FORMS[0], "secret": "Kx7mQ2vTz9LpR4wNc8Hd"},
     "remove-accounts": {"endpoints": ("1", "1-m"), "auths": ("1",), "aors": ()},
     "set-mailbox": {
         "context": "default", "mailbox": "1", "pin": "1234", "name": "", "email": "", "pager": "",

@@ -40,7 +40,7 @@ async def server() -> Any:
 def job(pbx: Pbx, mail_port: int, **more: Any) -> dict[str, Any]:
     return {
         "connector": "asterisk-ami", "system": "sys_1", "host": "127.0.0.1", "port": pbx.port, "pin": pbx.pin,
-        "settings": "{}", "mark": "frameroom-t", "person": "2008", "kind": "sip",
+        "settings": '{"one_file": true}', "mark": "frameroom-t", "person": "2008", "kind": "sip",
         "link": "lnk_" + "a" * 24, "retry_s": 5, "message_id": "msg_1",
         "shape": {"alphabet": "abcdefghij", "length": 20, "classes": [], "avoid": []},
         "credential": {"login": LOGIN, "password": SECRET, "private_key": None},

@@ -97,7 +97,8 @@ async def test_a_name_changes_on_every_device_and_the_mailbox_keeps_its_own(pbx:
     assert "mailbox name" in opened.capabilities().cannot
 
 
-async def test_a_caller_id_that_is_missing_or_doubled(pbx: Pbx, opened: AmiConnector) -> None:
+async def test_a_caller_id_that_is_missing_or_doubled(pbx: Pbx) -> None:
+    opened = await pbx.connect(one_file=True)
     pbx.asterisk.set("2001", "endpoint", "callerid")
     shown = await opened.view("2001")
     assert shown.name == "Grace Okafor", "of the mailbox"
@@ -107,6 +108,7 @@ async def test_a_caller_id_that_is_missing_or_doubled(pbx: Pbx, opened: AmiConne
     last = pbx.asterisk.section("2001", "endpoint")
     assert last is not None
     assert [one.value for one in last.lines if one.name == "callerid"] == ['"Grace Once" <2001>']
+    await opened.close()
 
 
 async def test_nothing_is_written_when_it_changed_meanwhile(pbx: Pbx, opened: AmiConnector) -> None:
@@ -186,8 +188,9 @@ async def test_what_cannot_be_changed_says_why_and_sends_nothing(pbx: Pbx, opene
 
 
 @pytest.mark.parametrize("user", ["2001", "2005", "2007", "2008", "alice.wong"])
-async def test_a_new_password_works_and_the_old_does_not(pbx: Pbx, opened: AmiConnector, user: str) -> None:
+async def test_a_new_password_works_and_the_old_does_not(pbx: Pbx, user: str) -> None:
     """Plain passwords, md5_cred and password_digest alike, and a password section of another name."""
+    opened = await pbx.connect(one_file=True)
     old = f"CANARY-sip-{user}"
     assert pbx.asterisk.accepts(user, old) == 200
     await opened.reset(user, SecretKind.SIP, Secret(NEW))
@@ -197,14 +200,17 @@ async def test_a_new_password_works_and_the_old_does_not(pbx: Pbx, opened: AmiCo
     kept = {one.name: one.value for one in auth.lines}
     assert not {"md5_cred", "password_digest"} & set(kept)
     assert (kept["auth_type"], kept["username"]) == ("userpass", user)
+    await opened.close()
 
 
-async def test_a_reset_done_again_leaves_one_line_of_each(pbx: Pbx, opened: AmiConnector) -> None:
+async def test_a_reset_done_again_leaves_one_line_of_each(pbx: Pbx) -> None:
+    opened = await pbx.connect(one_file=True)
     for new in ("a" * 20, "b" * 20):
         await opened.reset("2008", SecretKind.SIP, Secret(new))
     auth = pbx.asterisk.section("2008", "auth")
     assert auth is not None
     assert [one.value for one in auth.lines if one.name == "password"] == ["b" * 20]
+    await opened.close()
 
 
 async def test_both_devices_take_a_new_password(pbx: Pbx, opened: AmiConnector) -> None:

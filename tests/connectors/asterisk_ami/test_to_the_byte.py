@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from connectors.asterisk_ami.actions import AUTHS_AT_ONCE, GUARD, MAX_LINE, NAME, CallerId, comparable, render
+from connectors.asterisk_ami.actions import (
+    AUTHS_AT_ONCE,
+    FORMS,
+    GUARD,
+    MAX_LINE,
+    NAME,
+    CallerId,
+    comparable,
+    render,
+)
 from connectors.errors import InvalidValue
 from tests.support.bounds import misjudged
 
@@ -67,6 +76,10 @@ SENT: list[tuple[str, dict[str, Any], list[str]]] = [
      [*_PEOPLE, *_replaced(0, "1", "endpoint", "callerid", _ID)]),
     ("set-secret", {"auths": ("1-auth", "2"), "secret": "Kx7mQ2vTz9Lp"},
      [*_PEOPLE, *_secret(0, "1-auth"), *_secret(10, "2")]),
+    ("put-secret", {"auth": "1-auth", "forms": ("md5_cred", "auth_type"), "secret": "Kx7mQ2vTz9Lp"},
+     [*_PEOPLE, *_change(0, "delete", "1-auth", "md5_cred", kind="auth"),
+      *_change(1, "update", "1-auth", "auth_type", "userpass", kind="auth"),
+      *_change(2, "update", "1-auth", "password", "Kx7mQ2vTz9Lp", kind="auth")]),
     ("remove-accounts", {"endpoints": ("1", "1-m"), "auths": ("1-auth",), "aors": ("1",)},
      [*_PEOPLE, *_change(0, "delcat", "1", kind="endpoint"), *_change(1, "delcat", "1-m", kind="endpoint"),
       *_change(2, "delcat", "1-auth", kind="auth"), *_change(3, "delcat", "1", kind="aor")]),
@@ -116,6 +129,10 @@ _16 = tuple(f"s{n}" for n in range(16))
           (CallerId("1", "", '"Zoe" <1;2>', "one"),)]),
         ("set-secret", {"secret": "a" * 8}, "auths", [("1",), ("1",) * AUTHS_AT_ONCE], [(), ("1",) * 3, ["1"], ("",)]),
         ("set-secret", {"auths": ("1",)}, "secret", ["a" * 8, "a" * 128], ["a" * 7, "a" * 129, "a" * 8 + ";", None]),
+        ("put-secret", {"auth": "1", "secret": "a" * 8}, "forms", [*FORMS],
+         [("password",), ("auth_type", "md5_cred"), ["md5_cred"], "md5_cred", None]),
+        ("put-secret", {"forms": (), "secret": "a" * 8}, "auth", ["1", "a" * 80], ["", "a" * 81, "a;", None]),
+        ("put-secret", {"auth": "1", "forms": ()}, "secret", ["a" * 8, "a" * 128], ["a" * 7, "a" * 129, None]),
         ("remove-accounts", _ACCOUNTS, "endpoints", [("1",), _16], [(), ("1",) * 17, ["1"], (" ",), None]),
         ("remove-accounts", _ACCOUNTS, "auths", [(), _16], [("1",) * 17, ["1"], ("a;",), None]),
         ("remove-accounts", _ACCOUNTS, "aors", [(), _16], [("1",) * 17, ["1"], ("a;",), None]),

@@ -67,7 +67,7 @@ QUOTED, BARE = 'catfilter="type=auth"', "catfilter=type=auth"
         (update("voicemail.conf", "delete default 2004"), NO_UPDATE),
         ("Action: GetConfig\nFilename: /etc/passwd", no("File requires escalated privileges")),
         ("Action: GetConfig\nFilename: pjsip_more.conf", no("Config file has invalid format")),
-        ("Action: PJSIPShowContacts", no("No Contacts found")),
+        ("Action: PJSIPShowContacts", no("No Contacts found\n")),
         ("Action: VoicemailUserStatus\nContext: default\nMailbox: 1",
          ["Response: Success", "Message: There is no voicemail user of the given info.", "", ""]),
         ("Action: Reload\nModule: res_pjsip.so", ["Response: Success", "Message: Module Reloaded", "", ""]),

@@ -13,6 +13,7 @@ import pytest
 
 from connectors.asterisk_files import frameroom_helper as helper
 from connectors.asterisk_files.frameroom_helper import Conf, Console, Fail, Person, Section
+from connectors.console.asterisk import OPTIONS
 from connectors.guard import fingerprint
 
 # --- what the administrator allows
@@ -256,6 +257,19 @@ def test_a_telephones_variables_are_withheld_and_the_rest_is_not() -> None:
     assert helper.withheld(b" set_var : PIN=CANARY\n SET_VAR: x\n") == b" set_var : (withheld)\n SET_VAR: (withheld)\n"
     for plain in (b"callerid : Zoe <1>\n", b"Dial(PJSIP/1)\n", b" set_var : \n", b"x set_var : y\n", b""):
         assert helper.withheld(plain) == plain
+
+
+def test_of_one_telephone_only_options_are_told() -> None:
+    """Its variables stand among them by their own names (seen live)."""
+    raw = b" Endpoint:  9009/9009   Unavailable\n ParameterName   : ParameterValue\n 100rel          : yes\n"
+    raw += b" PIN             : 2262\r\n A : context     : 2262\n context         : in\n"
+    raw += b" pin             : x : context : y\n"
+    assert helper.withheld(raw, "pjsip show endpoint 9009").decode() == (
+        " Endpoint:  9009/9009   Unavailable\n ParameterName   : ParameterValue\n 100rel          : yes\n"
+        " PIN             : (withheld)\r\n A : (withheld)\n context         : in\n pin             : (withheld)\n"
+    )
+    assert helper.withheld(raw, "core show version") == raw
+    assert {name.encode() for name in OPTIONS} == helper.OPTIONS
 
 
 def test_a_line_of_the_prompt_is_one_of_the_list_and_whole() -> None:

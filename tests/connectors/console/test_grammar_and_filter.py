@@ -168,6 +168,16 @@ def test_known_values_never_pass_wherever_they_stand() -> None:
     assert out == b"a (withheld) b\n(withheld)\nend"
 
 
+def test_where_names_are_listed_no_other_field_shows_its_value() -> None:
+    strainer = OutputFilter(shown=("auth", "context"))
+    lines = b" auth      : 2001\n PIN       : 2262\r\n A : auth  : 2262\n \x1b[1mPIN\x1b[0m : 2262\n"
+    lines += b" context : a : b\n Aor:  1\n"
+    out = strainer.feed(lines) + strainer.flush()
+    assert b"2262" not in out
+    assert out.startswith(b" auth      : 2001\n PIN       : (withheld)\r\n A : (withheld)\n")
+    assert out.endswith(b" context : a : b\n Aor:  1\n")
+
+
 def test_ordinary_output_is_left_as_it_is() -> None:
     lines = b"     InAuth:  2001/2001\n auth                               : 2001\n aors : 2001\n Mapping: yes\n\ttab\n"
     strainer = OutputFilter()

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.console import FREEPBX, find, parse
+from connectors.console.asterisk import OPTIONS
 from connectors.contract import DiagCommand
 from connectors.errors import InvalidValue, NotSupported, OutcomeUnknown, ProtocolViolation, Refused
 from connectors.freepbx.connector import HELPER, FreePbxConnector
@@ -165,6 +166,21 @@ def test_arguments_of_applications_that_take_a_pin_go_no_further(open_pbx: FreeP
     assert b"CANARY" not in out
     assert b"Authenticate((withheld))" in out
     assert out.count(b"(withheld)") == 3
+
+
+def test_of_one_telephone_only_options_are_told(open_pbx: FreePbx) -> None:
+    """Its variables stand among them by their own names (seen on a live Asterisk)."""
+    (open_pbx.standin / "telephone").write_text(
+        " ParameterName   : ParameterValue\n 100rel          : yes\n PIN             : 2262\n A : context     : 2262\n"
+        " context         : in\n pin             : x : context : y\n"
+    )
+    assert output(told(open_pbx, "pjsip show endpoint 9009")).decode() == (
+        " ParameterName   : ParameterValue\n 100rel          : yes\n PIN             : (withheld)\n A : (withheld)\n"
+        " context         : in\n pin             : (withheld)\n"
+    )
+    text = HELPER.read_text()
+    named = re.findall(r"'([a-zA-Z0-9_ ]+)'", text[text.index("const OPTIONS =") :].partition(";")[0])
+    assert " ".join("".join(named).split()) == " ".join(OPTIONS)
 
 
 def test_of_fwconsole_only_rows_of_its_table_are_told(open_pbx: FreePbx) -> None:

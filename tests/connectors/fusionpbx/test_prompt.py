@@ -146,11 +146,27 @@ async def test_without_emptying_the_cache_a_change_says_what_stays(pbx: Pbx, swi
     await connector.close()
 
 
-async def test_what_freeswitch_does_not_do_is_told(pbx: Pbx, switch: FreeSwitch) -> None:
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        ("uuid_kill 0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", "-ERR No such channel!\n"),
+        ("sofia profile nobody rescan", "Invalid Profile [nobody]"),
+        ("sofia profile internal register nobody", "Invalid gateway!\n"),
+        ("sofia profile internal restart",
+         "Profile internal must be up for at least 10 seconds to stop/restart.\nPlease wait 8 seconds\n"),
+        ("reloadxml", "+OK [[error near line 35]: unexpected closing tag </document>]\n"),
+        ("sofia profile internal rescan", "Reload XML [[error near line 35]: unexpected closing tag </document>]\n"),
+    ],
+)  # fmt: skip
+async def test_what_freeswitch_does_not_do_is_told(pbx: Pbx, switch: FreeSwitch, line: str, refusal: str) -> None:
+    """In its words, as a live one said them."""
     connector = await connected(pbx, switch)
-    switch.how = "no call"
+    switch.how, switch.refusal = "no call", refusal
     with pytest.raises(Refused, match="did not do it"):
-        await said(connector, "uuid_kill 0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0")
+        await said(connector, line)
+    for done in ("+OK\n", "Reload XML [Success]\n+OK scan complete\n", "+OK [Success]\n", "-ERR no reply\n"):
+        switch.refusal = done
+        assert await said(connector, line) == done.encode()
     await connector.close()
 
 

@@ -16,11 +16,12 @@ class UpdateError(Exception):
 
 @dataclass(slots=True)
 class Line:
-    """One variable; `inherited` from a template."""
+    """One variable; `inherited` from a template. `file`: where it is written; "": where its section is."""
 
     name: str
     value: str
     inherited: bool = False
+    file: str = ""
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Category:
     template: bool = False
     templates: list[str] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    file: str = ""
 
     def last(self, name: str) -> str | None:
         """The value that counts."""
@@ -53,10 +55,11 @@ def _parse(files: Mapping[str, str], name: str, found: list[Category]) -> None:
             _parse(files, text.split(None, 1)[1].strip('"'), found)
         elif match := _CATEGORY.fullmatch(text):
             options = [option.strip() for option in (match[2] or "").split(",") if option.strip()]
-            made = Category(match[1], "!" in options, [option for option in options if option != "!"])
+            made = Category(match[1], "!" in options, [option for option in options if option != "!"],
+                            file=name)  # fmt: skip
             for base in reversed(made.templates):
                 template = next(c for c in found if c.template and c.name == base)
-                made.lines[:0] = [Line(line.name, line.value, True) for line in template.lines]
+                made.lines[:0] = [Line(line.name, line.value, True, template.file) for line in template.lines]
             found.append(made)
         elif found:
             key, _, value = text.partition("=")
@@ -121,7 +124,7 @@ def update(categories: list[Category], headers: Mapping[str, str]) -> None:
         var, match = headers.get(f"Var-{key}", ""), headers.get(f"Match-{key}", "")
         value = headers.get(f"Value-{key}", "").removeprefix(">")
         if action == "newcat":
-            categories.append(Category(name))
+            categories.append(Category(name, file=headers.get("DstFilename", "")))
             continue
         found = list(browse(categories, name, _catfilter(headers.get(f"Options-{key}", ""))))
         if not found:
@@ -130,7 +133,7 @@ def update(categories: list[Category], headers: Mapping[str, str]) -> None:
             categories[:] = [category for category in categories if not any(category is gone for gone in found)]
         elif action == "append":
             for category in found:
-                category.lines.append(Line(var, value))
+                category.lines.append(Line(var, value, file=headers.get("DstFilename", "")))
         elif action in ("update", "delete"):
             done = [
                 _update(category, var, value, match) if action == "update" else _delete(category, var, match)
@@ -143,11 +146,22 @@ def update(categories: list[Category], headers: Mapping[str, str]) -> None:
 
 
 def read_again(categories: list[Category]) -> None:
-    """What writing the file and reading it does: a template's lines come back, and one's own that equal them go."""
+    """What writing the file and reading it does: a template's lines come back, and one's own that equal them go. A line
+    of another file than its section's is written at that file's end, and so belongs to whichever section is last there.
+    """
     templates = {category.name: category for category in categories if category.template}
+    last = dict[str, Category]()
     for category in categories:
+        last[category.file] = category
         bases = [line for name in category.templates for line in templates[name].lines]
         same = {(line.name, line.value) for line in bases}
         own = [line for line in category.lines if not line.inherited and (line.name, line.value) not in same]
+        for line in own:
+            if line.file not in ("", category.file) and line.file in last:
+                last[line.file].lines.append(Line(line.name, line.value))
+        own = [line for line in own if line.file in ("", category.file)]
         if category.templates:
-            category.lines = [Line(line.name, line.value, True) for line in bases] + own
+            file = templates[category.templates[0]].file
+            category.lines = [Line(line.name, line.value, True, file) for line in bases] + own
+        else:
+            category.lines = own

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.ami.config import Category, Line, UpdateError, browse, parse, read_again, update
+from tests.support.ami.tls import Front
 from tests.support.ami.voicemail import Box, boxes
 from tests.support.certificates import certificate
 
@@ -236,7 +237,8 @@ class Asterisk:
         key = (file, name, expression if self.keeps_filters else "")
         if key not in self._rendered:
             self._rendered[key] = _sections(browse(self._written[file], name, key[2])).encode()
-        return _ok(headers, None)[:-2] + self._rendered[key] + b"\r\n"
+        found = self._rendered[key] or (b"No categories found\r\n" if name else b"")
+        return _ok(headers, None)[:-2] + found + b"\r\n"
 
     def _do_updateconfig(self, headers: Headers, _: frozenset[str]) -> bytes:
         file = headers.get("SrcFilename", "")
@@ -267,7 +269,7 @@ class Asterisk:
 
     def _do_pjsipshowcontacts(self, headers: Headers, _: frozenset[str]) -> bytes:
         if not self.contacts:
-            return _no(headers, "No Contacts found")
+            return _no(headers, "No Contacts found\n")  # with an end of line of its own
         rows = [
             ("ContactList", [
                 ("ObjectType", "contact"), ("ObjectName", f"{name};@9eb0"), ("Endpoint", name), ("Uri", uri),
@@ -330,11 +332,29 @@ def _list(headers: Headers, message: str, last: str, rows: list[tuple[str, list[
 @asynccontextmanager
 async def running(asterisk: Asterisk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Its port, for so long."""
-    server = await asyncio.start_server(asterisk.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(asterisk.serve, "127.0.0.1", 0)
+    plain = port = server.sockets[0].getsockname()[1]
+    front: asyncio.Server | None = None
+    if tls is not None:
+
+        async def before(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            asterisk.tasks.add(task)
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await Front(tls, reader, writer).serve(plain)
+            finally:
+                asterisk.tasks.discard(task)
+
+        front = await asyncio.start_server(before, "127.0.0.1", 0)
+        port = front.sockets[0].getsockname()[1]
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield port
     finally:
-        server.close()
+        for listening in (front, server):
+            if listening is not None:
+                listening.close()
         for task in list(asterisk.tasks):
             task.cancel()
         await asyncio.gather(*asterisk.tasks, return_exceptions=True)

@@ -77,6 +77,7 @@ case "$2" in
   awk -F '\t' '$2 == "secret" {{ print " Endpoint:  " $1 "/" $1 "          Unavailable   0 of inf" }}' \
     {etc}/pjsip.auth.conf ;;
 "core show channels") cat {standin}/channels 2>/dev/null || true ;;
+"pjsip show endpoint 9009") cat {standin}/telephone ;;
 "dialplan reload") echo "Dialplan reloaded."; [ ! -e {standin}/cut ] || kill -9 $$ ;;
 "pjsip show auth"*|"dialplan show"*|"database show"*) cat {etc}/pjsip.auth.conf {etc}/voicemail.conf ;;
 *) sed -n "/^##### $2\$/,/^#####/p" {said} | sed '/^#####/d' ;;

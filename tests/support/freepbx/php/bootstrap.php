@@ -109,9 +109,9 @@ namespace FreePBX {
 
     class Modules
     {
-        public function checkStatus($modulename = false)
+        public function checkStatus($modname, $status = 2)
         {
-            return !in_array($modulename, $GLOBALS['amp_conf']['DISABLED'], true);
+            return !in_array($modname, $GLOBALS['amp_conf']['DISABLED'], true);
         }
     }
 }
