@@ -466,9 +466,10 @@ def renamed(callerid: str, name: str, extension: str) -> str:
 class Route:
     """A direct number: the lines that say where its calls go."""
 
-    __slots__ = ("lines", "number", "simple", "targets")
+    __slots__ = ("lines", "number", "odd", "simple", "targets")
 
     def __init__(self, number: str) -> None:
+        self.odd = None  # type: Optional[Entry]
         self.number = number
         self.lines = []  # type: List[Entry]
         self.targets = set()  # type: Set[Tuple[str, str]]
@@ -478,8 +479,9 @@ class Route:
         """One more line of it."""
         self.lines.append(entry)
         found = APP.match(app)
-        name = text_of(found.group(1)).lower() if found else ""
-        if name and name not in ROUTE_APPS:
+        if found is None and app.strip():
+            self.odd, self.simple = entry, False  # whom it rings cannot be told
+        elif found is not None and text_of(found.group(1)).lower() not in ROUTE_APPS:
             self.simple = False
         self.targets.update(targets_of(app, contexts))
 
@@ -1936,6 +1938,9 @@ class Desk:
         routes = read.routes
         if len(routes) > 1:
             raise Fail("refused", "several-numbers")
+        odd = routes[0].odd if routes else None
+        if odd is not None:
+            raise Fail("refused", "odd-line", read.files.sources[odd[2]].name, odd[3] + 1)
         if routes and (self._also(known, routes[0], person) or (not numbers and not routes[0].simple)):
             raise Fail("refused", "route-does-more")
         if not numbers:
