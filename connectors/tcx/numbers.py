@@ -9,20 +9,10 @@ from typing import Final
 import phonenumbers
 
 from connectors.errors import InvalidValue
+from connectors.transport.telephone import whole
 
 _PLAIN: Final = re.compile(r"\+?[0-9]{3,20}", re.ASCII)
 _Right = Callable[[phonenumbers.PhoneNumber], bool]
-
-
-def _whole(number: phonenumbers.PhoneNumber) -> bool:
-    """Of a possible length, from anywhere: not as dialled within a town, nor with the 0 that only its own country dials
-    (Italy's is part of the number)."""
-    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    written = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    if number.italian_leading_zero and written is not None and written.national_prefix == "0":
-        return False
-    possible = phonenumbers.is_possible_number_with_reason(number)
-    return bool(possible == phonenumbers.ValidationResult.IS_POSSIBLE)
 
 
 def _read(text: str, region: str, right: _Right) -> phonenumbers.PhoneNumber | None:
@@ -38,7 +28,7 @@ def _parsed(kept: str, region: str) -> phonenumbers.PhoneNumber | None:
     text = kept.strip()
     if not _PLAIN.fullmatch(text):
         return None
-    valid, possible = phonenumbers.is_valid_number, _whole
+    valid, possible = phonenumbers.is_valid_number, whole
     if text.startswith("+"):
         return _read(text, region, possible)
     ways: list[tuple[str, _Right]] = [(text, valid), (f"+{text}", valid)]

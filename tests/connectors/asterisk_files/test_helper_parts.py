@@ -196,7 +196,8 @@ def test_a_line_that_no_application_can_be_read_from_is_the_routes_odd_one() -> 
     [('"Zoe" <1001>', "7", "1001"), ("Zoe <1001>", "7", "1001"), ("<1001>", "7", "1001"), ("1001", "7", "1001"),
      ("*21#+", "7", "*21#+"), ("1" * 20, "7", "1" * 20), ("1" * 21, "7", "7"), ("Zoe", "7", "7"), ("Zoe", "", "a.b"),
      ('"Zoe"', "7", "7"), ("Zoe <>", "7", "7"), ("Zoe <" + "x" * 40 + ">", "7", "x" * 40), ("", "", "a.b"),
-     ("Zoe <" + "x" * 41 + ">", "7", "a.b"), ("Zoe <1 2>", "7", "a.b")],
+     ("Zoe <" + "x" * 41 + ">", "7", "a.b"), ("Zoe <1 2>", "7", "a.b"),
+     ('"Zoe" <1> x', "7", "7"), ("Zoe <1> x", "7", "7")],
 )  # fmt: skip
 def test_what_is_dialled(tmp_path: Path, callerid: str, box: str, extension: str) -> None:
     section = Section(b"a.b")
