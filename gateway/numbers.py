@@ -11,8 +11,12 @@ from zoneinfo import TZPATH
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
 
+from connectors.transport.telephone import whole
+
 HOME: Final = "GB"
-"""The country of a customer whose zone tells of none."""
+"""The country of a customer who has named no zone yet."""
+NOWHERE: Final = "ZZ"
+"""What stands for one where a zone tells of none (UTC): numbers are read, and must be typed, with their country."""
 _DIALLED: Final = re.compile(r"[+0-9 ()./-]{7,}")
 _SOME: Final = (
     "AT Europe/Vienna|BE Europe/Brussels|BG Europe/Sofia|CH Europe/Zurich|CY Asia/Nicosia|CZ Europe/Prague|"
@@ -26,8 +30,8 @@ _SOME: Final = (
 
 
 def country_of(zone: str | None) -> str:
-    """The country (GB, DE) whose clocks a zone tells; HOME where that cannot be told, or there is no zone."""
-    return _countries().get(zone or "", HOME)
+    """The country (GB, DE) whose clocks a zone tells; NOWHERE where that cannot be told. HOME without a zone."""
+    return _countries().get(zone, NOWHERE) if zone else HOME
 
 
 @cache
@@ -70,7 +74,7 @@ def found_in(text: str, country: str) -> str | None:
         number = phonenumbers.parse(text, country)
     except NumberParseException:
         return None
-    return _e164(number) if phonenumbers.is_possible_number(number) else None
+    return _e164(number) if whole(number) else None
 
 
 def as_begun(text: str, country: str) -> str | None:
@@ -88,6 +92,8 @@ def as_begun(text: str, country: str) -> str | None:
 @cache
 def example(country: str) -> str:
     """How a number is written in a country and with it: "030 123456 or +4930123456"."""
+    if country == NOWHERE:
+        return "+442079460123, with its country: the zone of the agreement tells of none"
     found = None if country == HOME else phonenumbers.example_number(country)
     number = "+442079460123" if found is None else _e164(found)
     return f"{as_read(number, country)} or {number}"

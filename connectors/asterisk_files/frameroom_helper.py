@@ -8,7 +8,7 @@ and direct numbers of people, and no password, whatever it is asked. This one fi
 newer and its standard library, so that whoever owns the phone system can read what they let in.
 
 Reading order: Conf (what the administrator allows), Files (how Asterisk's files are read), Directory (who is in them),
-Kept (the same between two visits),
+Sieve (the lines of a few of them, sooner), Kept (the same between two visits),
 Edit (how they are written: in place, all or nothing, rolled back when Asterisk refuses), Console (what Asterisk's
 prompt is asked), Desk (the requests), main.
 Source of the syntax: asterisk/main/config.c (process_text_line), Asterisk 22.
@@ -19,6 +19,7 @@ import bisect
 import fcntl
 import glob
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -32,11 +33,13 @@ import unicodedata
 
 MYPY = False
 if MYPY:  # for those who check types: nothing of it is there when it runs
-    from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
+    from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Set, Tuple, TypeVar
 
     Row = Tuple[int, int, bytes, int]
     Entry = Tuple[bytes, bytes, int, int, int]
     Box = Tuple[str, str]
+    Blocks = List[Tuple[bytes, bytes]]
+    T = TypeVar("T")
 
 VERSION = 1
 COMMAND = "frameroom-helper"
@@ -45,6 +48,7 @@ MAX_LINE = 8192  # bytes of one line of a file, as Asterisk itself reads them
 MAX_LINES = 4000000
 MAX_FILES = 500
 MAX_DEPTH = 10
+PIECE = 1000  # sections, lines or people that are read in one go
 LOCK_S = 8.0
 RELOAD_S = 7.0
 CONSOLE_S = 600.0
@@ -257,27 +261,27 @@ class Files:
                 if not bare:
                     continue
                 if bare[:1] == b"#":
-                    for line in self._directive(bare, deep):
-                        yield line
+                    for path in self._included(bare):
+                        for line in self._lines(path, deep + 1):
+                            yield line
                 else:
                     yield number, at - 1, bare, plain
 
-    def _directive(self, bare: bytes, deep: int) -> "Iterator[Row]":
+    def _included(self, bare: bytes) -> "List[str]":
+        """The files that a directive stands for."""
         words = bare[1:].split(None, 1)
         what = words[0].lower() if words else b""
         if what == b"exec":
             self.runs_programs = True
         if what not in (b"include", b"tryinclude") or len(words) < 2:
-            return
+            return []
         wanted = words[1].strip()
         if wanted[:1] in (b'"', b"<") and wanted[-1:] == (b">" if wanted[:1] == b"<" else b'"'):
             wanted = wanted[1:-1]
         pattern = os.path.join(self.conf.etc, os.fsdecode(wanted))
         found = sorted(glob.glob(pattern))
         self.globs.append((pattern, found))
-        for path in found:
-            for line in self._lines(path, deep + 1):
-                yield line
+        return found
 
     def unchanged(self) -> bool:
         """Whether all that was read is still the same."""
@@ -421,6 +425,14 @@ class Account:
             self.auths, self.aors = self._names(section.get(b"auth")), self._names(section.get(b"aors"))
             self.aors = self.auths if self.auths == self.aors else self.aors
 
+    def extension(self) -> str:
+        """What is dialled: the caller id's number, else the mailbox, else the account's own name."""
+        found = QUOTED.fullmatch(self.callerid) or BARE.fullmatch(self.callerid)
+        inner = (found.group(2) or "")[1:-1] if found else ""
+        bare = self.callerid if re.fullmatch(r"[0-9*#+]{1,20}", self.callerid) else ""
+        extension = inner or bare or (self.box[1] if self.box else "")
+        return extension if re.fullmatch(r"[A-Za-z0-9*#+._-]{1,40}", extension) else self.id
+
     def _names(self, value: bytes) -> "Tuple[str, ...]":
         names = [text_of(one.strip()) for one in value.split(b",") if one.strip()]
         # Nearly every account names itself: one string for all three.
@@ -454,9 +466,10 @@ def renamed(callerid: str, name: str, extension: str) -> str:
 class Route:
     """A direct number: the lines that say where its calls go."""
 
-    __slots__ = ("lines", "number", "simple", "targets")
+    __slots__ = ("lines", "number", "odd", "simple", "targets")
 
     def __init__(self, number: str) -> None:
+        self.odd = None  # type: Optional[Entry]
         self.number = number
         self.lines = []  # type: List[Entry]
         self.targets = set()  # type: Set[Tuple[str, str]]
@@ -466,8 +479,9 @@ class Route:
         """One more line of it."""
         self.lines.append(entry)
         found = APP.match(app)
-        name = text_of(found.group(1)).lower() if found else ""
-        if name and name not in ROUTE_APPS:
+        if found is None and app.strip():
+            self.odd, self.simple = entry, False  # whom it rings cannot be told
+        elif found is not None and text_of(found.group(1)).lower() not in ROUTE_APPS:
             self.simple = False
         self.targets.update(targets_of(app, contexts))
 
@@ -553,29 +567,44 @@ class Directory:
     """Everybody, as the files have it now: as little of it as tells who they are. What a change needs of one person is
     read anew (`Detail`)."""
 
-    def __init__(self, conf: Conf, whole: bool = False) -> None:
+    def __init__(self, conf: Conf, files: "Optional[Files]" = None) -> None:
         self.began = time.time()
-        self.conf, self.files = conf, Files(conf)
+        self.conf, self.files = conf, files or Files(conf)
         self.accounts = {}  # type: Dict[str, Account]
+        self.people = {}  # type: Dict[str, Person]
+        self.contexts = set()  # type: Set[bytes]
+        self.ids = []  # type: List[str]
         self.odd = self.numbers = 0
         self.has_inbound = False
         self._secrets = set()  # type: Set[int]
+
+    def read(self, whole: bool = False) -> "Iterator[None]":
+        """Reads everybody, piece by piece: between two of them whoever asks for something else can be answered."""
         for name, wizard in (("pjsip.conf", False), ("pjsip_wizard.conf", True)):
-            self._read_accounts(name, wizard, whole)
-        self.contexts = set(conf.contexts) | set(one.context for one in self.accounts.values()) | {b""}
+            for _ in self._read_accounts(name, wizard, whole):
+                yield
+        self.contexts = set(self.conf.contexts) | set(one.context for one in self.accounts.values()) | {b""}
         boxes = {}  # type: Dict[Box, Tuple[str, str]]
-        for box, entry in mailboxes(self.files):
+        for at, (box, entry) in enumerate(mailboxes(self.files)):
             fields = [text_of(one.strip()) for one in entry[1].split(b",", 3)[:3]] + ["", ""]
             self._secrets.add(hash(entry[1].split(b",", 1)[0].strip()))
             boxes[box] = fields[1], fields[2]
-        self.people = self._people(boxes, self._read_numbers() if conf.inbound else {})
+            if at % PIECE == 0:
+                yield
+        numbers = {}  # type: Dict[Tuple[str, str], Tuple[str, ...]]
+        for _ in self._read_numbers(numbers) if self.conf.inbound else ():
+            yield
+        for _ in self._group(boxes, numbers):
+            yield
         self._secrets = set()
         self.ids = sorted(self.people)
 
-    def _read_accounts(self, name: str, wizard: bool, whole: bool) -> None:
+    def _read_accounts(self, name: str, wizard: bool, whole: bool) -> "Iterator[None]":
         kind = b"wizard" if wizard else b"endpoint"
         allowed, seen = self.conf.contexts, {}  # type: List[bytes], Dict[bytes, bytes]
-        for section in sections(self.files, name, ENDPOINT | SECRET, whole):
+        for at, section in enumerate(sections(self.files, name, ENDPOINT | SECRET, whole)):
+            if at % PIECE == 0:
+                yield
             for entry in section.entries:
                 if entry[0] in SECRET:
                     self._secrets.add(hash(entry[1]))
@@ -590,9 +619,11 @@ class Directory:
                 continue
             self.accounts[found.id] = found
 
-    def _read_numbers(self) -> "Dict[Tuple[str, str], Tuple[str, ...]]":
-        numbers, last = {}, ""  # type: Dict[Tuple[str, str], Tuple[str, ...]], str
-        for number, _, app in inbound(self.files, self.conf.inbound):
+    def _read_numbers(self, numbers: "Dict[Tuple[str, str], Tuple[str, ...]]") -> "Iterator[None]":
+        last = ""
+        for at, (number, _, app) in enumerate(inbound(self.files, self.conf.inbound)):
+            if at % PIECE == 0:
+                yield
             self.has_inbound = True
             shown = self.conf.shown(number)
             if shown is not None:
@@ -600,33 +631,29 @@ class Directory:
                 last = number
                 for target in targets_of(app, self.contexts):
                     numbers[target] = numbers.get(target, ()) + (shown,)
-        return numbers
 
-    def _people(
+    def _group(
         self, boxes: "Dict[Box, Tuple[str, str]]", numbers: "Dict[Tuple[str, str], Tuple[str, ...]]"
-    ) -> "Dict[str, Person]":
+    ) -> "Iterator[None]":
         groups = {}  # type: Dict[object, List[Account]]
         for one in self.accounts.values():
             groups.setdefault((one.callerid, one.box) if one.callerid and one.box else one.id, []).append(one)
-        people = {}  # type: Dict[str, Person]
         while groups:
             accounts = groups.popitem()[1]
             if len(accounts) > 1:
                 accounts.sort(key=lambda one: one.id)
             person = Person(tuple(accounts))
-            people[person.id] = person
+            self.people[person.id] = person
             self._describe(person, boxes, numbers)
-        return people
+            if len(groups) % PIECE == 0:
+                yield
 
     def _describe(
         self, person: Person, boxes: "Dict[Box, Tuple[str, str]]",
         numbers: "Dict[Tuple[str, str], Tuple[str, ...]]",
     ) -> None:  # fmt: skip
         callerid, box = person.accounts[0].callerid, person.box
-        found = QUOTED.fullmatch(callerid) or BARE.fullmatch(callerid)
-        inner = (found.group(2) or "")[1:-1] if found else ""
-        extension = inner or (callerid if re.fullmatch(r"[0-9*#+]{1,20}", callerid) else "") or (box[1] if box else "")
-        extension = extension if re.fullmatch(r"[A-Za-z0-9*#+._-]{1,40}", extension) else person.id
+        extension = person.accounts[0].extension()
         person.extension = person.id if extension == person.id else extension
         name, email = boxes.get(box, ("", "")) if box else ("", "")
         person.name = self.clean(name_of(callerid)) or self.clean(name)
@@ -656,12 +683,255 @@ class Directory:
         return [one for one in self.accounts.values() if one.id not in mine]
 
 
-def directory(conf: Conf) -> Directory:
-    """Everybody; held whole where the files ask for it."""
-    try:
-        return Directory(conf)
-    except Whole:
-        return Directory(conf, whole=True)
+SIFTED_FROM = 1 << 19  # bytes of all files: fewer are read as fast
+FEW = 6000  # people whose lines are looked for at once
+SPARE = 20  # titles beyond a page: not each is a person's
+CUT = bytes.maketrans(b"&/() \t\r\v\f=>", b"," * 11)  # a line of the dialplan, cut into its words
+BLOCK = re.compile(rb";--(?!-)")
+DIRECTIVE = re.compile(rb"\n[ \t\r\v\f]*#[^\n]*")
+INDENTED = re.compile(rb"\n[ \t\r\v\f]+\[")
+
+
+class Unsifted(Exception):
+    """Which lines tell of somebody cannot be said of these files without reading all of them."""
+
+
+def places(several: "List[bytes]", wanted: "Set[bytes]") -> "Iterator[int]":
+    """Where in the list any of these is."""
+    return itertools.compress(range(len(several)), map(wanted.__contains__, several))
+
+
+def rows(text: bytes) -> "Iterator[Row]":
+    """The active lines of a piece of text without block comments and directives."""
+    for raw in text.split(b"\n"):
+        bare = active(raw, 0)[0].strip()
+        if bare:
+            yield 0, 0, bare, 2
+
+
+def values(text: bytes, key: bytes, end: bytes = b"") -> "Set[bytes]":
+    """What stands behind "=" wherever a key is named: all its values, and perhaps what is none. `end`: what ends one
+    beside a semicolon."""
+    return set(map(bytes.strip, re.findall(key + rb"[^=\n]*=>?([^;\n" + end + rb"]*)", text)))
+
+
+def callerids(pieces: "List[bytes]") -> "List[bytes]":
+    """Of a text that was cut at each "callerid": the caller id each begins with, b"" where that is part of a word."""
+    ends = [one.partition(b"=")[0] for one in pieces]
+    others = {one for one in set(ends) if one.strip(b"+ \t\r\v\f")}
+    lines = [one.partition(b"\n")[0].partition(b";")[0] for one in pieces]
+    return [b"" if ends[at] in others else one.partition(b"=")[2].strip(b"> \t\r\v\f") for at, one in enumerate(lines)]
+
+
+class Sieve(Files):
+    """The same files, of which `lines` gives only what tells of some people (`wanted`): a page of many is read long
+    before all of them are.
+
+    It judges no line: that `Directory` does, as ever. What it must see to is that no line it leaves out would have
+    changed the answer. So it may let through too many, and where it cannot be sure it raises Unsifted: at block
+    comments, indented or broken headers, sections that add to others, templates with a caller id, and so on.
+    """
+
+    ACCOUNTS = ("pjsip.conf", "pjsip_wizard.conf")
+
+    def __init__(self, conf: Conf) -> None:
+        Files.__init__(self, conf)
+        self.accounts = {}  # type: Dict[str, Account]
+        self.words = set()  # type: Set[bytes]
+        self._titles = {}  # type: Dict[str, List[bytes]]
+        self._blocks = {}  # type: Dict[str, List[bytes]]
+        self._templates = {}  # type: Dict[str, Set[int]]
+        self._callerids = {}  # type: Dict[str, List[bytes]]
+        self._between = {}  # type: Dict[str, List[bytes]]
+        self._picked = {}  # type: Dict[str, List[int]]
+        self._contexts = set()  # type: Set[bytes]
+        names = self.ACCOUNTS + ("voicemail.conf",) + (("extensions.conf",) if conf.inbound else ())
+        texts = [(name, self._text(os.path.join(conf.etc, name), 0)) for name in names]
+        if sum(len(text) for _, text in texts) < SIFTED_FROM:
+            raise Unsifted
+        for name, text in texts:
+            self._split(name, text)
+        # Many are in order already: that is sorted sooner than a set.
+        self.names = sorted(dict.fromkeys(self._titles[self.ACCOUNTS[0]] + self._titles[self.ACCOUNTS[1]]))
+
+    def _text(self, path: str, deep: int) -> bytes:
+        """A file with all that it includes."""
+        if not deep and not os.path.exists(path):
+            self.globs.append((path, []))
+            return b""
+        opened = self._open(path, deep)
+        if opened is None:
+            return b""
+        with opened[0] as file:
+            text = file.read()
+        at = 0
+        while len(text) - at > MAX_LINE:
+            at = text.rfind(b"\n", at, at + MAX_LINE) + 1
+            if not at:
+                raise Unsifted  # a line that is too long
+        if BLOCK.search(text) or (len(text) >= MAX_LINES and text.count(b"\n") >= MAX_LINES):
+            raise Unsifted
+        text = b"\n" + text
+        return DIRECTIVE.sub(lambda found: self._inside(found.group(0), deep), text) if b"#" in text else text
+
+    def _inside(self, directive: bytes, deep: int) -> bytes:
+        return b"".join(self._text(path, deep + 1) for path in self._included(active(directive, 0)[0].strip()))
+
+    def _split(self, name: str, text: bytes) -> None:
+        """A file's sections, by title; what is looked for in all of them is noted."""
+        blocks = text.split(b"\n[")
+        if text.count(b"[") != len(blocks) - 1 and INDENTED.search(text):
+            raise Unsifted
+        if any(True for _ in rows(blocks.pop(0))) and name in self.ACCOUNTS:
+            raise Unsifted  # an entry of no section
+        heads = [one.partition(b"\n")[0] for one in blocks]
+        titles = [one.partition(b"]")[0] for one in heads]
+        if b";" in b"".join(titles):
+            raise Unsifted
+        options = [head[len(titles[at]) :] for at, head in enumerate(heads)]
+        templates = self._judge(options, titles, name in self.ACCOUNTS)
+        self._titles[name], self._blocks[name] = titles, blocks
+        if name in self.ACCOUNTS:
+            self._templates[name] = templates
+            self._note(name, text, text.lower())
+        elif name == "voicemail.conf":
+            self.words |= values(text.lower(), b"\n", b",")
+
+    def _judge(self, behind: "List[bytes]", titles: "List[bytes]", inherits: bool) -> "Set[int]":
+        """Whether each header is well-formed, by what stands behind the title; the numbers of the templates."""
+        different = set(behind)
+        if len(different) > 200:
+            raise Unsifted
+        options = {}  # type: Dict[bytes, List[bytes]]
+        for one in different:
+            try:
+                options[one] = header_of((0, 0, active(b"[" + one, 0)[0].strip(), 2), self)[1]
+            except Fail:
+                raise Unsifted from None
+        if not inherits:
+            return set()
+        special = set(one for one in different if b"!" in options[one])
+        made = set(places(behind, special))
+        firsts = {}  # type: Dict[bytes, int]
+        for at in sorted(made):
+            firsts.setdefault(titles[at].lower(), at)
+        for one in different:
+            first = behind.index(one)
+            for option in options[one]:
+                if option[:1] == b"+" or (option[:1] != b"!" and firsts.get(option.lower(), first) >= first):
+                    raise Unsifted
+        return made
+
+    def _note(self, name: str, text: bytes, low: bytes) -> None:
+        """All caller ids, all words that may be a password, and all contexts."""
+        for key in (b"password", b"md5_cred", b"refresh_token", b"oauth_"):
+            self.words |= values(low, key)
+        between = low.split(b"callerid")
+        self._callerids[name] = callerids(between)
+        self._between[name] = between
+        if any(b"callerid" in self._blocks[name][at].lower() for at in self._templates[name]):
+            raise Unsifted
+        if self.conf.inbound and not self.conf.contexts:
+            self._contexts |= values(text, b"context")
+            joined = b"".join(self._contexts)
+            if joined != joined.translate(CUT) or low.count(b"context") != text.count(b"context"):
+                raise Unsifted
+
+    def few(self, names: "List[bytes]") -> "Few":
+        """Some people, and whoever could be the same person as one of them. Unsifted."""
+        wanted, told = set(names), set()  # type: Set[bytes], Set[bytes]
+        for name in self.ACCOUNTS:
+            for at in places(self._titles[name], wanted):
+                told.update(callerids(self._blocks[name][at].lower().split(b"callerid")))
+        told.discard(b"")
+        wanted.update(title for name in self.ACCOUNTS for title in self._sharing(name, told))
+        if len(wanted) > FEW:
+            raise Unsifted
+        for name in self.ACCOUNTS:
+            self._picked[name] = sorted(self._templates[name].union(places(self._titles[name], wanted)))
+        found = Few(self)
+        try:
+            for _ in found.read():
+                pass
+        except (Whole, Fail):
+            raise Unsifted from None
+        return found
+
+    def _sharing(self, name: str, callerids: "Set[bytes]") -> "Iterator[bytes]":
+        """The titles of the sections that have one of these caller ids."""
+        section, counted, between = -1, 0, self._between[name]
+        for at in places(self._callerids[name], callerids):
+            section += sum([one.count(b"\n[") for one in between[counted:at]])
+            counted = at
+            yield self._titles[name][section]
+
+    def page(self, cursor: str, limit: int) -> "Tuple[List[Person], bool]":
+        """Those after that id, and whether there are more. Unsifted."""
+        start = bisect.bisect_right(self.names, cursor.encode("utf-8", "surrogatepass"))
+        many = limit + SPARE
+        while True:
+            names = self.names[start : start + many]
+            found, mine = self.few(names), set(names)
+            ids = [one for one in found.ids if one.encode("ascii") in mine]
+            if len(ids) > limit or start + many >= len(self.names):
+                return [found.people[one] for one in ids[:limit]], len(ids) > limit
+            many *= 4
+
+    def lines(self, name: str) -> "Iterator[Row]":
+        """Those that tell of the few, by their sections first and then by their `accounts`."""
+        if name == "voicemail.conf":
+            return self._boxes()
+        if name == "extensions.conf":
+            return self._routes()
+        return rows(b"".join(b"\n[" + self._blocks[name][at] for at in self._picked[name]))
+
+    def _boxes(self) -> "Iterator[Row]":
+        boxes = set(one.box[1] for one in self.accounts.values() if one.box)
+        if any(";" in one or "\ufffd" in one for one in boxes):
+            raise Unsifted
+        wanted = set(one.encode("utf-8").strip(b"+ ") for one in boxes)
+        for block in self._blocks["voicemail.conf"]:
+            head, *entries = (b"[" + block).split(b"\n")
+            keys = [one.partition(b"=")[0].partition(b";")[0].strip(b"+ \t\r\v\f").lower() for one in entries]
+            mine = [entries[at] for at, key in enumerate(keys) if key in wanted]
+            for line in rows(b"\n".join([head] + mine)):
+                yield line
+
+    def _routes(self) -> "Iterator[Row]":
+        accounts = self.accounts.values()
+        wanted = set(word.encode("ascii") for one in accounts for word in (one.id, one.extension()))
+        unsure = self._contexts - set(one.context for one in accounts) - {b""}
+        contexts = enumerate(self._titles["extensions.conf"])
+        for block in [self._blocks["extensions.conf"][at] for at, title in contexts if title == self.conf.inbound]:
+            lines, kept = (b"[" + block).split(b"\n"), {0}
+            for at, line in enumerate(block.translate(CUT).split(b"\n")):
+                words = line.split(b",")
+                if wanted.isdisjoint(words):
+                    continue
+                if not unsure.isdisjoint(words):
+                    raise Unsifted  # whether that is a context of people's telephones, all of them say
+                # With the line that says whose number it is.
+                while at not in kept:
+                    kept.add(at)
+                    at -= not any(entry_of(row)[0] == b"exten" for row in rows(lines[at]))
+            for row in rows(b"\n".join(lines[at] for at in sorted(kept))):
+                yield row
+
+
+class Few(Directory):
+    """Some people, of the lines of theirs alone."""
+
+    def __init__(self, sieve: Sieve) -> None:
+        Directory.__init__(self, sieve.conf, sieve)
+        sieve.accounts, self._words = self.accounts, sieve.words
+
+    def clean(self, name: str) -> str:
+        """The same, unless it may be a password. Unsifted."""
+        told = Directory.clean(self, name)
+        words = [one.encode("utf-8").lower() for one in [name] + name.split() if told and len(one) > 4]
+        if any(one in self._words or b";" in one for one in words):
+            raise Unsifted
+        return told
 
 
 KEPT_FROM = 2000  # people: fewer are read as fast as they could be kept
@@ -734,8 +1004,8 @@ class Kept:
             forget(path)
 
     @classmethod
-    def write(cls, conf: Conf, known: Directory) -> None:
-        """Keep everybody, if that is worth it and may be done."""
+    def write(cls, conf: Conf, known: Directory) -> "Iterator[None]":
+        """Keeps everybody, piece by piece, if that is worth it and may be done."""
         path = cls.place(conf)
         settled = known.began - KEPT_SETTLED_S
         sources = known.files.sources
@@ -747,6 +1017,10 @@ class Kept:
                 index.append((key, offset))
             told.append(json.dumps(known.people[key].shown(bool(conf.inbound))).encode("ascii") + b"\n")
             offset += len(told[-1])
+            if number % PIECE == 0:
+                yield
+        if not known.files.unchanged():
+            return  # who was removed meanwhile is kept nowhere
         header = {
             "mark": cls.mark(conf), "index": index, "globs": known.files.globs,
             "sources": [(one.name, one.path, one.state) for one in sources],
@@ -1347,20 +1621,64 @@ class Desk:
         self.console = Console(conf)
         self._known = None  # type: Optional[Directory]
         self._kept = None  # type: Optional[Kept]
+        self._sieve = None  # type: Optional[Sieve]
+        self._pieces = None  # type: Optional[Iterator[None]]
 
     def known(self) -> Directory:
         """Everybody: read again when a file changed."""
-        if self._known is None or not self._known.files.unchanged():
-            self._known = self._kept = None
-            self._known = directory(self.conf)
-            Kept.write(self.conf, self._known)
+        if self._current() is None:
+            begun = self._pieces is not None
+            self._finish()
+            if begun and self._current() is None:
+                self._finish()  # a file changed while others were answered in between
+        if self._known is None:
+            raise Fail("failed", "internal")
         return self._known
+
+    def _current(self) -> "Optional[Directory]":
+        """Everybody, if they were read as the files are now."""
+        if self._known is not None and not self._known.files.unchanged():
+            self._known = self._kept = self._pieces = None
+        return self._known
+
+    def _finish(self) -> None:
+        """Read to the end what was begun, or all."""
+        self._pieces = self._pieces or self._read()
+        try:
+            while self._known is None:
+                next(self._pieces, None)
+        except BaseException:
+            self._pieces = None
+            raise
+
+    def _read(self) -> "Iterator[None]":
+        """Everybody, piece by piece, and then what is kept of them."""
+        known = Directory(self.conf)
+        try:
+            for _ in known.read():
+                yield
+        except Whole:
+            known = Directory(self.conf)
+            for _ in known.read(whole=True):
+                yield
+        self._known, self._kept, self._sieve = known, None, None
+        for _ in Kept.write(self.conf, known):
+            yield
 
     def kept(self) -> "Optional[Kept]":
         """What an earlier visit read, until it is read anew in this one."""
-        if self._known is None and (self._kept is None or not self._kept.files.unchanged()):
+        if self._current() is None and (self._kept is None or not self._kept.files.unchanged()):
             self._kept = Kept.read(self.conf)
         return self._kept if self._known is None else None
+
+    def sieve(self) -> "Optional[Sieve]":
+        """The files as a few people's lines are taken out of them, until everybody was read. Unsifted."""
+        if self._current() is not None:
+            return None
+        if self._sieve is None or not self._sieve.unchanged():
+            self._sieve = None
+            self._sieve = Sieve(self.conf)
+        return self._sieve
 
     def recover(self) -> None:
         """Put back what a helper that was killed left half done, before anything is read."""
@@ -1371,17 +1689,26 @@ class Desk:
             except (Fail, OSError):
                 self._known = None  # whoever changes something next meets the same, and says so
 
-    def idle(self) -> bool:
-        """Whether nobody was read yet."""
-        return self._known is None and self._kept is None
-
-    def warm(self) -> None:
-        """Read everybody before they are asked for; what is wrong is said when they are."""
+    def ahead(self) -> bool:
+        """Do a piece of what is done while nobody waits: read everybody, keep them. False when nothing is left of it.
+        What is wrong with the files is said when they are asked for."""
         try:
-            if self.kept() is None:
-                self.known()
-        except (Fail, OSError):
-            self._known = None
+            if self._pieces is not None:
+                next(self._pieces)
+            elif self._kept is not None or self._known is not None or self.kept() is not None:
+                return False
+            else:
+                self._pieces = self._read()
+                self._sifted(lambda _: None)
+        except (StopIteration, Fail, OSError):
+            self._pieces = None
+            return False
+        return True
+
+    def end(self) -> None:
+        """What was begun is done to its end, for the next visit."""
+        while (self._pieces or self._sieve) and Kept.place(self.conf) and self.ahead():
+            pass
 
     def answer(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """One request."""
@@ -1426,11 +1753,21 @@ class Desk:
         if kept is not None:
             people, more = kept.page(cursor or "", limit)
             return {"people": people, "more": more}
-        known = self.known()
-        start = bisect.bisect_right(known.ids, cursor) if cursor else 0
-        ids = known.ids[start : start + limit]
-        more = start + limit < len(known.ids)
-        return {"people": [self._shown(known.people[one]) for one in ids], "more": more}
+        found = self._sifted(lambda sieve: sieve.page(cursor or "", limit))
+        if found is None:
+            known = self.known()
+            start = bisect.bisect_right(known.ids, cursor) if cursor else 0
+            ids = known.ids[start : start + limit]
+            found = [known.people[one] for one in ids], start + limit < len(known.ids)
+        return {"people": [self._shown(one) for one in found[0]], "more": found[1]}
+
+    def _sifted(self, ask: "Callable[[Sieve], T]") -> "Optional[T]":
+        """What the lines of a few people say, until everybody was read; None where that cannot be said so."""
+        try:
+            sieve = self.sieve()
+            return None if sieve is None else ask(sieve)
+        except (Unsifted, Fail):  # what is wrong with a file, a reading of all says
+            return None
 
     def do_find(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """Every word is in the name, the email, the extension or a number."""
@@ -1466,7 +1803,10 @@ class Desk:
     def do_view(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """One person."""
         key, kept = self._key(asked), self.kept()
-        return {"person": self._shown(self.known().person(key)) if kept is None else kept.person(key)}
+        if kept is not None:
+            return {"person": kept.person(key)}
+        found = self._sifted(lambda sieve: sieve.few([key.encode("ascii")]))
+        return {"person": self._shown((found or self.known()).person(key))}
 
     def do_devices(self, asked: "Dict[str, Any]") -> "Dict[str, Any]":
         """Network addresses of the person's registered telephones, by account."""
@@ -1574,6 +1914,7 @@ class Desk:
         if not known.files.unchanged() or not read.files.unchanged():
             raise Fail("conflict", "changed")
         Kept.drop(self.conf)  # also where the change is taken back: it holds who may be gone in a moment
+        self._known = self._kept = self._pieces = None
         edit.commit(self.console)
         return {"ok": True}
 
@@ -1634,6 +1975,9 @@ class Desk:
         routes = read.routes
         if len(routes) > 1:
             raise Fail("refused", "several-numbers")
+        odd = routes[0].odd if routes else None
+        if odd is not None:
+            raise Fail("refused", "odd-line", read.files.sources[odd[2]].name, odd[3] + 1)
         if routes and (self._also(known, routes[0], person) or (not numbers and not routes[0].simple)):
             raise Fail("refused", "route-does-more")
         if not numbers:
@@ -1832,6 +2176,7 @@ def serve(desk: Desk) -> None:
     while True:
         raw = source.readline(MAX_REQUEST + 1)
         if not raw:
+            desk.end()
             return
         number = None
         try:
@@ -1860,8 +2205,8 @@ def serve(desk: Desk) -> None:
         target.flush()
         if len(raw) > MAX_REQUEST:
             return
-        if desk.idle() and not select.select([source], [], [], 0)[0]:
-            desk.warm()
+        while not select.select([source], [], [], 0)[0] and desk.ahead():
+            pass
 
 
 def refuse(reason: str) -> int:

@@ -15,7 +15,7 @@ from connectors.errors import InvalidValue, ProtocolViolation
 from connectors.transport.text import folded
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
-_DIALLED: Final = re.compile(r"\+?[0-9][0-9 ().\-/]{4,24}", re.ASCII)
+_DIALLED: Final = re.compile(r"\(?\+?[0-9][0-9 ().\-/]{4,24}", re.ASCII)
 _PART: Final = 64
 """Characters that a first and a last name may have."""
 

@@ -9,6 +9,7 @@ from typing import Final
 import phonenumbers
 
 from connectors.errors import InvalidValue
+from connectors.transport.telephone import whole
 
 _PLAIN: Final = re.compile(r"\+?[0-9]{3,20}", re.ASCII)
 _Right = Callable[[phonenumbers.PhoneNumber], bool]
@@ -27,7 +28,7 @@ def _parsed(kept: str, region: str) -> phonenumbers.PhoneNumber | None:
     text = kept.strip()
     if not _PLAIN.fullmatch(text):
         return None
-    valid, possible = phonenumbers.is_valid_number, phonenumbers.is_possible_number
+    valid, possible = phonenumbers.is_valid_number, whole
     if text.startswith("+"):
         return _read(text, region, possible)
     ways: list[tuple[str, _Right]] = [(text, valid), (f"+{text}", valid)]

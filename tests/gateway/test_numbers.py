@@ -24,17 +24,34 @@ def without_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("zone", "country"),
     [
         ("Europe/London", "GB"), ("Europe/Berlin", "DE"), ("Europe/Dublin", "IE"), ("America/New_York", "US"),
-        ("Asia/Tokyo", "JP"), ("UTC", "GB"), ("CET", "GB"), ("", "GB"), (None, "GB"),
+        ("Asia/Tokyo", "JP"), ("UTC", "ZZ"), ("CET", "ZZ"), ("Nowhere/At_All", "ZZ"), ("", "GB"), (None, "GB"),
     ],
 )  # fmt: skip
 def test_the_country_of_a_zone(zone: str | None, country: str) -> None:
     assert country_of(zone) == country
 
 
+@pytest.mark.parametrize(
+    ("typed", "country", "number"),
+    [("012345", "GB", None), ("0555123", "GB", None), ("+44 0555 123", "GB", None), ("7946 012", "GB", "+447946012"),
+     ("01534 96000", "GB", "+44153496000"), ("06 1234 5678", "IT", "+390612345678"), ("030 123", "DE", "+4930123")],
+)  # fmt: skip
+def test_a_number_with_a_0_too_many_or_of_a_town_alone_is_none(typed: str, country: str, number: str | None) -> None:
+    assert as_typed(typed, country) == number
+
+
+def test_where_a_zone_tells_of_no_country_numbers_are_written_with_theirs() -> None:
+    country = country_of("UTC")
+    assert (as_typed("020 7946 0123", country), as_begun("020 7946", country)) == (None, None)
+    assert as_typed("+44 20 7946 0123", country) == "+442079460123"
+    assert as_read("+442079460123", country) == "+44 20 7946 0123"
+    assert "with its country" in example(country)
+
+
 @pytest.mark.usefixtures("without_table")
 def test_without_the_table_the_countries_around_us_are_known() -> None:
     found = [country_of(zone) for zone in ("Europe/London", "Europe/Berlin", "Asia/Nicosia", "America/New_York")]
-    assert found == ["GB", "DE", "CY", "GB"]
+    assert found == ["GB", "DE", "CY", "ZZ"]
 
 
 def test_what_is_known_without_the_table_is_what_stands_in_it() -> None:

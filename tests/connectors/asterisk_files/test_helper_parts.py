@@ -183,6 +183,29 @@ def test_a_caller_id_with_another_name(callerid: str, becomes: str) -> None:
     assert helper.renamed("Zoe <1>", "A, b", "2") == '"A, b" <1>'
 
 
+def test_a_line_that_no_application_can_be_read_from_is_the_routes_odd_one() -> None:
+    route, entry, odd = helper.Route("1"), (b"exten", b"", 0, 0, 2), (b"same", b"", 0, 1, 2)
+    route.add(entry, b"Dial(PJSIP/1)", {b"in"})
+    assert route.odd is None
+    route.add(odd, b"Dial(PJSIP/1", {b"in"})
+    route.add(entry, b"Hangup()", {b"in"})
+    assert (route.odd, route.simple) == (odd, False)
+
+
+@pytest.mark.parametrize(
+    ("callerid", "box", "extension"),
+    [('"Zoe" <1001>', "7", "1001"), ("Zoe <1001>", "7", "1001"), ("<1001>", "7", "1001"), ("1001", "7", "1001"),
+     ("*21#+", "7", "*21#+"), ("1" * 20, "7", "1" * 20), ("1" * 21, "7", "7"), ("Zoe", "7", "7"), ("Zoe", "", "a.b"),
+     ('"Zoe"', "7", "7"), ("Zoe <>", "7", "7"), ("Zoe <" + "x" * 40 + ">", "7", "x" * 40), ("", "", "a.b"),
+     ("Zoe <" + "x" * 41 + ">", "7", "a.b"), ("Zoe <1 2>", "7", "a.b"),
+     ('"Zoe" <1> x', "7", "7"), ("Zoe <1> x", "7", "7")],
+)  # fmt: skip
+def test_what_is_dialled(tmp_path: Path, callerid: str, box: str, extension: str) -> None:
+    section = Section(b"a.b")
+    section.entries = [(b"callerid", callerid.encode(), 0, 0, 2), (b"mailboxes", box.encode(), 0, 1, 2)]
+    assert helper.Account(section, False, conf(tmp_path)).extension() == extension
+
+
 def test_the_first_mailbox_that_is_named(tmp_path: Path) -> None:
     made = conf(tmp_path)
     assert [helper.box_of(value, made) for value in ("1@a", " 1 , 2@b", "1@", "", "@a")] == [
@@ -205,7 +228,7 @@ def test_whom_a_line_of_the_dialplan_rings(app: bytes, targets: list[tuple[str, 
 def test_a_route_is_simple_until_it_does_something_else() -> None:
     entry = (b"exten", b"", 0, 0, 2)
     for app, simple in ((b"Dial(PJSIP/1)", True), (b"NoOp(x)", True), (b"HangUp()", True), (b"", True),
-                        (b"System(x)", False),
+                        (b"System(x)", False), (b" ", True), (b"!Dial(PJSIP/1)", False), (b"Dial(PJSIP/1", False),
                         (b"AGI(x)", False), (b"Authenticate(1)", False)):  # fmt: skip
         route = helper.Route("1")
         route.add(entry, app, {b"in"})

@@ -18,8 +18,8 @@ from .test_helper_files import GRACE, SIP, fp
 
 OLDEST = (3, 6)
 # What the helper may import, all of it in 3.6, and what was added later to what it uses.
-MODULES = {"base64", "bisect", "fcntl", "glob", "hashlib", "json", "os", "re", "select", "signal", "stat", "subprocess",
-           "sys", "time", "typing", "unicodedata"}  # fmt: skip
+MODULES = {"base64", "bisect", "fcntl", "glob", "hashlib", "itertools", "json", "os", "re", "select", "signal", "stat",
+           "subprocess", "sys", "time", "typing", "unicodedata"}  # fmt: skip
 NEWER = {"removeprefix", "removesuffix", "fromisoformat", "time_ns", "monotonic_ns", "is_relative_to", "pairwise",
          "cached_property", "cache", "isascii", "bit_count", "batched", "pidfd_open", "posix_spawn", "memfd_create",
          "getrandom_ns", "copy_file_range", "is_normalized", "file_digest", "waitstatus_to_exitcode", "root_dir",

@@ -129,6 +129,20 @@ async def test_a_number_that_rings_somebody_else_is_refused(pbx: FlatPbx, opened
         await opened.alter("1003", Change(ddi=None), await opened.view("1003"))
 
 
+async def test_a_number_with_a_line_that_cannot_be_read_is_not_touched(
+    pbx: FlatPbx, opened: AsteriskFilesConnector
+) -> None:
+    goto = " same => n,Goto(internal,1004,1)"
+    pbx.swap("extensions.conf", goto, f"{goto}\n same => n,Dial(PJSIP/1002")
+    before = pbx.all_text()
+    for number in (None, "+442079460999"):
+        with pytest.raises(Refused, match=r"extensions\.conf.*written in a way|written in a way.*extensions\.conf"):
+            await opened.alter("1004", Change(ddi=number), await opened.view("1004"))
+    assert pbx.all_text() == before
+    plan = await opened.plan_removal("1004")
+    assert any("+442079460104" in one and "more than ring" in one for one in plan.remains)
+
+
 async def test_a_person_with_several_numbers_is_shown_them_and_refused(
     pbx: FlatPbx, opened: AsteriskFilesConnector
 ) -> None:
