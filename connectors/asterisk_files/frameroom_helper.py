@@ -863,7 +863,8 @@ class Sieve(Files):
         for at in places(self._callerids[name], callerids):
             section += sum([one.count(b"\n[") for one in between[counted:at]])
             counted = at
-            yield self._titles[name][section]
+            if section >= 0:  # and not in a comment before all of them
+                yield self._titles[name][section]
 
     def page(self, cursor: str, limit: int) -> "Tuple[List[Person], bool]":
         """Those after that id, and whether there are more. Unsifted."""
