@@ -11,9 +11,9 @@ from connectors.asterisk_ami.capabilities import FULL_CONTROL
 from connectors.asterisk_ami.link import Link
 from connectors.asterisk_ami.settings import AsteriskAmiSettings
 from connectors.contract import CheckLine
+from connectors.transport.identity import identity_line
 
 _NEEDED: Final = ("GetConfig", "UpdateConfig", "ListCategories", "VoicemailUsersList", "VoicemailUserStatus")
-_PINNED: Final = "its certificate is the pinned one"
 _READS: Final = ("GetConfig", "GetConfigJSON", "Getvar", "ShowDialPlan", "Command", "PJSIPShowAuths", "DBGet")
 """Actions that answer with passwords, or can be made to."""
 _TOO_MUCH: Final = {
@@ -25,7 +25,6 @@ _TOO_MUCH: Final = {
 
 async def check_lines(link: Link, settings: AsteriskAmiSettings) -> Sequence[CheckLine]:
     """Each thing that is looked at, in plain words."""
-    pinned = settings.tls == "pinned"
     can = (await link.ask(GUARD.render("commands"), Words)).names
     missing = [name for name in _NEEDED if name not in can]
     more = sorted({kind for name, kind in _TOO_MUCH.items() if name in can})
@@ -34,7 +33,7 @@ async def check_lines(link: Link, settings: AsteriskAmiSettings) -> Sequence[Che
     beyond = f"; more than is needed: {', '.join(more)} (take it away in manager.conf)" if more else ""
     return (
         CheckLine("reach", True, "Asterisk's manager interface answers"),
-        CheckLine("identity", pinned, _PINNED if pinned else "not checked: no TLS, this machine only"),
+        identity_line(pinned=settings.tls == "pinned"),
         CheckLine("credential", True, "it takes our account"),
         CheckLine("rights", not missing and not more, rights + beyond),
         CheckLine("secrets", True, f"{FULL_CONTROL}. It could read passwords by {', '.join(could)}"),

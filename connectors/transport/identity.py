@@ -15,10 +15,18 @@ import ssl
 from functools import lru_cache
 from typing import Final
 
+from connectors.contract import CheckLine
 from connectors.errors import ConnectorError, Fault, IdentityMismatch, InvalidValue, PinUnusable, Unreachable
 
 SYSTEM: Final = "system-cas"
 _FINGERPRINT: Final = re.compile(r"sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.I | re.ASCII)
+
+
+def identity_line(*, pinned: bool) -> CheckLine:
+    """What `system check` says of a connection that stands. Whoever does without TLS on one machine chose it: a warning
+    for as long as it lasts, and nothing that failed."""
+    unpinned = "WEAKENED: not checked, for there is no TLS; the settings say so, and on this machine only"
+    return CheckLine("identity", True, "its certificate is the pinned one" if pinned else unpinned)
 
 
 def fingerprint_of(pin: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Final
 from connectors.contract import CheckLine
 from connectors.errors import ProtocolViolation, SecretReadable
 from connectors.guard import Template, listed, text
+from connectors.transport.identity import identity_line
 from connectors.transport.postgres import Link, Row
 
 _COLUMNS: Final = listed(text(200), 400)
@@ -171,9 +172,8 @@ async def check_lines(link: Link, documented: Documented, logged: str) -> Sequen
 
 def top_lines(*, pinned: bool) -> tuple[CheckLine, ...]:
     """What a connection that stands has shown already."""
-    identity = "its certificate is the pinned one" if pinned else "not checked: no TLS, this machine only"
     return (
         CheckLine("reach", True, "the database answers"),
-        CheckLine("identity", pinned, identity),
+        identity_line(pinned=pinned),
         CheckLine("credential", True, "it takes our role and password"),
     )

@@ -14,7 +14,7 @@ from connectors.errors import (
     InvalidValue,
     Unreachable,
 )
-from connectors.transport.identity import SYSTEM, fingerprint_of, identity
+from connectors.transport.identity import SYSTEM, fingerprint_of, identity, identity_line
 from gateway.errors import InvalidError
 from gateway.wiring.admin.systems import pin_of
 from tests.connectors.transport.phone_system import (
@@ -148,3 +148,11 @@ def test_an_operator_gives_a_fingerprint_however_it_is_printed_and_it_is_kept_in
     for wrong in ("sha256:abcd", "sha256:", "system", digest):
         with pytest.raises(InvalidError):
             pin_of(wrong)
+
+
+def test_to_do_without_tls_on_one_machine_is_a_warning_and_no_fault() -> None:
+    """Else `system check` would end with exit code 1 for good, and nobody would see when something fails."""
+    pinned, chosen = identity_line(pinned=True), identity_line(pinned=False)
+    assert (pinned.ok, chosen.ok) == (True, True)
+    assert "WEAKENED: not checked" in chosen.words
+    assert "WEAKENED" not in pinned.words
