@@ -23,7 +23,7 @@ test:  ## all tests, on real parts
 
 test-vendor:  ## what needs something from outside, each named by a variable (CONTRIBUTING.md): FRAMEROOM_ASTERISK, FRAMEROOM_ASTERISK_CAPTURES, FRAMEROOM_ASTERISK_TESTSUITE, FRAMEROOM_S3, FRAMEROOM_FREEPBX, FRAMEROOM_FUSIONPBX, FRAMEROOM_FREESWITCH, FRAMEROOM_3CX_OPENAPI, FRAMEROOM_AXL, FRAMEROOM_YEASTAR_GUIDE
 	@scripts/venv.sh dev
-	@$(PY) -m pytest tests/connectors/asterisk/test_live.py tests/connectors/asterisk_files/test_live.py tests/connectors/asterisk_files/test_live_console.py tests/connectors/asterisk_files/test_testsuite.py tests/connectors/asterisk_ami/test_live.py tests/connectors/asterisk_ami/test_transcripts.py tests/audit/test_bucket.py tests/audit/test_bucket_versions.py tests/connectors/freepbx/test_vendor.py tests/connectors/fusionpbx/test_vendor.py tests/connectors/fusionpbx/test_live_prompt.py tests/connectors/tcx/test_schema.py tests/connectors/cucm/test_vendor.py tests/connectors/yeastar/test_guide.py -rs $(ARGS)
+	@$(PY) -m pytest tests/connectors/asterisk/test_live.py tests/connectors/asterisk_files/test_live.py tests/connectors/asterisk_files/test_live_console.py tests/connectors/asterisk_files/test_testsuite.py tests/connectors/asterisk_ami/test_live.py tests/connectors/asterisk_ami/test_transcripts.py tests/audit/test_bucket.py tests/audit/test_bucket_versions.py tests/connectors/freepbx/test_vendor.py tests/connectors/fusionpbx/test_vendor.py tests/connectors/fusionpbx/test_live_prompt.py tests/connectors/fusionpbx/test_live_cache.py tests/connectors/tcx/test_schema.py tests/connectors/cucm/test_vendor.py tests/connectors/yeastar/test_guide.py -rs $(ARGS)
 
 screenshots:  ## a picture of each of the customer's pages, into screenshots/
 	@scripts/venv.sh dev

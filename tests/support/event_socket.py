@@ -2,8 +2,8 @@
 its prompt says.
 
 Made from FreeSWITCH's source and documentation (mod_event_socket: `auth`, `userauth`, `esl-allowed-api`; mod_sofia) and
-FusionPBX's source (cache.php, cache.lua, clear_cache.lua), and not from a live one. It tells passwords to whoever asks
-for them, as the real one does.
+FusionPBX's source (cache.php, cache.lua, clear_cache.lua); what it says to lines that act is a live one's (1.10.12).
+It tells passwords to whoever asks for them, as the real one does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import chain
 from connectors.conformance.relay import served
 from connectors.console import FREESWITCH, Class, find
 
-_DELETE = re.compile(r"api luarun app/servers/resources/clear_cache\.lua delete (\S+)|api memcache delete (\S+)")
+_DELETE = re.compile(r"api lua app/servers/resources/clear_cache\.lua delete (\S+)|api memcache delete (\S+)")
 
 
 @dataclass
@@ -129,7 +129,8 @@ class FreeSwitch:
             body = "-ERR no\n"
         elif found := _DELETE.fullmatch(asked):
             gone = self.cache.pop(found[1] or found[2], None)
-            body = "+OK\n" if found[1] or gone is not None else "-ERR NOT FOUND\n"
+            # `lua` answers once the script has ended, which has nothing to say.
+            body = "-ERR no reply\n" if found[1] else "+OK\n" if gone is not None else "-ERR NOT FOUND\n"
         elif asked.startswith("api "):
             body = self.secrets + "\n"
         if self.how == "endless":

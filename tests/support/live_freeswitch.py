@@ -132,8 +132,10 @@ def _both() -> int:
 
 
 @contextmanager
-def running(folder: Path, may: str, scripts: Path | None = None) -> Iterator[LiveSwitch]:
-    """It, until the end of the block. `may`: what the prompt's user may ask."""
+def running(
+    folder: Path, may: str, scripts: Path | None = None, env: dict[str, str] | None = None
+) -> Iterator[LiveSwitch]:
+    """It, until the end of the block. `may`: what the prompt's user may ask; `scripts`: where its Lua is."""
     found = program()
     modules = found.parents[1] / "lib" / "freeswitch" / "mod"
     names = [name for name in _MODULES if (modules / f"{name}.so").exists()]
@@ -148,19 +150,18 @@ def running(folder: Path, may: str, scripts: Path | None = None) -> Iterator[Liv
         )
     )  # fmt: skip
     places = [word for name in ("conf", "log", "db", "run", "cache") for word in (f"-{name}", str(folder / name))]
+    places += ["-scripts", str(scripts or folder)]
     with (folder / "log" / "console").open("wb") as log:
         process = subprocess.Popen(
-            [str(found), "-nonat", "-nc", "-nf", "-mod", str(modules), *places],
+            [str(found), "-nonat", "-nc", "-nf", "-mod", str(modules), *places], env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     try:
         until = time.monotonic() + 60
         while True:
-            try:
+            with contextlib.suppress(OSError):
                 if "RUNNING" in live.ask("sofia status"):
                     break
-            except OSError:
-                pass
             assert process.poll() is None, (folder / "log" / "console").read_text()
             assert time.monotonic() < until, (folder / "log" / "console").read_text()
             time.sleep(0.1)

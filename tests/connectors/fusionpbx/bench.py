@@ -60,7 +60,7 @@ def _somebody(person: Planted) -> Somebody:
 
 def _words_of(heard: str) -> str:
     """The template's name for what the event socket heard, or its own words."""
-    if re.fullmatch(r"api luarun app/servers/resources/clear_cache\.lua delete [A-Za-z0-9*#+_@.-]+", heard):
+    if re.fullmatch(r"api lua app/servers/resources/clear_cache\.lua delete [A-Za-z0-9*#+_@.-]+", heard):
         return "flush-file"
     typed = find(heard.removeprefix("api "), FREESWITCH) if heard.startswith("api ") else None
     if typed is not None:

@@ -88,7 +88,7 @@ async def test_nothing_but_the_flush_is_ever_sent(pbx: Pbx, switch: FreeSwitch) 
         await connector.reset(GRACE.id, kind, Secret(secret))
     await connector.check()
     await connector.remove(GRACE.id, after)
-    flush = "api luarun app/servers/resources/clear_cache.lua delete "
+    flush = "api lua app/servers/resources/clear_cache.lua delete "
     assert switch.heard[0] == "auth"
     assert all(heard.startswith(flush) for heard in switch.heard[1:])
     await connector.close()
