@@ -905,11 +905,9 @@ class Sieve(Files):
         contexts = enumerate(self._titles["extensions.conf"])
         for block in [self._blocks["extensions.conf"][at] for at, title in contexts if title == self.conf.inbound]:
             lines, kept = (b"[" + block).split(b"\n"), {0}
-            for at, line in enumerate(block.translate(CUT).split(b"\n")):
-                words = line.split(b",")
-                if wanted.isdisjoint(words):
-                    continue
-                if not unsure.isdisjoint(words):
+            cut = block.translate(CUT).split(b"\n")
+            for at in [at for at, line in enumerate(cut) if not wanted.isdisjoint(line.split(b","))]:
+                if not unsure.isdisjoint(cut[at].split(b",")):
                     raise Unsifted  # whether that is a context of people's telephones, all of them say
                 # With the line that says whose number it is.
                 while at not in kept:

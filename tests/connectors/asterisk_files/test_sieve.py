@@ -92,6 +92,7 @@ mailboxes=100
 VOICEMAIL = "[general]\nformat=wav\n[default]\n100 => 4711,Zoe,z@x.example\n101 => 12345,Ann,a@x.example\n"
 EXTENSIONS = """[from-trunk]
 exten => +442079460123,1,NoOp()
+; and then
  same => n,Goto(internal,100,1)
 exten => +442079460124,1,Dial(PJSIP/999,20)
 exten => +442079460125,1,Goto(internal,101,1)
@@ -117,7 +118,9 @@ def usual(folder: Path, pjsip: str = "", voicemail: str = "", extensions: str = 
      {"pjsip": "[100-auth]\ntype=auth\n[100-aor]\ntype=aor\n[1000]\ntype=endpoint\ncontext=internal\n"},
      {"voicemail": ";;; [broken\n100+=9999,Zoe Zed,new@x.example\n"},
      {"extensions": "[from-trunk](+)\nexten=>+442079460129,1,Goto(100,1)\n"},
-     {"pjsip": ";------- [x]\n;[y](+)\n"}],
+     {"pjsip": ";------- [x]\n;[y](+)\n"}, {"pjsip": "; a line\n" * 2_000}, {"pjsip": ";" + "x" * 8_190 + "\n"},
+     {"pjsip": "".join(f"[aor{n}]  ; {n}\ntype=aor\n" for n in range(190))},
+     {"pjsip": "#include a.conf\n", "a": "#include b.conf\n", "b": "[8](e)\ncallerid=Eve <8>\n"}],
 )  # fmt: skip
 def test_a_page_of_plain_files_is_told_before_everything_was_read(tmp_path: Path, given: dict[str, str]) -> None:
     usual(tmp_path, **given)
@@ -134,6 +137,7 @@ def test_a_page_of_plain_files_is_told_before_everything_was_read(tmp_path: Path
     assert page(sieve, "", 1) == (whole[:1], True)
     last = whole[-1]["id"]
     assert page(sieve, last, 2) == ([], False)
+    assert page(sieve, "\ud800", 2) == ([], False)
     assert person(sieve, "100") == (whole[0],)
     assert person(sieve, "999") == (None,), "the same person, under another name"
     assert person(sieve, "102") is None, "a name that may be a password: that all files say"
@@ -148,10 +152,44 @@ def test_a_page_of_plain_files_is_told_before_everything_was_read(tmp_path: Path
      {"pjsip": "[t](!)\nCallerId=Zoe <100>\n"}, {"pjsip": "[7](nowhere)\n"}, {"pjsip": "x" * 8192 + "\n"},
      {"voicemail": "x" * 8193}, {"voicemail": " [other]\n"}, {"voicemail": ";-- x --;\n"},
      {"extensions": "[broken\n"}, {"pjsip_wizard": "loose=entry\n"},
+     {"pjsip_wizard": ";" + "x" * 8_191 + "\n"},
      {"pjsip": "#include more.conf\n", "more": "[101](+)\n"}],
 )  # fmt: skip
 def test_what_only_all_of_a_file_can_judge_is_left_to_a_reading_of_all(tmp_path: Path, given: dict[str, str]) -> None:
     usual(tmp_path, **given)
+    with pytest.raises(helper.Unsifted):
+        helper.Sieve(conf(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "sure"),
+    [("Zed", True), ("12345 Zed", False), ("Zed 12345", False), ("other99", False), ("Zed OTHER99", False),
+     ("4711 Zed", True), ("Zed Abcd", True), ("Zed Abcde", False), ("Zed fghij", False), ("Abcd", True),
+     ("Zed klmno", False), ("Zed pqrst", False)],
+)  # fmt: skip
+def test_a_name_that_may_be_somebodys_password_is_asked_of_everything(tmp_path: Path, name: str, sure: bool) -> None:
+    secrets = ("password = Abcd", "Password=>Abcde", "md5_cred=fghij", "refresh_token=klmno", "oauth_clientid=pqrst")
+    auths = "".join(f"[s{n}](a)\n{secret}  ; so it is\n" for n, secret in enumerate(secrets))
+    usual(tmp_path, pjsip=f'{auths}[7](e)\ncallerid="{name}" <7>\n')
+    sieve, whole = helper.Sieve(made := conf(tmp_path)), everybody(made)
+    assert whole is not None
+    told = next(one for one in whole if one["id"] == "7")
+    assert person(sieve, "7") == ((told,) if sure else None)
+
+
+def test_the_last_page_says_that_it_is(tmp_path: Path) -> None:
+    usual(tmp_path)
+    made = conf(tmp_path)
+    written(tmp_path, pjsip=PJSIP.replace("=other99 <102>", "=Eve <102>"), voicemail=VOICEMAIL, extensions=EXTENSIONS)
+    whole = everybody(made)
+    assert whole is not None
+    assert len(whole) == 3
+    for limit in (1, 2, 3, 4):
+        assert page(helper.Sieve(made), "", limit) == (whole[:limit], limit < 3)
+
+
+def test_headers_that_are_all_different_are_read_with_everybody(tmp_path: Path) -> None:
+    usual(tmp_path, pjsip="".join(f"[aor{n}]  ; {n}\ntype=aor\n" for n in range(210)))
     with pytest.raises(helper.Unsifted):
         helper.Sieve(conf(tmp_path))
 
@@ -257,6 +295,14 @@ def test_what_changed_between_two_pieces_is_told_as_it_is_now(visit: helper.Desk
         told = desk.answer({"page": {"do": "page", "limit": 9}, "view": {"do": "view", "id": "1010"},
                             "find": {"do": "find", "words": "internal bell", "limit": 9}}[asked])  # fmt: skip
         assert "Internal Bell" in json.dumps(told)
+
+
+def test_a_file_that_comes_later_is_seen(visit: helper.Desk, tmp_path: Path) -> None:
+    assert visit.answer(ASKED["page"])["people"][0]["id"] == "100"
+    (tmp_path / "etc" / "pjsip_wizard.conf").write_text(
+        "[1]\ntype=wizard\nendpoint/context=internal\nendpoint/callerid=Wiz <1>\n"
+    )
+    assert visit.answer(ASKED["page"])["people"][0]["id"] == "1"
 
 
 def test_a_file_that_is_wrong_is_said_when_somebody_asks_and_not_before(visit: helper.Desk, tmp_path: Path) -> None:
