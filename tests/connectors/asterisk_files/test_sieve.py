@@ -223,6 +223,13 @@ def test_a_context_of_several_words_is_none_that_a_line_can_be_searched_for(tmp_
     assert person(helper.Sieve(conf(tmp_path)), "101") is not None
 
 
+def test_a_caller_id_in_a_comment_before_all_accounts_is_nobodys(tmp_path: Path) -> None:
+    usual(tmp_path, pjsip="[7](e)\n;callerid=No <1>\n", pjsip_wizard=";callerid=No <1>\n")
+    made = conf(tmp_path)
+    (seven,) = [one for one in everybody(made) or () if one["id"] == "7"]
+    assert person(helper.Sieve(made), "7") == (seven,)
+
+
 def test_a_box_of_no_value_still_is_the_last_that_counts(tmp_path: Path) -> None:
     usual(tmp_path, voicemail="100 ; = nobody\n")
     made = conf(tmp_path)
