@@ -41,8 +41,9 @@ def text(limit: int, *, pattern: str | None = None, form: str = "") -> Check:
         if _CONTROL.search(value):
             raise InvalidValue(f"{name} holds a control character")
         if compiled is not None and not compiled.fullmatch(value):
-            words = f": {form}" if form else " that the phone system takes"
-            raise InvalidValue(f"{name} is not of the form{words}")
+            if form:
+                raise InvalidValue(f"{name} is not of the form: {form}")
+            raise InvalidValue(f"{name} is not of the form that the phone system takes")
 
     return check
 

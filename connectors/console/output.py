@@ -120,7 +120,7 @@ class OutputFilter:
         redacted = _SECRET_CALL.sub(rf"\1{_WITHHELD})", _SECRET_FIELD.sub(rf"\1{_WITHHELD}", plain))
         if self._fields is not None:
             redacted = self._fields.sub(rf"\1{_WITHHELD}", redacted)
-        if self._shown and (named := _NAMED.fullmatch(redacted)) and named["name"].rstrip() not in self._shown:
+        if self._shown and (named := _NAMED.match(redacted)) and named["name"].rstrip() not in self._shown:
             redacted = f"{named['start']}{_WITHHELD}"
         for value in self._redactions:
             redacted = redacted.replace(value, _WITHHELD)

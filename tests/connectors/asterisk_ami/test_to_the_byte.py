@@ -153,6 +153,13 @@ def test_a_value_just_within_is_taken_and_one_just_beyond_is_not(
     assert misjudged(GUARD, name, usual, field, taken, refused) == []
 
 
+def test_whatever_stands_beside_a_password_can_be_named_and_the_most_is_tried_first() -> None:
+    """A form less, and that digest of the old password would still let its owner in."""
+    digests = [("md5_cred", "password_digest"), ("md5_cred",), ("password_digest",)]
+    assert set(FORMS) == {one + kind for one in digests for kind in (("auth_type",), ())} | {()}
+    assert not any({*FORMS[at]} < {*later} for at in range(len(FORMS)) for later in FORMS[at:])
+
+
 @pytest.mark.parametrize("name", ["login", "set-mailbox"])
 def test_a_line_as_long_as_asterisk_reads_is_sent_and_not_a_byte_more(name: str) -> None:
     if name == "login":
