@@ -148,7 +148,7 @@ class AuditLog:
             if not self.keys.cached(log, key_id):
                 await self.keys.off_the_loop(self.keys.living, log, key_id)
 
-    async def prepare_keys(self, log: str, key_ids: Iterable[str]) -> None:
+    async def keys_ahead(self, log: str, key_ids: Iterable[str]) -> None:
         """Have keys at hand that will be wanted soon, made together where they are new. What cannot be made is made,
         or missed, when it is wanted."""
         with suppress(SealingError, MasterKeyAway):

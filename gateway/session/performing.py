@@ -22,6 +22,7 @@ from connectors.contract import Person
 from connectors.errors import ConnectorError, IdentityMismatch, OutcomeUnknown, ProtocolViolation, Unreachable
 from gateway.access.console import switched_on
 from gateway.access.dials import Ahead, Dials
+from gateway.access.facts import locked_at_once
 from gateway.access.restricting import restricted
 from gateway.errors import FrameroomError, NotPermittedError
 from gateway.lifecycle import OperationState, advance
@@ -160,14 +161,17 @@ class Performing:
         try:
             advance(OperationState.INTENDED, state)
             async with self._tools.store.scope(system.customer_id) as scope:
+                # First of all, and without waiting: whoever decides on a grant has its row before anything else.
+                if following is not None and not await locked_at_once(scope, visit.grant.id):
+                    following = None
                 await self._outcome(scope, visit, mine, state, code, did)
                 if following is not None:
-                    visit.undecided.add(following.id)
                     try:
-                        dial = await self._intend(scope, visit, following)
+                        dial = await self._intend(scope, visit, following, lock=False)
                     except FrameroomError:
-                        visit.undecided.discard(following.id)
                         following = None  # not allowed: asked again, and said, when it is its turn
+                if following is not None:
+                    visit.undecided.add(following.id)
         except FrameroomError as error:
             operation = mine.intent.operation.value
             visit.lines.append(f"{operation}: its outcome could not be written down")
@@ -185,10 +189,10 @@ class Performing:
             if did.line:
                 visit.lines.append(did.line)
 
-    async def _intend(self, scope: Scope, visit: Visit, mine: Intended) -> Ahead | None:
+    async def _intend(self, scope: Scope, visit: Visit, mine: Intended, *, lock: bool = True) -> Ahead | None:
         """Ask policy and write the intent; the dial that is written with it. NotPermittedError before anything is."""
         system, who, intent = visit.system, visit.identity, mine.intent
-        facts = await self._tools.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, True)
+        facts = await self._tools.permission.facts(scope, who.engineer_id, system.id, visit.grant.id, lock)
         typed, switched = intent.typed, None
         if typed is not None and typed.extra:
             switched = await switched_on(scope, system.id)

@@ -87,7 +87,7 @@ class Run:
             visits, system = self._desk.visits, self._visits[some[0].operation].system
             people = {who for line in some for who in (line.user, planned_id(self._plan.seen[line.number])) if who}
             keys = [f"subject:{visits.vault.subject(system.customer_id, system.id, who)}" for who in people]
-            await visits.audit.prepare_keys(system.customer_id, keys)
+            await visits.audit.keys_ahead(system.customer_id, keys)
             for line, following in zip_longest(some, some[1:]):
                 yield line, following
 

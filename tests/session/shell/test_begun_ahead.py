@@ -17,6 +17,7 @@ from gateway.model import PhoneSystem
 from gateway.session.performing import Performing
 from gateway.session.visit import Did
 from gateway.session.writers import Writers
+from gateway.store.tables import grants
 from tests.session.shell.conftest import BOTH, Send
 
 FILE = b"user,name\n" + b"".join(b"%d,New %d\n" % (2001 + n, n) for n in range(8))
@@ -147,3 +148,26 @@ async def test_whoever_waits_has_their_turn_between_two_rows(demo: Demo, send: S
     assert (await applying).code == 0
     fields = [data["fields"] for _, kind, data in await acts(demo) if kind == "operation.intended"]
     assert fields == [["name"], ["email"], *[["name"]] * 7]
+
+
+@pytest.mark.parametrize("database_of_demo", ["postgresql"], indirect=True)
+async def test_an_outcome_waits_for_nobody_who_decides_on_the_permission(
+    demo: Demo, send: Send, stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await permit(demo, "find,view,alter")
+    applying = asyncio.ensure_future(send("apply - --yes", FILE))
+    await stall.reached.wait()
+    finish, finished = Performing._finish, asyncio.Event()
+
+    async def noted(performing: Performing, *rest: Any, **more: Any) -> None:
+        await finish(performing, *rest, **more)
+        finished.set()
+
+    monkeypatch.setattr(Performing, "_finish", noted)
+    async with demo.app.visits.store.everyone() as scope:
+        await scope.execute(select(grants).where(grants.c.id == grant).with_for_update())
+        stall.go.set()
+        async with asyncio.timeout(4):  # less than a lock is waited for
+            await finished.wait()
+        assert [kind for _, kind, _ in await acts(demo)] == ["operation.intended", "operation.done"]
+    assert (await applying).code == 0
