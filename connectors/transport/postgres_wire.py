@@ -4,6 +4,8 @@ A phone system may be far away, and what a short statement costs is the way ther
 with its own view of the data; when one fails, none of those after it runs. Answers are taken row by row, so that one
 without end is noticed and not collected. A statement that a connection sends again is prepared: the server plans it
 once. Source: PostgreSQL, "Pipeline Mode" and "Retrieving Query Results Row-by-Row" of libpq.
+
+Not among what psycopg documents (3.3, pinned): `generators.send` and `generators.fetch`.
 """
 
 from __future__ import annotations
