@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from audit.tables import entries
 from gateway.cli.demo import Demo, permit
 from gateway.model import PhoneSystem
+from gateway.session import writers
 from gateway.session.performing import Performing
 from gateway.session.visit import Did
 from gateway.session.writers import Writers
@@ -49,10 +50,10 @@ class Stall:
                 await self.go.wait()
             return await worked(performing, *rest)
 
-        async def noted(writers: Writers, held: AsyncExitStack, lock: asyncio.Lock, system: PhoneSystem) -> None:
+        async def noted(one: Writers, held: AsyncExitStack, lock: asyncio.Lock, system: PhoneSystem) -> None:
             if lock.locked():
                 self.waiting.set()
-            await take(writers, held, lock, system)
+            await take(one, held, lock, system)
 
         monkeypatch.setattr(Performing, "_work", stalled)
         monkeypatch.setattr(Writers, "_take", noted)
@@ -170,4 +171,29 @@ async def test_an_outcome_waits_for_nobody_who_decides_on_the_permission(
         async with asyncio.timeout(4):  # less than a lock is waited for
             await finished.wait()
         assert [kind for _, kind, _ in await acts(demo)] == ["operation.intended", "operation.done"]
+    assert (await applying).code == 0
+
+
+@pytest.mark.parametrize("database_of_demo", ["postgresql"], indirect=True)
+async def test_a_writer_of_another_node_has_its_turn_too(
+    demo: Demo, send: Send, stall: Stall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.session.performing._TURN_S", 0)
+    await permit(demo, "find,view,alter")
+    applying = asyncio.ensure_future(send("apply - --yes", FILE))
+    await stall.reached.wait()
+    (visit,) = demo.app.visits.all()
+    store = demo.app.visits.store
+    waits = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+
+    async def other() -> int:
+        async with store.exclusive(writers._SPACE, writers._key(visit.system), 20):
+            return len(await acts(demo))
+
+    waiting = asyncio.ensure_future(other())
+    async with asyncio.timeout(20), store.look_at_everyone() as scope:
+        while not (await scope.execute(waits)).scalar():
+            pass
+    stall.go.set()
+    assert await waiting == 2, "the first row, and nothing of the second"
     assert (await applying).code == 0
