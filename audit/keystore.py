@@ -9,17 +9,18 @@ import hashlib
 import hmac
 import os
 import secrets
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from audit.storage import make_folder, replace, write_new
+from audit.storage import make_folder, replace, write_all_new, write_new
 from audit.wrapping import ID_BYTES, KeyDestroyed, KeyMissing, KeyStoreAway, MasterKey, MasterKeyAway, SealingError
 
 P = ParamSpec("P")
@@ -56,6 +57,7 @@ class FileKeyStore:
         self.master = master
         self._cache: OrderedDict[tuple[str, str], _Held] = OrderedDict()
         self._named: dict[str, _Held] = {}
+        self._naming = threading.Lock()
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="keys")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret = self._open_index()
@@ -166,6 +168,9 @@ class FileKeyStore:
     def get_or_create(self, customer: str, key_id: str) -> bytes:
         """The key, made durable now if it is new. Two who make it at once agree on one. As `get`, but KeyMissing."""
         try:
+            if not self.cached(customer, key_id):
+                with self._naming:  # what can be read there may not be durable before that
+                    pass
             return self.get(customer, key_id)
         except KeyMissing:
             path = self._place(customer, key_id)
@@ -183,6 +188,31 @@ class FileKeyStore:
             if made:
                 return self._remember(customer, key_id, _Held(path.name, key, wrapped))
             return self.get(customer, key_id)
+
+    def make_ready(self, customer: str, key_ids: Iterable[str]) -> None:
+        """Make those of these keys that there never were, durably and together: many at once cost little more than one.
+        As `get`, but KeyMissing."""
+        made: dict[Path, tuple[str, _Held]] = {}
+        for key_id in key_ids:
+            with suppress(KeyDestroyed):
+                try:
+                    self.get(customer, key_id)
+                except KeyMissing:
+                    path = self._place(customer, key_id)
+                    made[path] = key_id, _Held(path.name, secrets.token_bytes(32), b"")
+        if not made:
+            return
+        try:
+            (self._folder / _INDEX).stat()  # as in `get_or_create`
+            with self.wrapping():
+                for path, (_, held) in made.items():
+                    held.wrapped = self.master.wrap(path.name.encode(), held.key)
+                with self._naming:
+                    new = write_all_new(self._folder, {path: held.wrapped for path, (_, held) in made.items()})
+        except OSError as error:
+            raise _away(error) from error
+        for path in new:
+            self._remember(customer, *made[path])
 
     def get_first(self, customer: str, key_id: str) -> bytes:
         """A key that a deployment begins with: made in a new key store alone. SealingError where others are there

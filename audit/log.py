@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -17,7 +18,7 @@ from audit.clock import LogClock
 from audit.entry import entry
 from audit.events import MAX_ENTRY, Event, EventError
 from audit.merkle import leaf_hash
-from audit.sealing import FileKeyStore, KeyDestroyed, SealingError, open_personal, seal_personal
+from audit.sealing import FileKeyStore, KeyDestroyed, MasterKeyAway, SealingError, open_personal, seal_personal
 from audit.tables import entries, payloads
 
 
@@ -146,6 +147,12 @@ class AuditLog:
         for log, key_id in wanted:
             if not self.keys.cached(log, key_id):
                 await self.keys.off_the_loop(self.keys.living, log, key_id)
+
+    async def keys_ahead(self, log: str, key_ids: Iterable[str]) -> None:
+        """Have keys at hand that will be wanted soon, made together where they are new. What cannot be made is made,
+        or missed, when it is wanted."""
+        with suppress(SealingError, MasterKeyAway):
+            await self.keys.off_the_loop(self.keys.make_ready, log, tuple(key_ids))
 
     async def _unwrapped(self, log: str, key_ids: set[str]) -> None:
         """Have keys at hand that a token has to be asked for, in a thread. What is missing shows when it is used."""

@@ -5,10 +5,12 @@ Two places do what `Objects` says: a local folder (here), and a bucket (audit/bu
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -97,6 +99,39 @@ def write_new(path: Path, data: bytes) -> bool:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
+
+
+def sync_filesystem(folder: Path) -> None:
+    """Make all durable that was written so far where a folder is: one way to the disk, however many files those are."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), "the file system could not be synchronised")
+    finally:
+        os.close(fd)
+
+
+def write_all_new(folder: Path, files: Mapping[Path, bytes]) -> set[Path]:
+    """`write_new` of many under a folder that is there, in two ways to the disk for all of them; those that were not
+    there before."""
+    temporary = {path: path.with_name(f".{path.name}.{secrets.token_hex(6)}") for path in files}
+    made: set[Path] = set()
+    try:
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(temporary[path], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+        sync_filesystem(folder)
+        for path, written in temporary.items():
+            with suppress(FileExistsError):
+                os.link(written, path)
+                made.add(path)
+    finally:
+        for written in temporary.values():
+            written.unlink(missing_ok=True)
+    sync_filesystem(folder)
+    return made
 
 
 def replace(path: Path, data: bytes, by_way_of: Path | None = None) -> None:

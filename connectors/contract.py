@@ -2,7 +2,7 @@
 
 Reading order: `Person` (what may be seen), `Change` (what may be altered), `SecretRules` and `Secret` (what a
 reset writes and nobody reads), `Capabilities` (what a connector honestly says of itself), `Target` (one phone
-system, as handed to a connector), `Connector` (the operations), `ReadsLogins` and `MakesSecrets` (what some can do
+system, as handed to a connector), `Connector` (the operations), `ReadsLogins` and those after it (what some can do
 besides), `Family` (how connectors are found).
 
 A connector never returns a secret, holds one only inside `reset`, and raises only `connectors.errors`.
@@ -349,6 +349,17 @@ class FindsByName(Protocol):
     async def named(self, names: Sequence[str]) -> Sequence[Person]:
         """Everybody whose id, extension or direct number (E.164) is one of these, at most `MOST_NAMES` of them, each
         person once and as `view` shows them. Who answers to several names, or shares one, is told all the same."""
+
+
+@runtime_checkable
+class AltersSeen(Protocol):
+    """A connector that looks and alters in one go, so that nobody else changes the person between the two."""
+
+    async def alter_seen(
+        self, person_id: str, change: Change, agree: Callable[[Person], Change]
+    ) -> tuple[Person, Person]:  # fmt: skip
+        """The person before and after. `agree` is shown the person as `view` would show them, and gives what of
+        `change` is to be written (nothing is, when that has no fields), or raises, and nothing was written."""
 
 
 @runtime_checkable

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from connectors.asterisk.altering import Agree, altered
 from connectors.asterisk.cache import CACHED, Cache
 from connectors.asterisk.capabilities import capabilities
-from connectors.asterisk.people import CALLERID_LENGTH, device, person
+from connectors.asterisk.own import Own
+from connectors.asterisk.people import device, person
 from connectors.asterisk.rights import documented
 from connectors.asterisk.settings import AsteriskRealtimeSettings
 from connectors.asterisk.statements import GUARD, MAX_PAGE, statements
 from connectors.base import ConnectorBase
-from connectors.callerid import name_of, parts, renamed
+from connectors.callerid import name_of, parts
 from connectors.contract import (
     UNSET,
     Capabilities,
@@ -37,7 +39,6 @@ from connectors.contract import (
 )
 from connectors.errors import (
     Conflict,
-    InvalidValue,
     NotFound,
     NotSupported,
     ProtocolViolation,
@@ -56,34 +57,6 @@ _STAYS: Final = (
     "dialplan, queue and group entries that name this extension",
     "calls in progress",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """Everything that is one person's: the endpoints (one a device) and the mailbox that they name."""
-
-    ids: list[str]
-    callerids: list[str | None]
-    auths: list[str]
-    aors: list[str]
-    extension: str
-    context: str
-    mailbox: str
-
-    @classmethod
-    def of(cls, rows: Sequence[Row], person_id: str) -> _Own:
-        """From the rows of `own`. NotFound when the person's own is not among them."""
-        mine = next((row for row in rows if row[0] == person_id), None)
-        if mine is None:
-            raise NotFound("there is no such person on the phone system")
-        auths = parts(*(row[2] for row in rows))
-        aors = parts(*(row[3] for row in rows))
-        return cls([r[0] for r in rows], [r[1] for r in rows], auths, aors, mine[4] or "", mine[6] or "", mine[5] or "")
-
-    @property
-    def box(self) -> dict[str, str]:
-        """The mailbox, as statements want it."""
-        return {"context": self.context, "mailbox": self.mailbox}
 
 
 class AsteriskConnector(ConnectorBase):
@@ -130,7 +103,9 @@ class AsteriskConnector(ConnectorBase):
 
     async def view(self, person_id: str) -> Person:
         """One person."""
-        rows = await self._link.read("view", id=person_id, **self._scope)
+        return self._one(await self._link.read("view", id=person_id, **self._scope))
+
+    def _one(self, rows: list[Row]) -> Person:
         if not rows:
             raise NotFound("there is no such person on the phone system")
         return person(rows[0], self._settings)
@@ -144,86 +119,35 @@ class AsteriskConnector(ConnectorBase):
 
     async def alter(self, person_id: str, change: Change, expected: Person) -> Person:
         """Caller id on all of the person's devices, mailbox name and email, direct number: all or nothing."""
-        async with self._link.transaction() as work:
-            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
-            boxes = await work.read("lock-box", **own.box) if own.mailbox else []
-            in_box = boxes and not (change.name is UNSET and change.email is UNSET)
-            sharers = await self._sharers(work, own) if in_box else []
-            if change.name is not UNSET:
-                await self._rename(work, own, boxes, sharers, change.name, expected)
-            if change.email is not UNSET:
-                await self._mail(work, own, boxes, sharers, change.email, expected)
-            if change.ddi is not UNSET:
-                await self._number(work, own, change.ddi, expected)
+        return (await self._altered(person_id, change, lambda _: (change, expected)))[1]
+
+    async def alter_seen(
+        self, person_id: str, change: Change, agree: Callable[[Person], Change]
+    ) -> tuple[Person, Person]:  # fmt: skip
+        """The same, of the person as they are once nobody else can write."""
+        return await self._altered(person_id, change, lambda before: (agree(before), before))
+
+    async def _altered(self, person_id: str, change: Change, agree: Agree) -> tuple[Person, Person]:
+        before, after = await altered(self._link, self._settings, self._scope, person_id, change, agree)
+        if after is None:
+            return before, before
         if change.name is not UNSET and self._cache.is_emptied:
             await self._cache.emptied()
         with looking_again():
-            return await self.view(person_id)
+            return before, self._one(after())
 
-    async def _rename(
-        self, work: Transaction, own: _Own, boxes: list[Row], sharers: list[str], name: str, expected: Person
-    ) -> None:
-        fullname = boxes[0][1] if boxes else None
-        if name_of(own.callerids[0], fullname) != expected.name:
-            raise Conflict("the name changed since it was shown; nothing was written")
-        for endpoint, callerid in zip(own.ids, own.callerids, strict=True):
-            made = renamed(callerid, name, own.extension, CALLERID_LENGTH)
-            await work.write("set-callerid", id=endpoint, callerid=made)
-        if boxes and not sharers:
-            await work.write("set-fullname", name=name, **own.box)
-
-    async def _mail(
-        self, work: Transaction, own: _Own, boxes: list[Row], sharers: list[str], email: str | None, expected: Person
-    ) -> None:
-        if not boxes:
-            raise Refused("this person has no mailbox, and an address is kept there", next_step="Have one made first.")
-        if (boxes[0][2] or None) != expected.email:
-            raise Conflict("the email changed since it was shown; nothing was written")
-        if sharers:
-            raise Refused(
-                f"the mailbox also belongs to {', '.join(sharers)}", next_step="Change it at the phone system."
-            )
-        await work.write("set-email", email=email, **own.box)
-
-    async def _sharers(self, work: Transaction, own: _Own) -> list[str]:
+    async def _sharers(self, work: Transaction, own: Own) -> list[str]:
         if not own.mailbox:
             return []
         rows = await work.read("box-others", ids=own.ids, vmcontext=self._settings.voicemail_context, **own.box)
         return [str(row[0]) for row in rows]
 
-    async def _number(self, work: Transaction, own: _Own, ddi: str | None, expected: Person) -> None:
-        table = self._settings.ddi
-        if table is None:
-            raise NotSupported("this phone system's settings name no table of direct numbers")
-        rows = [str(row[0]) for row in await work.read("lock-ddis", extension=own.extension)]
-        if tuple(map(table.shown, rows)) != (expected.ddis or ()):
-            raise Conflict("the direct numbers changed since they were shown; nothing was written")
-        if len(rows) > 1:
-            raise Refused("this person has several numbers", next_step="Change them at the phone system.")
-        if ddi is None:
-            await work.write("delete-ddis", extension=own.extension)
-            return
-        number: str | None = None
-        try:
-            number = table.stored(ddi)
-        except ValueError:
-            number = None
-        if number is None:
-            raise InvalidValue("the phone system's table holds numbers of its own country only")
-        owners = await work.read("ddi-owner", number=number)
-        if any(row[0] != own.extension for row in owners):
-            raise Conflict("that number is somebody else's; nothing was written")
-        if rows and rows[0] != number:
-            await work.write("move-ddi", old=rows[0], new=number, extension=own.extension)
-        elif not rows:
-            await work.write("insert-ddi", number=number, extension=own.extension)
-
     async def plan_removal(self, person_id: str) -> Removal:
         """What goes and what stays, without touching it."""
-        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        own = Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
         return (await self._plan(self._link, own))[0]
 
-    async def _plan(self, source: Link | Transaction, own: _Own) -> tuple[Removal, dict[str, list[str]], bool, bool]:
+    async def _plan(self, source: Link | Transaction, own: Own) -> tuple[Removal, dict[str, list[str]], bool, bool]:
         """The removal in words; which auths and aors are the person's alone; whether mailbox and numbers are."""
         shared = await source.read("parts-others", ids=own.ids)
         kept = set(parts(*(row[1] for row in shared))), set(parts(*(row[2] for row in shared)))
@@ -257,7 +181,7 @@ class AsteriskConnector(ConnectorBase):
     async def remove(self, person_id: str, expected: Person) -> Removal:
         """Accounts, registrations, mailbox, numbers: one transaction, if it still is the person who was shown."""
         async with self._link.transaction() as work:
-            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
+            own = Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
             boxes = await work.read("lock-box", **own.box) if own.mailbox else []
             now = (own.extension, name_of(own.callerids[0], boxes[0][1] if boxes else None))
             if now != (expected.extension, expected.name):
@@ -277,12 +201,12 @@ class AsteriskConnector(ConnectorBase):
 
     async def devices(self, person_id: str) -> Sequence[Device]:
         """Registrations of all of the person's devices."""
-        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        own = Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
         return tuple(device(*row) for row in await self._link.read("devices", ids=own.ids))
 
     async def secret_rules(self, person_id: str, kind: SecretKind) -> SecretRules:
         """PINs are digits in a plain column; SIP passwords reach the database as a hash alone."""
-        own = _Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
+        own = Own.of(await self._link.read("own", id=person_id, **self._scope), person_id)
         match kind:
             case SecretKind.VOICEMAIL:
                 if not own.mailbox or not await self._link.read("box", **own.box):
@@ -302,13 +226,13 @@ class AsteriskConnector(ConnectorBase):
         if kind is SecretKind.PORTAL:
             raise NotSupported("Asterisk has no portal password")
         async with self._link.transaction() as work:
-            own = _Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
+            own = Own.of(await work.read("lock-own", id=person_id, **self._scope), person_id)
             if kind is SecretKind.VOICEMAIL:
                 return await self._reset_pin(work, own, secret)
             done = await self._reset_sip(work, own, secret)
         return ResetDone(done.notes + await self._cache.emptied())
 
-    async def _reset_pin(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
+    async def _reset_pin(self, work: Transaction, own: Own, secret: Secret) -> ResetDone:
         if not own.mailbox or not await work.read("lock-box", **own.box):
             raise NotSupported("this person has no mailbox")
         if sharers := await self._sharers(work, own):
@@ -318,7 +242,7 @@ class AsteriskConnector(ConnectorBase):
         await work.write("set-pin", secret=secret.reveal(), **own.box)
         return ResetDone()
 
-    async def _reset_sip(self, work: Transaction, own: _Own, secret: Secret) -> ResetDone:
+    async def _reset_sip(self, work: Transaction, own: Own, secret: Secret) -> ResetDone:
         if not own.auths:
             raise NotSupported("this person's telephones have no SIP password of their own")
         fit_to_send("the new password", secret.reveal())  # only its digest is sent, which every text has one of

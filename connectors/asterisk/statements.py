@@ -50,6 +50,9 @@ GUARD: Final = Guard(
     Template("view", False, _SCOPE | {"id": _ID}),
     Template("own", False, _SCOPE | {"id": _ID}),
     Template("lock-own", False, _SCOPE | {"id": _ID}),
+    Template("lock-box-of", False, {"id": _ID, "vmcontext": _BOX}),
+    Template("box-users", False, {"id": _ID, "vmcontext": _BOX}),
+    Template("ddis-of", False, {"id": _ID}),
     Template("box", False, _MAILBOX),
     Template("lock-box", False, _MAILBOX),
     Template("box-others", False, _MAILBOX | {"vmcontext": _BOX, "ids": _IDS}),
@@ -135,6 +138,7 @@ _BOX_ROW: Final = (
     "select x.uniqueid, x.fullname, x.email from {voicemail} x "
     "where x.context = %(context)s and x.mailbox = %(mailbox)s order by x.uniqueid"
 )
+_BOX_OF: Final = "(select {boxcontext}, {box} from {ps_endpoints} e where e.id = %(id)s)"
 _DDI_ROWS: Final = "select d.{number}::text from {ddi} d where d.{ext}::text = %(extension)s order by 1"
 _OR_NUMBER: Final = (
     "or {extension} in (select d.{ext}::text from {ddi} d where d.{number}::text = any(%(numbers)s::text[]))"
@@ -163,6 +167,10 @@ _TEXTS: Final[Mapping[str, str]] = {
     "lock-own": _OWN + " for update",
     "box": _BOX_ROW,
     "lock-box": _BOX_ROW + " for update",
+    # Of a person whose own rows are not known yet: asked for together with them.
+    "lock-box-of": "select x.uniqueid, x.fullname, x.email from {voicemail} x "  # noqa: S608 - of this file
+        "where (x.context, x.mailbox) = " + _BOX_OF + " order by x.uniqueid for update",
+    "box-users": "select e.id from {ps_endpoints} e where ({boxcontext}, {box}) = " + _BOX_OF + " limit 100",  # noqa: S608
     "box-others": """select e.id from {ps_endpoints} e where {box} = %(mailbox)s and {boxcontext} = %(context)s
         and e.id <> all(%(ids)s::text[]) limit 20""",
     "parts-others": """select e.id, e.auth, e.aors from {ps_endpoints} e where e.id <> all(%(ids)s::text[]) and exists
@@ -194,6 +202,8 @@ _TEXTS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _DDI_TEXTS: Final[Mapping[str, str]] = {
     "ddis": _DDI_ROWS,
+    "ddis-of": """select d.{number}::text from {ddi} d
+        where d.{ext}::text = (select {extension} from {ps_endpoints} e where e.id = %(id)s) order by 1""",
     "lock-ddis": _DDI_ROWS + " for update",
     "ddi-owner": "select d.{ext}::text from {ddi} d where d.{number}::text = %(number)s",
     "insert-ddi": "insert into {ddi} ({number}, {ext}) values (%(number)s, %(extension)s)",

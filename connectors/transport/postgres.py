@@ -36,6 +36,8 @@ from connectors.errors import (
     Unreachable,
 )
 from connectors.guard import Allowed, Guard
+from connectors.transport.postgres_wire import Answer, Statement, TooLarge, Trip
+from connectors.transport.postgres_wire import Row as Row
 
 _SSL_REQUEST: Final = struct.pack("!ii", 8, 80877103)  # PostgreSQL protocol, "SSLRequest"
 _MAX_ROWS: Final = 1000
@@ -43,8 +45,6 @@ _MAX_BYTES: Final = 8 << 20
 _REFUSED: Final = re.compile(r"authentication failed|no pg_hba\.conf entry|role \"|not permitted to log in", re.I)
 _IDENTITY: Final = re.compile(r"certificate verify failed|SSL error|does not support SSL|channel binding", re.I)
 _OFFERS_LESS: Final = re.compile(r"authentication method requirement", re.I)
-
-Row = tuple[Any, ...]
 
 
 def _pin_context(pin: str) -> ssl.SSLContext | None:
@@ -139,12 +139,12 @@ class Link:
         self._connection = connection
         self._guard, self._page = database.guard, database.page
         self._timeout = target.answer_timeout_ms / 1000
-        self._texts: Mapping[str, sql.Composed] = {}
+        self._texts: Mapping[str, Statement] = {}
         self._lock = asyncio.Lock()
 
     def use(self, texts: Mapping[str, sql.Composed]) -> None:
         """The statements, once their identifiers are known."""
-        self._texts = texts
+        self._texts = {name: Statement.of(text, self._connection) for name, text in texts.items()}
 
     def request(self, name: str, /, **values: object) -> Allowed:
         """A request, if it is on the family's list."""
@@ -153,67 +153,59 @@ class Link:
     async def read(self, name: str, /, **values: object) -> list[Row]:
         """The rows of a read, bounded in number, bytes and time."""
         async with self._lock:
-            return await self.rows(self._guard.render(name, **values))
+            (answer,) = await self.sent(self._guard.render(name, **values))
+            return answer.rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """All or nothing. OutcomeUnknown only if the connection is lost at the commit itself."""
+        """All or nothing. OutcomeUnknown only if the connection is lost when the commit has been sent."""
         async with self._lock:
-            await self.send(self._guard.render("begin"))
+            work = Transaction(self)
             try:
-                yield Transaction(self)
+                yield work
+                await work.commit()
             except BaseException:
                 with contextlib.suppress(ConnectorError):  # a lost connection rolls back by itself
-                    await self.send(self._guard.render("rollback"))
+                    await work.rollback()
                 raise
-            await self.send(self._guard.render("commit"))
 
     async def close(self) -> None:
         """Hang up; an open transaction is rolled back by the server."""
         await self._connection.close()
 
-    def _text(self, request: Allowed) -> sql.Composed:
+    def _text(self, request: Allowed) -> Statement:
         text = self._texts.get(self._guard.require(request).name)
         if text is None:
             raise ProtocolViolation("this phone system's settings name no table for that")
         return text
 
-    async def rows(self, request: Allowed) -> list[Row]:
-        """The rows that a request of our guard brings, row by row."""
-        text, rows, size = self._text(request), list[Row](), 0
-        failure: ConnectorError | None = None
-        try:
-            async with asyncio.timeout(self._timeout), self._connection.cursor() as cursor:
-                # Row by row, so that an answer without end is noticed and not collected.
-                async for row in cursor.stream(text, request.values):
-                    rows.append(row)
-                    size += sum(len(str(value)) for value in row)
-                    if len(rows) > _MAX_ROWS or size > _MAX_BYTES:
-                        failure = ProtocolViolation("the phone system's answer is too large")
-                        break
-                if failure is not None:
-                    await self._connection.close()
-        except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
-            failure = failure or self._failure(error, committing=False)
+    async def sent(self, *requests: Allowed) -> list[Answer]:
+        """The answers to requests of our guard that are sent together. What is wrong with one of them is raised: then
+        it was not done, nor was any after it."""
+        answers, failure = await self.tried(*requests)
         if failure is not None:
-            await self._drop_if_broken(failure)
             raise failure
-        return rows
+        return answers
 
-    async def send(self, request: Allowed) -> int:
-        """A write: its answer is dropped but for the number of rows."""
-        text, count = self._text(request), 0
+    async def tried(self, *requests: Allowed) -> tuple[list[Answer], ConnectorError | None]:
+        """The same: the answers of those that were done, and what was wrong with the one after them."""
+        asked = [(self._text(request), request.values) for request in requests]
         failure: ConnectorError | None = None
+        trip = Trip(self._connection, (_MAX_ROWS, _MAX_BYTES))
         try:
-            async with asyncio.timeout(self._timeout), self._connection.cursor() as cursor:
-                await cursor.execute(text, request.values or None, prepare=False)
-                count = cursor.rowcount
+            async with asyncio.timeout(self._timeout):
+                await self._connection.wait(trip.run(asked))
+            if trip.error is not None:
+                failure = self._failure(trip.error, committing=requests[len(trip.answers)].name == "commit")
+        except TooLarge:
+            failure = ProtocolViolation("the phone system's answer is too large")
         except (psycopg.Error, OSError, TimeoutError, ValueError) as error:
-            failure = self._failure(error, committing=request.name == "commit")
+            # Nobody says of which one: a commit that was on its way may have arrived.
+            rest = requests[len(trip.answers) :] if trip.sent else ()
+            failure = self._failure(error, committing=any(request.name == "commit" for request in rest))
         if failure is not None:
             await self._drop_if_broken(failure)
-            raise failure
-        return count
+        return trip.answers, failure
 
     def _failure(self, error: Exception, *, committing: bool) -> ConnectorError:
         return failure_of(error, self._page, committing=committing)
@@ -223,19 +215,75 @@ class Link:
             await self._connection.close()
 
 
+class Afterwards:
+    """A read that goes along with a transaction's commit, and sees what it left."""
+
+    def __init__(self, request: Allowed) -> None:
+        self.request = request
+        self.answered: Answer | ConnectorError = Unreachable("it was not asked")
+
+    def rows(self) -> list[Row]:
+        """Once the transaction has ended. What went wrong with this read alone is raised."""
+        if isinstance(self.answered, ConnectorError):
+            raise self.answered
+        return self.answered.rows
+
+
 class Transaction:
-    """Reads and writes inside one transaction."""
+    """Reads and writes inside one transaction, which begins with the first of them."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._waiting: list[Allowed] = [link.request("begin")]
+        self._afterwards: Afterwards | None = None
+
+    @property
+    def _begun(self) -> bool:
+        return not self._waiting or self._waiting[0].name != "begin"
+
+    async def _sent(self, *requests: Allowed) -> list[Answer]:
+        before, self._waiting = self._waiting, []
+        return (await self._link.sent(*before, *requests))[len(before) :]
 
     async def read(self, name: str, /, **values: object) -> list[Row]:
         """Rows."""
-        return await self._link.rows(self._link.request(name, **values))
+        (answer,) = await self._sent(self._link.request(name, **values))
+        return answer.rows
+
+    async def reads(self, *asked: tuple[str, Mapping[str, object]]) -> list[list[Row]]:
+        """The rows of several, asked together: each sees what is there once those before it have their locks."""
+        return [answer.rows for answer in await self._sent(*(self._link.request(n, **v) for n, v in asked))]
 
     async def write(self, name: str, /, **values: object) -> int:
         """How many rows it touched."""
-        return await self._link.send(self._link.request(name, **values))
+        (answer,) = await self._sent(self._link.request(name, **values))
+        return answer.count
+
+    def later(self, name: str, /, **values: object) -> None:
+        """A write of which nobody asks how many rows it touched: it goes along with what is sent next."""
+        self._waiting.append(self._link.request(name, **values))
+
+    def afterwards(self, name: str, /, **values: object) -> Afterwards:
+        """One read of what there is after the commit."""
+        self._afterwards = Afterwards(self._link.request(name, **values))
+        return self._afterwards
+
+    async def commit(self) -> None:
+        """Make it durable, with what waits."""
+        if not self._begun and len(self._waiting) == 1 and self._afterwards is None:
+            return
+        requests, self._waiting = [*self._waiting, self._link.request("commit")], []
+        after = self._afterwards
+        answers, failure = await self._link.tried(*requests, *((after.request,) if after is not None else ()))
+        if failure is not None and len(answers) < len(requests):
+            raise failure
+        if after is not None:
+            after.answered = failure or answers[-1]
+
+    async def rollback(self) -> None:
+        """Undo it."""
+        if self._begun:
+            await self._link.sent(self._link.request("rollback"))
 
 
 def failure_of(error: Exception, page: str, *, committing: bool) -> ConnectorError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, delete, func, select, update
 
@@ -185,17 +186,20 @@ async def looked(scope: Scope, session_id: str, told: Told) -> list[str]:
 
 
 async def person_changed(
-    scope: Scope, before: Person, told: str, *, email_changed: bool, now: int, to_approvers: bool = True
-) -> None:
+    scope: Scope, before: Person, told: str, *, email_changed: bool, now: int, to_approvers: bool = True,
+    zone: str | None = None,
+) -> None:  # fmt: skip
     """An email or number that changes is told to the old address and to every approver at once (architecture 6).
 
-    Not `to_approvers`: they are told of a whole file of changes, by file_applied.
+    Not `to_approvers`: they are told of a whole file of changes, by file_applied. `zone`: the customer's, where it was
+    just looked up.
     """
     addresses = await approvers_of(scope) if to_approvers else []
     if email_changed and before.email:
         addresses.append(before.email)
+    at = when(now, ZoneInfo(zone) if zone else await zone_of(scope))
     body = (
-        f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {when(now, await zone_of(scope))}: "
+        f"{plain(before.name)} (extension {plain(before.extension)}) was changed on {at}: "
         f"{plain(told)}.\nIf nobody of yours asked for this, ring your telephone maintainer now.\n"
     )
     await queue(scope, addresses, "address changed", "A telephone user was changed", body, now)

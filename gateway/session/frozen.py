@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from connectors.contract import (
+    AltersSeen,
     Change,
     CheckLine,
     Connector,
@@ -29,7 +30,7 @@ from connectors.errors import NotFound, NotSupported
 
 
 class Frozen:
-    """A `Connector`, `FindsByName` and `MakesSecrets`.
+    """A `Connector`, `FindsByName`, `AltersSeen` and `MakesSecrets`.
 
     `hidden(person id)` says who is restricted, `anybody()` whether somebody is.
     """
@@ -72,6 +73,17 @@ class Frozen:
         """See `view`."""
         self._seen(person_id)
         return await self._inner.alter(person_id, change, expected)
+
+    async def alter_seen(
+        self, person_id: str, change: Change, agree: Callable[[Person], Change]
+    ) -> tuple[Person, Person]:  # fmt: skip
+        """See `view`. In two steps where the phone system has nothing better."""
+        self._seen(person_id)
+        if isinstance(self._inner, AltersSeen):
+            return await self._inner.alter_seen(person_id, change, agree)
+        before = await self._inner.view(person_id)
+        agreed = agree(before)
+        return before, await self._inner.alter(person_id, agreed, before) if agreed.fields() else before
 
     async def plan_removal(self, person_id: str) -> Removal:
         """See `view`."""

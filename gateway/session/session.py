@@ -23,7 +23,7 @@ from audit.recording.recorder import Recorder, RecordingRefused, Segment, Sessio
 from audit.sealing import MasterKeyAway, SealingError
 from audit.steps import Step, Steps
 from connectors.contract import OUTSIDE, Connector, Credential, Operation, Target
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, OutcomeUnknown
 from connectors.registry import families
 from gateway import notify
 from gateway.access.dials import Dials
@@ -35,9 +35,9 @@ from gateway.policy import decide
 from gateway.session.channel import Identity
 from gateway.session.closing import Closing, Ended, segment_event
 from gateway.session.frozen import Frozen
-from gateway.session.performing import Begun, Performing
+from gateway.session.performing import Performing
+from gateway.session.visit import Begun, Intent, Tools, Typed
 from gateway.session.visit import Did as Did
-from gateway.session.visit import Tools, Typed
 from gateway.session.visit import Visit as Visit
 from gateway.session.watching import Watch
 from gateway.session.writers import Writers
@@ -201,7 +201,7 @@ class Visits:
 
     # --- 6 dial ---
 
-    async def connector(self, visit: Visit) -> Connector:
+    async def connector(self, visit: Visit) -> Frozen:
         """The visit's connection to the phone system, dialled at first use and again after it broke."""
         async with visit.dialling:
             if visit.connector is None:
@@ -216,7 +216,7 @@ class Visits:
                 visit.connector = self._without_restricted(visit, inner)
             return visit.connector
 
-    def _without_restricted(self, visit: Visit, inner: Connector) -> Connector:
+    def _without_restricted(self, visit: Visit, inner: Connector) -> Frozen:
         """Everything below looks through this: whoever is restricted is not there."""
 
         def hidden(person_id: str) -> bool:
@@ -250,17 +250,34 @@ class Visits:
         begun: Begun | None = None,
     ) -> Did:
         """One operation. It runs to its outcome even when the engineer hangs up in the middle of it."""
+        return await self.act_on(visit, Intent(operation, person, fields, typed, begun), work)
+
+    async def act_on(
+        self, visit: Visit, intent: Intent, work: Callable[[str], Awaitable[Did]], then: Intent | None = None
+    ) -> Did:  # fmt: skip
+        """The same. `then` is what the caller will act on next in this visit, or abandon: it may be begun already when
+        this returns (Performing.perform)."""
         if self._group is None:
             raise UnavailableError("Frameroom is stopping.")
         if visit.ended is not None:
             raise NotPermittedError(f"The visit has ended: {visit.ended}.")
-        task = self._group.create_task(self._act_contained(visit, operation, work, person, fields, typed, begun))
-        did, error = await asyncio.shield(task)
+        task = self._group.create_task(self._act_contained(visit, intent, work, then))
+        try:
+            did, error = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if then is not None:
+                task.add_done_callback(lambda _: self.spawn(self.abandon(visit, then)))
+            raise
         if error is not None:
             raise error
         if did is None:
             raise UnavailableError("The operation gave nothing.")
         return did
+
+    async def abandon(self, visit: Visit, intent: Intent | None = None) -> None:
+        """`intent`, or whatever was begun ahead, is not acted on: its outcome says so. Nothing when it was not."""
+        with contextlib.suppress(OutcomeUnknown):  # what could not be written down is settled with the visit's end
+            await self._performing.abandon(visit, intent)
 
     async def _act_contained(self, visit: Visit, *rest: Any) -> tuple[Did | None, Exception | None]:
         # An error of one operation must not end the group that everything runs in: it travels as a value.
@@ -310,6 +327,7 @@ class Visits:
     async def _close(self, visit: Visit, ended: Ended) -> None:
         try:
             await visit.idle.wait()
+            await self.abandon(visit)
             place = (visit.identity.connection_id, visit.grant.id)
             if self._open.get(place) is visit:  # and not the next one, which opened while this one's act went on
                 del self._open[place]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from audit.events import Event
 from audit.log import AuditLog
 from audit.recording.recorder import SessionRecording
 from audit.steps import Steps
-from connectors.contract import Connector, Person
+from connectors.contract import Operation, Person
 from connectors.errors import OutcomeUnknown
 from gateway.access.dials import Ahead
 from gateway.access.permission import Permission
@@ -19,8 +20,11 @@ from gateway.errors import AmbiguousError
 from gateway.model import Grant, PhoneSystem
 from gateway.numbers import HOME
 from gateway.session.channel import Channel, Identity
+from gateway.session.frozen import Frozen
 from gateway.store.engine import Scope, Store
 from gateway.vault import Vault
+
+Begun = Callable[[Scope, str], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -49,6 +53,32 @@ class Typed:
     extra: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Intent:
+    """What an operation is to do, as it is written down before anything is done.
+
+    `begun` writes, in the same transaction, what has to be known of it whatever happens.
+    """
+
+    operation: Operation
+    person: str | None = None
+    fields: Sequence[str] = ()
+    typed: Typed | None = None
+    begun: Begun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """An operation whose intent is durable: `held` is what keeps other writers away until it has its outcome, and
+    `since` when that was got (monotonic s)."""
+
+    id: str
+    intent: Intent
+    subject: str | None
+    held: AsyncExitStack
+    since: float
+
+
 class Stopped(OutcomeUnknown):
     """A command that acts was ended before its answer was whole. The connection is none the worse for it."""
 
@@ -73,10 +103,12 @@ class Visit:
     grant: Grant
     recording: SessionRecording
     channels: set[Channel] = field(default_factory=set)
-    connector: Connector | None = None
+    connector: Frozen | None = None
     dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
     dial: Ahead | None = None
     """Written down with the intent of the operation that goes on, which has not dialled or is not decided yet."""
+    ahead: Intended | None = None
+    """Intended together with the outcome of the one before it, and nobody has come to do it yet."""
     acting: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     ended: str | None = None
@@ -89,6 +121,8 @@ class Visit:
     """Subjects whom nobody may see now (access/restricting.py), as of the operation that goes on."""
     country: str = HOME
     """The customer's, in which numbers are typed and read, as of the operation that goes on."""
+    zone: str | None = None
+    """That of the customer's agreement, as of the operation that goes on."""
     undecided: set[str] = field(default_factory=set)
     """Operations that may have been intended and whose outcome is not known to be written."""
     lines: list[str] = field(default_factory=list)

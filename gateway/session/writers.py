@@ -60,6 +60,10 @@ class Writers:
             if waiting > 1:
                 self._here[place] = (lock, waiting - 1)
 
+    def waited_for(self, system: PhoneSystem) -> bool:
+        """True when somebody of this process waits for whoever holds the phone system."""
+        return self._here.get((system.customer_id, system.id), (None, 0))[1] > 1
+
     async def _take(self, held: AsyncExitStack, lock: asyncio.Lock, system: PhoneSystem) -> None:
         try:
             async with asyncio.timeout(self._wait_s):

@@ -56,6 +56,53 @@ def test_two_who_make_a_key_at_once_agree(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
+def test_many_keys_that_are_made_together_are_those_that_stay(tmp_path: Path) -> None:
+    master = FileMasterKey.create(tmp_path / "k")
+    keys, ids = FileKeyStore(tmp_path / "keys", master), [f"subject:sub_{n}" for n in range(300)]
+    before = keys.get_or_create("cus_1", ids[0])
+    keys.get_or_create("cus_1", ids[1])
+    keys.destroy("cus_1", ids[1])
+    keys.make_ready("cus_1", ids)
+    keys.make_ready("cus_1", ids)
+    again = FileKeyStore(tmp_path / "keys", master)
+    assert keys.get("cus_1", ids[0]) == again.get("cus_1", ids[0]) == before
+    with pytest.raises(KeyDestroyed):
+        again.get("cus_1", ids[1])
+    made = {key_id: again.get("cus_1", key_id) for key_id in ids[2:]}
+    assert made == {key_id: keys.get("cus_1", key_id) for key_id in made}
+    assert len(set(made.values())) == len(made)
+    assert all(keys.cached("cus_1", key_id) for key_id in made)
+    assert not [file for file in (tmp_path / "keys").rglob(".*") if file.name != ".lock"], "something was left lying"
+    assert {file.stat().st_mode & 0o777 for file in keys.files()} == {0o600}
+
+
+def test_many_who_make_the_same_keys_at_once_agree_on_each(tmp_path: Path) -> None:
+    master, ids = FileMasterKey.create(tmp_path / "k"), [f"subject:sub_{n}" for n in range(40)]
+    stores = [FileKeyStore(tmp_path / "keys", master) for _ in range(6)]
+
+    def make(number: int) -> dict[str, bytes]:
+        if number % 3:
+            stores[number].make_ready("cus_1", ids)
+        return {key_id: stores[number].get_or_create("cus_1", key_id) for key_id in ids}
+
+    with ThreadPoolExecutor(6) as pool:
+        first, *others = pool.map(make, range(6))
+    assert others == [first] * 5
+
+
+def test_keys_that_cannot_be_made_together_leave_nothing_behind(tmp_path: Path) -> None:
+    keys = FileKeyStore(tmp_path / "keys", FileMasterKey.create(tmp_path / "k"))
+    for number in range(256):  # files where the folders of keys would be
+        (tmp_path / "keys" / f"{number:02x}").write_bytes(b"")
+    with pytest.raises(KeyStoreAway):
+        keys.make_ready("cus_1", ["subject:sub_1", "subject:sub_2"])
+    assert not keys.cached("cus_1", "subject:sub_1")
+    for number in range(256):
+        (tmp_path / "keys" / f"{number:02x}").unlink()
+    keys.make_ready("cus_1", ["subject:sub_1", "subject:sub_2"])
+    assert keys.cached("cus_1", "subject:sub_1")
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty folder", "a file"])
 def test_a_folder_that_is_away_gets_no_new_keys_and_is_told_as_away(tmp_path: Path, left: str) -> None:
     """As when its volume is not mounted: a key made in the empty place would hide the one that is missed."""

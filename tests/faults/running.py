@@ -122,13 +122,13 @@ class Running:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
-    async def ssh(self, command: str) -> Ran:
-        """A command over the open connection."""
+    async def ssh(self, command: str, data: bytes = b"") -> Ran:
+        """A command over the open connection, with `data` on its standard input."""
         process = await asyncio.create_subprocess_exec(
-            *self.told["ssh"], "-S", str(self._socket), self.told["who"], command, stdin=asyncio.subprocess.DEVNULL,
+            *self.told["ssh"], "-S", str(self._socket), self.told["who"], command, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        out, err = await process.communicate()
+        out, err = await process.communicate(data)
         return Ran(process.returncode or 0, out.decode(), err.decode())
 
     async def shows(self, number: int = 2001) -> Ran:

@@ -119,6 +119,31 @@ async def test_kill_9_in_an_operation(gateway: Running) -> None:
     assert await states(gateway) == (["failed"] * 4, ["done", "unknown", "unknown"])
 
 
+async def test_kill_9_between_two_rows_of_a_file(gateway: Running) -> None:
+    """A row is begun with the outcome of the one before it: that one is done, and of this one nobody can tell."""
+    file = b"user,name\n2001,First\n2002,Second\n2003,Third\n"
+    await visit(gateway)
+    await gateway.tell(f"hold {Step.DECIDED.value}")
+    applying = asyncio.ensure_future(gateway.ssh("apply - --yes", file))
+    await gateway.hears(f"at {Step.DECIDED.value}")  # the plan's
+    await gateway.arm(Step.DECIDED)
+    await gateway.tell("go")
+    assert (await applying).code == 255
+    await gateway.died()
+    await restarted(gateway, "between two rows")
+    assert (gateway.name_of("2001"), gateway.name_of("2002")) == ("First", "Tomás Álvarez")
+    assert await states(gateway) == (["failed"], ["done", "done", "unknown"])
+    await visit(gateway)
+    resumed = await gateway.ssh("apply - --yes --resume", file)
+    assert resumed.code == 5, resumed
+    assert "1 of 3 rows were done before" in resumed.err
+    assert "line 3: its outcome is unknown" in resumed.err
+    assert (gateway.name_of("2002"), gateway.name_of("2003")) == ("Tomás Álvarez", "Third")
+    retried = await gateway.ssh("apply - --yes --resume --retry-unknown", file)
+    assert retried.code == 0, retried
+    assert gateway.name_of("2002") == "Second"
+
+
 @pytest.mark.parametrize("step", [Step.SIGNED, Step.TILED, Step.PUBLISHED])
 async def test_kill_9_between_signing_and_publishing(gateway: Running, step: Step) -> None:
     await visit(gateway)

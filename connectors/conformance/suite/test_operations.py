@@ -22,7 +22,18 @@ from connectors.conformance.suite.trying import (
     sorted_ddis,
     tried,
 )
-from connectors.contract import MOST_NAMES, Change, Connector, FindsByName, Operation, Page, Secret, SecretKind
+from connectors.contract import (
+    MOST_NAMES,
+    AltersSeen,
+    Change,
+    Connector,
+    FindsByName,
+    Operation,
+    Page,
+    Person,
+    Secret,
+    SecretKind,
+)
 from connectors.errors import Conflict, InvalidValue, NotFound, NotSupported, Refused, Unreachable
 
 pytestmark = pytest.mark.asyncio
@@ -147,6 +158,33 @@ async def test_a_name_that_is_written_is_the_name_that_is_there(bench: Bench, na
         assert sorted_ddis(after) == shown(bench, behind)
         assert after == replace(before, name=name), "something else changed too"
         await same_behind(bench, system, before.id)
+
+
+async def test_a_person_is_shown_and_altered_in_one_go_or_left_as_they_are(bench: Bench) -> None:
+    needs(bench, Operation.ALTER)
+    async with tried(bench) as (system, connector):
+        if not isinstance(connector, AltersSeen):
+            pytest.skip("it looks and alters one after the other")
+        person = await connector.view(own(system).id)
+        change = Change(name="Another Name")
+        seen: list[Person] = []
+
+        def refuse(before: Person) -> Change:
+            seen.append(before)
+            raise Conflict("not who was meant")
+
+        def nothing(before: Person) -> Change:
+            seen.append(before)
+            return Change()
+
+        assert isinstance(await refusal(connector.alter_seen(person.id, change, refuse)), Conflict)
+        assert await connector.alter_seen(person.id, change, nothing) == (person, person)
+        await same_behind(bench, system)
+        before, after = await connector.alter_seen(person.id, change, lambda _: change)
+        assert [*seen, before] == [person] * 3
+        assert after == replace(person, name="Another Name") == await connector.view(person.id)
+        assert isinstance(await refusal(connector.alter_seen("no-such-person", change, nothing)), NotFound)
+        await same_behind(bench, system, person.id)
 
 
 async def test_email_and_number_are_written_and_taken_away(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from gateway.session.commands.text import field_of, mail_address, moved, person_
 from gateway.session.recipients import Recipient
 from gateway.session.resets import Resets
 from gateway.session.session import Did, Visit
+from gateway.session.visit import Intent
 from gateway.store.engine import Scope
 
 
@@ -27,12 +28,15 @@ async def _nothing(*_: Any) -> None:
 class Around:
     """What goes with an act: `begun` gets the operation's id in the transaction of its intent, `done` runs in that of
     its outcome. `line` gets the act's line for the customer's summary and gives what stands there of it;
-    `to_approvers` tells them of a change of address or number, where they are not told of each one."""
+    `to_approvers` tells them of a change of address or number, where they are not told of each one. `intent` is an
+    alteration's where the one before it said `then` of it (Visits.act_on)."""
 
     begun: Callable[[Scope, str], Awaitable[None]] = _nothing
     done: Callable[[Scope], Awaitable[None]] = _nothing
     line: Callable[[str], str] = str
     to_approvers: Callable[[Scope, str], Awaitable[None]] | None = None
+    intent: Intent | None = None
+    then: Intent | None = None
 
 
 ALONE = Around()
@@ -47,10 +51,24 @@ class Altered:
     changes: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Somebody by their id; `check` raises when they are not as they were planned for."""
+
+    id: str
+    check: Callable[[Person], None]
+
+
 def differences(person: Person, change: Change) -> dict[str, tuple[str | None, str | None]]:
     """What a change would move, from what to what; fields that are so already are left out."""
     wanted = {name: getattr(change, name) for name in change.fields()}
     return {n: (field_of(person, n), value) for n, value in wanted.items() if field_of(person, n) != value}
+
+
+def _narrowed(person: Person, change: Change) -> Change:
+    """What of a change is not so already."""
+    moves = differences(person, change)
+    return Change(**{name: getattr(change, name) if name in moves else UNSET for name in ("name", "email", "ddi")})
 
 
 def checked(values: Mapping[str, str], terms: Terms | None) -> Change:
@@ -98,39 +116,57 @@ class Acts:
         return person
 
     async def alter(
-        self, visit: Visit, whom: Callable[[], Awaitable[Person]], words: str, change: Change, around: Around = ALONE
-    ) -> Altered:
+        self, visit: Visit, whom: Planned | Callable[[], Awaitable[Person]], words: str, change: Change,
+        around: Around = ALONE,
+    ) -> Altered:  # fmt: skip
         """Write a change to the person that `whom` finds, if they still are as it found them (else Conflict)."""
         visits = self.desk.visits
 
         async def work(_: str) -> Did:
-            before = await whom()
+            before, after = await self._written(visit, whom, change)
             changes = differences(before, change)
             if not changes:
                 return Did(Altered(before, before), 1, (before,), also=around.done)
-            narrowed = Change(**{n: getattr(change, n) if n in changes else UNSET for n in ("name", "email", "ddi")})
-            after = await (await visits.connector(visit)).alter(before.id, narrowed, before)
             told = moved(changes, visit.country)
 
             async def also(scope: Scope) -> None:
-                await self._tell_of_change(scope, before, narrowed, told, around)
+                await self._tell_of_change(scope, visit, before, _narrowed(before, change), told, around)
                 await around.done(scope)
 
             personal = (("before", sealed_person(before)), ("after", sealed_person(after)))
             line = around.line(f"{before.name}: {told}")
             return Did(Altered(before, after, changes), 1, (after,), personal, line, True, also)
 
-        fields, begun = change.fields(), around.begun
-        did = await visits.act(visit, Operation.ALTER, work, person=words, fields=fields, begun=begun)
+        intent = around.intent or Intent(Operation.ALTER, words, change.fields(), begun=around.begun)
+        did = await visits.act_on(visit, intent, work, around.then)
         altered: Altered = did.result
         return altered
 
-    async def _tell_of_change(self, scope: Scope, before: Person, change: Change, told: str, around: Around) -> None:
+    async def _written(
+        self, visit: Visit, whom: Planned | Callable[[], Awaitable[Person]], change: Change
+    ) -> tuple[Person, Person]:  # fmt: skip
+        """The person before and after; the same where everything was so already."""
+        connector = await self.desk.visits.connector(visit)
+        if isinstance(whom, Planned):
+            planned = whom
+
+            def agree(seen: Person) -> Change:
+                planned.check(seen)
+                return _narrowed(seen, change)
+
+            return await connector.alter_seen(planned.id, change, agree)
+        before = await whom()
+        to_write = _narrowed(before, change)
+        return before, await connector.alter(before.id, to_write, before) if to_write.fields() else before
+
+    async def _tell_of_change(
+        self, scope: Scope, visit: Visit, before: Person, change: Change, told: str, around: Around
+    ) -> None:  # fmt: skip
         """An email or number that changes is told to the old address and the approvers at once (invariant 6)."""
         if change.email is not UNSET or change.ddi is not UNSET:
             await notify.person_changed(
                 scope, before, told, email_changed=change.email is not UNSET, now=self.desk.permission.now,
-                to_approvers=around.to_approvers is None,
+                to_approvers=around.to_approvers is None, zone=visit.zone,
             )  # fmt: skip
             if around.to_approvers is not None:
                 await around.to_approvers(scope, f"{before.name} (extension {before.extension}): {told}")

@@ -26,6 +26,24 @@ _LOOK_AT: Final = 100
 _DIGITS: Final = re.compile(r"[+0-9 ()./-]+")
 
 
+class Known:
+    """People who were found together, by whatever each can be meant by."""
+
+    def __init__(self, people: Collection[Person]) -> None:
+        self.ids = {person.id for person in people}
+        self._by: dict[str, dict[str, Person]] = {}
+        for person in people:
+            for word in (person.id, person.extension, *(person.ddis or ()), (person.email or "").casefold()):
+                self._by.setdefault(word, {})[person.id] = person
+
+    def __bool__(self) -> bool:
+        return bool(self.ids)
+
+    def meant(self, meanings: Collection[str]) -> list[Person]:
+        """Those who are meant by any of these digits."""
+        return list({i: one for wanted in meanings if wanted for i, one in self._by.get(wanted, {}).items()}.values())
+
+
 class Desk:
     """Shared by all commands of a process."""
 
@@ -156,7 +174,7 @@ class Desk:
             return tuple(found.values())
         return ()
 
-    async def person(self, visit: Visit, words: str, known: Collection[Person] = ()) -> Person:
+    async def person(self, visit: Visit, words: str, known: Known | None = None) -> Person:
         """The one person meant by an extension, a number however typed, an email or part of a name. `known`: what
         `named` told of it.
 
@@ -167,8 +185,7 @@ class Desk:
         connector = await self.visits.connector(visit)
         meanings, digits = _meanings(words, visit.country), _DIGITS.fullmatch(words) is not None
         if digits:
-            told = known or await self.named(visit, (words,))
-            meant = [person for person in told if any(_is(person, wanted) for wanted in meanings)]
+            meant = (known or Known(await self.named(visit, (words,)))).meant(meanings)
             if len(meant) == 1:
                 return meant[0]
         found: tuple[Person, ...] = ()

@@ -15,6 +15,7 @@ from gateway.errors import AmbiguousError, FrameroomError, InvalidError, NotFoun
 from gateway.session.commands.acts import Acts, differences
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.change_file import ChangeFile, Line
+from gateway.session.commands.desk import Known
 from gateway.session.commands.progress import Progress
 from gateway.session.commands.text import moved, sealed_person
 from gateway.session.session import Did, Visit
@@ -92,12 +93,12 @@ class Planner:
         operation = lines[0].operation
         visit = self._visits[operation]
 
-        known: tuple[Person, ...] = ()
+        known = Known(())
 
         async def work(_: str) -> Did:
             nonlocal known
             found = list[tuple[Line, Person | None, str]]()
-            known = await self._desk.named(visit, [line.user for line in lines])
+            known = Known(await self._desk.named(visit, [line.user for line in lines]))
             for line in lines:
                 try:
                     person = await self._desk.person(visit, line.user, known)
@@ -109,7 +110,10 @@ class Planner:
             return Did(found, len(found), [person for _, person, _ in found if person is not None])
 
         did = await self._desk.visits.act(visit, operation, work, fields=("plan",))
-        return [self._row(file, plan, *one, by_id=one[1] in known, country=visit.country) for one in did.result]
+        return [
+            self._row(file, plan, *one, by_id=one[1] is not None and one[1].id in known.ids, country=visit.country)
+            for one in did.result
+        ]
 
     async def _objection(self, visit: Visit, line: Line, person: Person) -> str:
         earlier = self._people.setdefault(person.id, line.number)

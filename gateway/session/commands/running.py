@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 from connectors.contract import Operation, Person, SecretKind
 from connectors.errors import Conflict, ConnectorError, OutcomeUnknown, Refused
 from gateway.errors import FrameroomError, NotPermittedError
-from gateway.session.commands.acts import Acts, Around
+from gateway.session.commands.acts import Acts, Around, Planned
 from gateway.session.commands.batches import UNKNOWN, Batch, Batches
 from gateway.session.commands.caller import Caller
 from gateway.session.commands.change_file import ChangeFile, Line
@@ -20,8 +21,11 @@ from gateway.session.commands.run_telling import RunTelling
 from gateway.session.commands.text import moved
 from gateway.session.recipients import masked
 from gateway.session.session import Visit
+from gateway.session.visit import Begun, Intent
 from gateway.store.engine import Scope
 
+_TOGETHER: Final = 100
+"""Rows whose keys are made at once."""
 _WIDTHS: Final = {"row": 6, "user": 12, "do": 15, "result": 8}
 
 
@@ -36,6 +40,8 @@ class Run:
         self._visits, self._plan, self._go_on = visits, plan, go_on
         self._telling = RunTelling(acts.desk, visits.values())
         self._results: Counter[str] = Counter()
+        self._begins: tuple[Intent | None, Intent | None] = (None, None)
+        """Of the row that goes on, and of the one after it, which may be begun already."""
         self._last = 0
         self._told = self._whole = False
 
@@ -52,10 +58,8 @@ class Run:
 
         caller.channel.on_end = ended
         try:
-            for line in file.lines():
-                if line.number in skip or line.number in self._plan.unfit:
-                    continue
-                row = await self._one(file, line)
+            async for line, following in self._lines(file, skip):
+                row = await self._one(file, line, following)
                 listing.add([row])
                 await caller.channel.drain()
                 self._last = line.number
@@ -69,8 +73,30 @@ class Run:
         finally:
             caller.channel.on_end = None
             ended()
-            await self._tell_customer()
+            try:
+                await self._tell_customer()
+            finally:
+                await self._abandon()
         return self._results
+
+    async def _lines(self, file: ChangeFile, skip: set[int]) -> AsyncIterator[tuple[Line, Line | None]]:
+        """The rows to be done, each with the one after it as far as that is known. Their keys are made some at a time:
+        each is a file, and many are made durable together in little more than the time of one."""
+        left = (line for line in file.lines() if line.number not in skip and line.number not in self._plan.unfit)
+        while some := list(islice(left, _TOGETHER)):
+            visits, system = self._desk.visits, self._visits[some[0].operation].system
+            people = {who for line in some for who in (line.user, planned_id(self._plan.seen[line.number])) if who}
+            keys = [f"subject:{visits.vault.subject(system.customer_id, system.id, who)}" for who in people]
+            await visits.audit.keys_ahead(system.customer_id, keys)
+            for line, following in zip_longest(some, some[1:]):
+                yield line, following
+
+    async def _abandon(self) -> None:
+        """What was begun ahead, and did not come to its turn, is not done."""
+        visits = self._desk.visits
+        for intent in filter(None, self._begins):
+            for visit in set(self._visits.values()):
+                await visits.finish(visits.abandon(visit, intent))
 
     def _tell(self, caller: Caller) -> None:
         if self._told:
@@ -88,11 +114,11 @@ class Run:
         # Whoever hangs up now does not keep it from being told.
         await self._desk.visits.finish(tell())
 
-    async def _one(self, file: ChangeFile, line: Line) -> dict[str, Any]:
+    async def _one(self, file: ChangeFile, line: Line, following: Line | None) -> dict[str, Any]:
         """One row, to its result. Raises only what ends the whole run."""
         row: dict[str, Any] = {"row": line.number, "user": line.user, "do": line.do, "result": "", "about": ""}
         try:
-            result, about = await self._act(file, line)
+            result, about = await self._act(file, line, following)
         except (FrameroomError, ConnectorError) as error:
             if not is_of_one_person(error):
                 raise
@@ -101,29 +127,46 @@ class Run:
             await self._batches.ended(self._batch, line.number, result, error.code)
         return row | {"result": result, "about": about}
 
-    async def _act(self, file: ChangeFile, line: Line) -> tuple[str, str]:
-        visit = self._visits[line.operation]
+    def _alteration(self, file: ChangeFile, line: Line) -> Intent:
+        return Intent(Operation.ALTER, line.user, line.change(file.terms).fields(), begun=self._begun(line))
 
+    def _begun(self, line: Line) -> Begun:
         async def begun(scope: Scope, operation_id: str) -> None:
             await self._batches.begun(scope, self._batch, line.number, operation_id)
+
+        return begun
+
+    async def _act(self, file: ChangeFile, line: Line, following: Line | None) -> tuple[str, str]:
+        visit = self._visits[line.operation]
+        mine, then = self._begins[1], None
+        if line.do == "set":
+            mine = mine or self._alteration(file, line)
+            if following is not None and following.do == "set":
+                then = self._alteration(file, following)
+        self._begins = mine, then
 
         async def done(scope: Scope) -> None:
             await self._batches.done(scope, self._batch, line.number)
 
-        around = Around(begun, done, self._telling.line, self._telling.to_approvers(visit))
+        to_approvers = self._telling.to_approvers(visit)
+        around = Around(self._begun(line), done, self._telling.line, to_approvers, mine, then)
+        seen = self._plan.seen[line.number]
+
+        def check(person: Person) -> None:
+            if not is_as_planned(person, seen):
+                raise Conflict("it changed since it was shown; nothing was written")
 
         async def whom() -> Person:
-            seen = self._plan.seen[line.number]
             if known := planned_id(seen):
                 person = await (await self._desk.visits.connector(visit)).view(known)
             else:
                 person = await self._desk.person(visit, line.user)
-            if not is_as_planned(person, seen):
-                raise Conflict("it changed since it was shown; nothing was written")
+            check(person)
             return person
 
         if line.do == "set":
-            altered = await self._acts.alter(visit, whom, line.user, line.change(file.terms), around)
+            planned = Planned(known, check) if (known := planned_id(seen)) else whom
+            altered = await self._acts.alter(visit, planned, line.user, line.change(file.terms), around)
             return ("done", moved(altered.changes, visit.country)) if altered.changes else ("same", "")
         person = await self._acts.look(visit, line.operation, line.user, whom)
         if line.do == "remove":

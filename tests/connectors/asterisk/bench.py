@@ -27,6 +27,7 @@ _NOT_HTTP = "the database's protocol is not HTTP, XML or JSON"
 
 _SCOPE: Mapping[str, object] = {"contexts": ["internal"], "vmcontext": "default"}
 _ONE: Mapping[str, object] = {**_SCOPE, "id": "alice.wong"}
+_OF = {"id": "20001", "vmcontext": "default"}
 _BOX: Mapping[str, object] = {"context": "default", "mailbox": "20001"}
 _IDS: Mapping[str, object] = {"ids": ["20001", "20002"]}
 _EXTENSION: Mapping[str, object] = {"extension": "20001"}
@@ -177,7 +178,8 @@ class AsteriskBench:
         "missing": {"rights": ["SELECT public.ps_auths id"]},
         "people": {**_SCOPE, "cursor": "20001", "limit": 50}, "find": {**_SCOPE, "words": ["grace"], "limit": 50},
         "named": {**_SCOPE, "names": ["20001", "+442079460123"], "numbers": ["20001", "442079460123"]},
-        "view": _ONE, "own": _ONE, "lock-own": _ONE, "box": _BOX, "lock-box": _BOX, "delete-box": _BOX,
+        "view": _ONE, "own": _ONE, "lock-own": _ONE, "lock-box-of": _OF, "box-users": _OF,
+        "ddis-of": {"id": "20001"}, "box": _BOX, "lock-box": _BOX, "delete-box": _BOX,
         "box-others": {**_BOX, **_IDS, "vmcontext": "default"}, "extension-others": {**_IDS, **_EXTENSION},
         "parts-others": _IDS, "lock-auths": _IDS, "devices": _IDS, "delete-contacts": _IDS, "delete-endpoints": _IDS,
         "delete-auths": _IDS, "delete-aors": _IDS,

@@ -15,10 +15,12 @@ SECRETS = {"password", "md5_cred", "password_digest", "refresh_token", "oauth_se
 _ONE = {"contexts": ["from-internal"], "vmcontext": "default"}
 _PAGE = _ONE | {"limit": 1}
 _BOX = {"context": "default", "mailbox": "2001"}
+_OF = {"id": "1", "vmcontext": "default"}
 _MD5, _SHA = "0" * 32, "SHA-256:" + "0" * 64
 EACH: dict[str, dict[str, Any]] = {
     "people": _PAGE | {"cursor": ""}, "find": _PAGE | {"words": ["a"]}, "view": _ONE | {"id": "1"},
     "own": _ONE | {"id": "1"}, "lock-own": _ONE | {"id": "1"}, "box": _BOX, "lock-box": _BOX,
+    "lock-box-of": _OF, "box-users": _OF, "ddis-of": {"id": "1"},
     "box-others": _BOX | {"vmcontext": "default", "ids": ["1"]}, "parts-others": {"ids": ["1"]},
     "extension-others": {"ids": ["1"], "extension": "2001"}, "lock-auths": {"ids": ["1"]}, "devices": {"ids": ["1"]},
     "ddis": {"extension": "2001"}, "lock-ddis": {"extension": "2001"}, "ddi-owner": {"number": "+442079460123"},
@@ -60,7 +62,7 @@ BOUNDS: list[tuple[str, str, list[Any], list[Any]]] = [
     ("people", "vmcontext", *_text(80)),
     ("find", "contexts", [[], ["a" * 40] * 64], [["a"] * 65, ["a" * 41], "a"]),
     ("find", "words", [[], ["a" * 200] * 16], [["a"] * 17, ["a" * 201], "a"]),
-    ("view", "id", *_text(255)),
+    *((name, "id", *_text(255)) for name in ("view", "lock-box-of", "box-users", "ddis-of")),
     ("box", "context", *_text(80)),
     ("box", "mailbox", *_text(80)),
     *((name, "ids", *_LISTS) for name in EACH if "ids" in EACH[name]),
