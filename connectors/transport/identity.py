@@ -128,7 +128,8 @@ def not_connected(error: BaseException) -> ConnectorError:
     while one is not None and id(one) not in seen:
         seen.add(id(one))
         if isinstance(one, ssl.SSLCertVerificationError):
-            expired = " (it has expired)" if getattr(one, "verify_code", 0) == 10 else ""  # X509_V_ERR_CERT_HAS_EXPIRED
+            has_expired = getattr(one, "verify_code", None) == 10  # X509_V_ERR_CERT_HAS_EXPIRED
+            expired = " (it has expired)" if has_expired else ""
             return IdentityMismatch(
                 f"the phone system's certificate is not the one that is trusted{expired}; nothing was sent"
             )

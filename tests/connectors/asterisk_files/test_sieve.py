@@ -223,6 +223,15 @@ def test_a_context_of_several_words_is_none_that_a_line_can_be_searched_for(tmp_
     assert person(helper.Sieve(conf(tmp_path)), "101") is not None
 
 
+def test_the_first_account_of_a_file_may_be_the_same_persons(tmp_path: Path) -> None:
+    zoe = 'type=wizard\nendpoint/context=internal\nendpoint/callerid="Zoe" <100>\nendpoint/mailboxes=100\n'
+    usual(tmp_path, pjsip_wizard=f"[w]\n{zoe}", extensions="[from-trunk](+)\nexten => +442079460127,1,Dial(PJSIP/w)\n")
+    made = conf(tmp_path)
+    (told,) = [one for one in everybody(made) or () if one["id"] == "100"]
+    assert "+442079460127" in told["ddis"]
+    assert person(helper.Sieve(made), "100") == (told,)
+
+
 def test_a_caller_id_in_a_comment_before_all_accounts_is_nobodys(tmp_path: Path) -> None:
     usual(tmp_path, pjsip="[7](e)\n;callerid=No <1>\n", pjsip_wizard=";callerid=No <1>\n")
     made = conf(tmp_path)

@@ -10,11 +10,12 @@ import pytest
 
 from connectors.conformance.relay import served
 from connectors.errors import (
+    ConnectorError,
     IdentityMismatch,
     InvalidValue,
     Unreachable,
 )
-from connectors.transport.identity import SYSTEM, fingerprint_of, identity, identity_line
+from connectors.transport.identity import SYSTEM, fingerprint_of, identity, identity_line, not_connected
 from gateway.errors import InvalidError
 from gateway.wiring.admin.systems import pin_of
 from tests.connectors.transport.phone_system import (
@@ -153,6 +154,55 @@ def test_an_operator_gives_a_fingerprint_however_it_is_printed_and_it_is_kept_in
 def test_to_do_without_tls_on_one_machine_is_a_warning_and_no_fault() -> None:
     """Else `system check` would end with exit code 1 for good, and nobody would see when something fails."""
     pinned, chosen = identity_line(pinned=True), identity_line(pinned=False)
-    assert (pinned.ok, chosen.ok) == (True, True)
+    assert (pinned.what, pinned.ok, pinned.words) == ("identity", True, "its certificate is the pinned one")
+    assert (chosen.what, chosen.ok) == ("identity", True)
     assert "WEAKENED: not checked" in chosen.words
-    assert "WEAKENED" not in pinned.words
+
+
+def caused(first: BaseException, *others: BaseException) -> BaseException:
+    """An error with what it came of, and that of, and so on."""
+    one = first
+    for other in others:
+        one.__cause__ = other
+        one = other
+    return first
+
+
+UNTRUSTED = ssl.SSLCertVerificationError(1, "self-signed certificate")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (UNTRUSTED, IdentityMismatch, "the phone system's certificate is not the one that is trusted"),
+        (caused(OSError("x"), ValueError("y"), UNTRUSTED), IdentityMismatch, "is not the one that is trusted"),
+        (ssl.SSLError(1, "wrong version number"), IdentityMismatch, "does not speak TLS there, or none that is safe"),
+        (caused(OSError("x"), ssl.SSLError(1, "no protocols")), IdentityMismatch, "does not speak TLS there"),
+        (ssl.SSLEOFError(8, "EOF occurred"), Unreachable, "the phone system cannot be reached"),
+        (caused(ssl.SSLZeroReturnError(6, "closed"), ssl.SSLError(1, "x")), Unreachable, "cannot be reached"),
+        (ConnectionRefusedError(111, "refused"), Unreachable, "the phone system cannot be reached"),
+    ],
+)
+def test_why_there_is_no_connection(error: BaseException, kind: type[ConnectorError], words: str) -> None:
+    told = not_connected(error)
+    assert type(told) is kind
+    assert words in told.message
+
+
+def test_what_came_of_one_another_in_a_circle_is_looked_at_once() -> None:
+    first, second = OSError("a"), ValueError("b")
+    first.__context__, second.__context__ = second, first
+    assert "cannot be reached" in not_connected(first).message
+
+
+def test_what_happened_before_counts_where_nothing_is_said_to_be_the_cause() -> None:
+    error = OSError("x")
+    error.__context__ = UNTRUSTED
+    assert isinstance(not_connected(error), IdentityMismatch)
+
+
+def test_a_certificate_that_has_expired_is_said_to_have_and_no_other() -> None:
+    expired = ssl.SSLCertVerificationError(1, "certificate has expired")
+    expired.verify_code = 10
+    assert "is trusted (it has expired); nothing was sent" in not_connected(expired).message
+    assert "expired" not in not_connected(UNTRUSTED).message
