@@ -41,7 +41,7 @@ async def test_4_a_browser_shows_the_secret_once_and_only_once(demo: Demo, ssh: 
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     await page.goto(link)
-    await page.wait_for_url(lambda url: key not in url)  # nor is it in the history that a next user of this browser sees
+    await page.wait_for_url(lambda url: key not in url)  # nor in the history that a next user of this browser sees
     assert not await page.locator("#secret").is_visible()
     secret = await shown(page)
     assert await asyncio.to_thread(sip.register, "127.0.0.1", demo.lab.sip_port, "2001", secret, 0) == 200
