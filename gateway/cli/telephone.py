@@ -87,7 +87,9 @@ class Telephone:
         return fingerprint
 
     async def width(self) -> int:
-        """How wide the page is, in CSS pixels: more than the screen when something sticks out at the side."""
+        """How wide the page is, in CSS pixels: more than the screen when something sticks out at the side. Asked once
+        everything of it is there: a page whose style is still coming is wider."""
+        await self.page.wait_for_load_state()
         return int(await self.page.evaluate("document.documentElement.scrollWidth"))
 
     async def fits(self) -> bool:
