@@ -53,3 +53,11 @@ def test_a_refused_secret_is_not_in_the_error() -> None:
 def test_true_is_not_a_number() -> None:
     with pytest.raises(InvalidValue):
         GUARD.render("set", id="a", email=None, n=True)
+
+
+def test_a_refusal_says_of_what_form_a_text_has_to_be_where_that_is_said_of_it() -> None:
+    for form, words in (("small letters", "name is not of the form: small letters"),
+                        ("", "name is not of the form that the phone system takes")):  # fmt: skip
+        with pytest.raises(InvalidValue) as raised:
+            text(5, pattern="[a-z]+", form=form)("name", "X")
+        assert raised.value.message == words

@@ -171,11 +171,11 @@ def test_known_values_never_pass_wherever_they_stand() -> None:
 def test_where_names_are_listed_no_other_field_shows_its_value() -> None:
     strainer = OutputFilter(shown=("auth", "context"))
     lines = b" auth      : 2001\n PIN       : 2262\r\n A : auth  : 2262\n \x1b[1mPIN\x1b[0m : 2262\n"
-    lines += b" context : a : b\n Aor:  1\n"
+    lines += b" context : a : b\n Aor:  1\nChannel: 7 state : up\n"
     out = strainer.feed(lines) + strainer.flush()
     assert b"2262" not in out
     assert out.startswith(b" auth      : 2001\n PIN       : (withheld)\r\n A : (withheld)\n")
-    assert out.endswith(b" context : a : b\n Aor:  1\n")
+    assert out.endswith(b" context : a : b\n Aor:  1\nChannel: 7 state : up\n"), "no field of that list"
 
 
 def test_ordinary_output_is_left_as_it_is() -> None:
