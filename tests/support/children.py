@@ -8,6 +8,9 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def children_of(pid: int) -> list[int]:
@@ -23,12 +26,12 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-async def until(fine: Callable[[], bool]) -> None:
-    """Wait for something in another process, which no event of ours tells of."""
+async def until(fine: Callable[[], T]) -> T:
+    """Wait for something in another process, which no event of ours tells of: what it is then."""
     async with asyncio.timeout(60):
         while True:
-            if fine():
-                return
+            if found := fine():
+                return found
             await asyncio.sleep(0.01)
 
 

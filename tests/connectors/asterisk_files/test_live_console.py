@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from connectors.asterisk_files.connector import AsteriskFilesConnector
 from connectors.console import ASTERISK, Class, parse
+from tests.support.children import until
 from tests.support.flat_pbx import CANARIES, FlatPbx, bound, door
 from tests.support.live_asterisk import Live, running
 
@@ -35,7 +34,6 @@ type=endpoint
 callerid=Nobody <9009>
 set_var=PIN=2262791001
 """
-T = TypeVar("T")
 _PIN = "2262791001"
 _SENDS = f"SendDTMF({_PIN}{'w' * 60})"
 
@@ -61,15 +59,6 @@ async def prompt(live: tuple[FlatPbx, Live]) -> AsyncIterator[AsteriskFilesConne
 
 async def said(connector: AsteriskFilesConnector, line: str) -> str:
     return b"".join([data async for data in connector.diag(parse(line, ASTERISK))]).decode()
-
-
-async def until(seen: Callable[[], T]) -> T:
-    """What its console then says."""
-    over = time.monotonic() + 20
-    while not (found := seen()):
-        assert time.monotonic() < over
-        await asyncio.sleep(0.02)
-    return found
 
 
 def line_of(entry: object) -> str:

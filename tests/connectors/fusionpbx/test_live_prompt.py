@@ -8,21 +8,21 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from connectors.console import FREESWITCH, Class, Entry, parse
 from connectors.errors import CredentialRefused, OutcomeUnknown, Refused
 from connectors.fusionpbx.connector import FusionPbxConnector
+from tests.support.children import until
 from tests.support.live_freeswitch import ITS, PASSWORD, PROMPT, SIP, LiveSwitch, running
 
 from .conftest import Pbx
 from .database import DOMAIN
 
-T = TypeVar("T")
 MAY = "version status show sofia reloadxml uuid_kill fsctl"
 """As docs/connectors/fusionpbx.md has it."""
 
@@ -51,15 +51,6 @@ async def prompt(pbx: Pbx, live: LiveSwitch) -> AsyncIterator[FusionPbxConnector
 
 async def said(connector: FusionPbxConnector, line: str) -> str:
     return b"".join([data async for data in connector.diag(parse(line, FREESWITCH))]).decode()
-
-
-async def until(seen: Callable[[], T]) -> T:
-    """What it then says."""
-    over = time.monotonic() + 20
-    while not (found := seen()):
-        assert time.monotonic() < over
-        await asyncio.sleep(0.05)
-    return found
 
 
 def line_of(entry: Entry) -> str:
